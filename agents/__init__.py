@@ -1,0 +1,1 @@
+"""The shell: Faust agents, the Kafka transport, Redis, HTTP, processes and clocks."""
