@@ -1,0 +1,96 @@
+"""What a user of Thalweg writes: one file that declares a pipeline.
+
+``examples/shop/pipeline.py`` is the one to start from. The module named by
+``THALWEG_PIPELINE`` holds it under the name ``PIPELINE``.
+"""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+from schemas.errors import InvalidDeclaration
+from schemas.events import UserEvent
+from streams.features import Feature
+from streams.label_join import LabelRule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftPolicy:
+    """How often the drift detectors may cry wolf."""
+
+    events_per_false_alarm: float = 1_000_000
+    """Average number of events between false alarms, over all partitions."""
+    warmup_events: int = 200
+    """Scores of a partition that set its reference before the first alarm."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incident:
+    """Something known to have happened, to hold drift alarms against."""
+
+    name: str
+    first: date
+    last: date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """A bundled history of events, and how its columns become event fields."""
+
+    file: str
+    """Path within the checkout: CSV or JSON lines, possibly gzipped."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """Event field -> column, where they differ."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline:
+    """Everything that makes one use case.
+
+    No I/O, no Kafka: `agents.predict` and `agents.learn` turn it into running code.
+    """
+
+    use_case: str
+    """Kebab-case name, as in `purchase-intent`."""
+    event: type[UserEvent]
+    """The record upstream publishes."""
+    actions: frozenset[str]
+    """Actions the pipeline knows; others are set aside as `unknown_action`."""
+    features: tuple[Feature, ...]
+    label: LabelRule
+    champion: str
+    """Model of `online_models.catalogue` that serves."""
+    challengers: tuple[str, ...] = ()
+    """Models that learn beside it."""
+    challenger_share: float = 0.01
+    """Share of events that challengers score in the predict role, to prove their latency."""
+    threshold: float = 0.5
+    """Scores from here on decide `true`."""
+    allowed_lateness: timedelta = timedelta(minutes=5)
+    """How far events may be out of order and still be joined with labels."""
+    future_tolerance: timedelta = timedelta(minutes=5)
+    """How far an event may be ahead of the broker's clock."""
+    deduplication: timedelta = timedelta(days=1)
+    """Event time for which an event id is remembered."""
+    max_event_bytes: int = 256 * 1024
+    drift: DriftPolicy = DriftPolicy()
+    replay: Replay | None = None
+    incidents: tuple[Incident, ...] = ()
+
+
+def load(module: str) -> Pipeline:
+    """Import a pipeline by the name of its module.
+
+    Raises
+    ------
+    InvalidDeclaration
+        When there is no such module, or it declares no `PIPELINE`.
+    """
+    try:
+        found = getattr(importlib.import_module(module), "PIPELINE", None)
+    except ModuleNotFoundError as error:
+        raise InvalidDeclaration(f"no pipeline module `{module}`: {error}") from error
+    if not isinstance(found, Pipeline):
+        raise InvalidDeclaration(f"`{module}` declares no PIPELINE = Pipeline(...)")
+    return found

@@ -1,0 +1,90 @@
+"""What differs between deployments: settings from the environment, prefix `THALWEG_`.
+
+Every setting can also come from a file: `THALWEG_REDIS_URL_FILE=/run/secrets/redis` reads
+`THALWEG_REDIS_URL` from there.
+"""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from schemas.errors import InvalidSetting
+
+PREFIX = "THALWEG_"
+
+
+class Settings(BaseSettings):
+    """All settings of a process; one line each in `docs/settings.md`."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+
+    pipeline: str = Field("examples.shop.pipeline", pattern=r"^[A-Za-z_][\w.]*$")
+    """Module that holds the pipeline's declarations."""
+    kafka_bootstrap: str = Field("127.0.0.1:19092", min_length=1)
+    """Kafka brokers, `host:port`, comma-separated."""
+    redis_url: str = Field("redis://127.0.0.1:16379/0", pattern=r"^(rediss?|unix)://")
+    """The online feature store."""
+    delivery: Literal["exactly_once", "at_least_once"] = "exactly_once"
+    """What Kafka readers of our outputs can rely on."""
+    topic_prefix: str = Field("", pattern=r"^[A-Za-z0-9_.-]*$")
+    """Separates environments that share a broker; also prefixes groups and transactional ids."""
+    partitions: int = Field(4, ge=1, le=10_000)
+    """Partition count of the topics keyed by user; only used when topics are created."""
+    replication: int = Field(1, ge=1, le=10)
+    """Replication factor of created topics."""
+    data_dir: Path = Path(".thalweg")
+    """Where `up` keeps its broker, its Redis server, its keys and its logs."""
+    signing_key_file: Path | None = None
+    """Ed25519 private key (PEM) the learner signs snapshots with; `up` makes one."""
+    trusted_keys_dir: Path | None = None
+    """Public keys (PEM) whose snapshots may be loaded; `up` fills it."""
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = Field(9600, ge=0, le=65_535)
+    """Prometheus endpoint of this process; 0 turns it off."""
+    web_host: str = "127.0.0.1"
+    web_port: int = Field(8600, ge=1, le=65_535)
+    """The ops page and API."""
+    feature_ttl_days: int = Field(90, ge=1)
+    """How long Redis keeps the features of a user who does nothing."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("kafka_bootstrap")
+    @classmethod
+    def _brokers_have_ports(cls, value: str) -> str:
+        for broker in value.split(","):
+            host, _, port = broker.strip().rpartition(":")
+            if not host or not port.isdigit():
+                raise ValueError(f"`{broker}` is not host:port")
+        return value
+
+
+def load() -> Settings:
+    """Read the settings of this process.
+
+    Raises
+    ------
+    InvalidSetting
+        Names each wrong setting and what it should be, in one line.
+    """
+    from_files: dict[str, str] = {}
+    for name in Settings.model_fields:
+        variable = f"{PREFIX}{name.upper()}_FILE"
+        # `signing_key_file` is itself a path: its variable is not a reference to a file.
+        if variable.removeprefix(PREFIX).lower() in Settings.model_fields:
+            continue
+        if path := os.environ.get(variable):
+            try:
+                from_files[name] = Path(path).read_text(encoding="utf-8").strip()
+            except OSError as error:
+                raise InvalidSetting(f"{variable}: cannot read {path}: {error.strerror}") from error
+    try:
+        return Settings(**from_files)  # type: ignore[arg-type]  # validated by pydantic
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{PREFIX}{'.'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"
+            for problem in error.errors()
+        )
+        raise InvalidSetting(problems) from error

@@ -1,0 +1,32 @@
+"""CloudEvents 1.0 in Kafka's binary mode: the `ce_*` headers of every outgoing record."""
+
+from datetime import UTC, datetime
+from typing import Final
+
+TRACEPARENT: Final = "traceparent"
+"""W3C trace context, passed on from an event to what it causes."""
+
+Headers = list[tuple[str, bytes]]
+
+
+def constant_headers(type_: str, source: str) -> tuple[tuple[str, bytes], ...]:
+    """Build the headers that all records of one kind share, once.
+
+    >>> constant_headers("thalweg.prediction", "/thalweg/predict")[0]
+    ('ce_specversion', b'1.0')
+    """
+    return (
+        ("ce_specversion", b"1.0"),
+        ("ce_type", type_.encode()),
+        ("ce_source", source.encode()),
+    )
+
+
+def rfc3339(at_ms: int) -> bytes:
+    """Write a time point as CloudEvents wants it.
+
+    >>> rfc3339(1_704_067_200_000)
+    b'2024-01-01T00:00:00.000Z'
+    """
+    at = datetime.fromtimestamp(at_ms / 1000, UTC)
+    return at.strftime("%Y-%m-%dT%H:%M:%S.").encode() + b"%03dZ" % (at_ms % 1000)

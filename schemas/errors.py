@@ -1,0 +1,52 @@
+"""One error class per decision its catcher can take.
+
+::
+
+    ThalwegError
+    ├── InvalidRecord        set the record aside in `dead-letters`, go on
+    ├── InvalidDeclaration   the pipeline is wrong: stop before the first event
+    ├── InvalidSetting       a setting is wrong: stop, name it in one line
+    ├── SnapshotRefused      keep serving the last good model, say why
+    └── DeliveryFailed       end the worker; its successor resumes from what is committed
+        └── Fenced           another worker owns this identity now
+"""
+
+from schemas.reasons import Reason
+
+
+class ThalwegError(Exception):
+    """Base of every error of ours that has a meaning to a caller."""
+
+
+class InvalidRecord(ThalwegError, ValueError):
+    """The record can never be processed: set it aside, do not retry.
+
+    >>> raise InvalidRecord(Reason.MISSING_FIELD, "event lacks the field `user_id`")
+    Traceback (most recent call last):
+    schemas.errors.InvalidRecord: missing_field: event lacks the field `user_id`
+    """
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class InvalidDeclaration(ThalwegError, ValueError):
+    """A pipeline declares what cannot be built; the message names the declaration."""
+
+
+class InvalidSetting(ThalwegError, ValueError):
+    """A setting has a value that cannot work; the message names the setting."""
+
+
+class SnapshotRefused(ThalwegError):
+    """A model snapshot is not one of ours, not intact, or not for this pipeline."""
+
+
+class DeliveryFailed(ThalwegError):
+    """Kafka will not take what this worker did; nothing of it may become visible."""
+
+
+class Fenced(DeliveryFailed):
+    """Another worker took over this worker's transactional identity."""

@@ -1,0 +1,26 @@
+"""What we learn from: a prediction's features as served, together with its label."""
+
+import msgspec
+
+
+class Outcome(msgspec.Struct, gc=False, array_like=True):
+    """One row of the training log on `outcomes` (MessagePack, in this order).
+
+    `features` are the values the model saw when it predicted, in the order of the pipeline's
+    feature names; `schema` is the hash of those names, so a learner never mixes two orders.
+    """
+
+    prediction_id: str
+    use_case: str
+    user_id: str
+    event_at: int
+    """Event time of the prediction, ms."""
+    labelled_at: int
+    """Event time at which the label became known, ms."""
+    label: bool
+    score: float
+    """The score as served."""
+    model: str
+    model_version: int
+    schema: str
+    features: list[float]

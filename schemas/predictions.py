@@ -1,0 +1,37 @@
+"""What we expect: the prediction that downstream services read from `predictions`."""
+
+from typing import Literal
+
+import msgspec
+
+Source = Literal["model", "ensemble", "rules", "default", "cache"]
+
+
+class Prediction(msgspec.Struct, gc=False):
+    """One decision about one event.
+
+    The hot path writes this record field by field (`agents.encode`); this class is its
+    contract, and what readers decode with.
+    """
+
+    prediction_id: str
+    event_id: str
+    user_id: str
+    use_case: str
+    score: float
+    """Estimated probability, 0 to 1."""
+    confidence: float
+    """How far from a coin flip, 0 to 1."""
+    decision: bool
+    source: Source
+    model: str
+    model_version: int
+    variant: str
+    event_at: int
+    """The event's own time, ms since the epoch."""
+    published_at: int
+    """When the event was published to Kafka (its record timestamp), ms since the epoch."""
+    predicted_at: int
+    """When the worker predicted, ms since the epoch."""
+    degraded: list[str] = []
+    """Why this answer is less than the best; empty when healthy."""

@@ -1,0 +1,18 @@
+"""How we are: one record per process and second on `telemetry`."""
+
+import msgspec
+
+
+class Telemetry(msgspec.Struct):
+    """All metric samples of one process at one moment.
+
+    `samples` maps a sample's name with its labels, written as Prometheus writes them
+    (`thalweg_events_total{topic="user-events"}`), to its value.
+    """
+
+    process: str
+    """Role and slot, such as `predict-0`."""
+    pid: int
+    at: int
+    """Wall time, ms since the epoch."""
+    samples: dict[str, float]
