@@ -1,0 +1,91 @@
+"""The directory of one running system: one owner at a time, and never somebody else's."""
+
+import shutil
+from pathlib import Path
+from typing import Final
+
+from agents.embedded.errors import DataDirInUse
+from agents.embedded.locks import FileLock
+from schemas.errors import InvalidSetting
+
+MARKER: Final = "thalweg-data"
+"""A file of this name says that the directory is ours; without it nothing is deleted."""
+_LOCK: Final = "up.lock"
+
+
+class DataDir:
+    """The data directory of one `thalweg up`, held by at most one process.
+
+    Parameters
+    ----------
+    path
+        Made when missing. A directory that holds something but not our marker is refused.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "data"
+    >>> first = DataDir(path)
+    >>> first.claim()
+    >>> DataDir(path).claim()
+    Traceback (most recent call last):
+    agents.embedded.errors.DataDirInUse: ... is in use by another `thalweg up`: ...
+    >>> first.release()
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve()
+        self._lock = FileLock(self.path / _LOCK)
+
+    def claim(self, *, fresh: bool = False) -> None:
+        """Take the directory, emptied first when `fresh`.
+
+        Raises
+        ------
+        InvalidSetting
+            It holds what is not ours.
+        DataDirInUse
+            Another process has it.
+        """
+        prepare(self.path)
+        if not self._lock.try_acquire():
+            raise DataDirInUse(
+                f"{self.path} is in use by another `thalweg up`: stop it, or choose another "
+                "directory with --data-dir"
+            )
+        if fresh:
+            self._empty()
+
+    def release(self) -> None:
+        """Give the directory back."""
+        self._lock.release()
+
+    def _empty(self) -> None:
+        for entry in self.path.iterdir():
+            # Without the lock's file a second process would lock another file of its name.
+            if entry.name in (MARKER, _LOCK):
+                continue
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+
+
+def prepare(path: Path) -> None:
+    """Make a data directory, or see that what is there is one.
+
+    Raises
+    ------
+    InvalidSetting
+        It holds what is not ours.
+    """
+    marker = path / MARKER
+    if marker.exists():
+        return
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise InvalidSetting(
+            f"--data-dir: {path} is not empty, and not a data directory of Thalweg (it has no file "
+            f"`{MARKER}`): choose another"
+        )
+    path.mkdir(parents=True, exist_ok=True)
+    marker.write_text("A data directory of Thalweg: `thalweg up --fresh` empties it.\n", "utf-8")

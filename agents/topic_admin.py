@@ -1,0 +1,163 @@
+"""Topics as declared: create those that are missing, tell where the others differ.
+
+Nothing that exists is ever changed here. Partition counts decide which user's events meet in which
+worker, and retention decides what is lost; both are a person's decision.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # exported without saying so
+    AdminClient,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+)
+
+from agents.settings import Settings
+from schemas import topics
+from schemas.errors import DeliveryFailed
+from schemas.topics import Topic
+
+TIMEOUT_S: Final = 10.0
+_POLL_S: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class TopicState:
+    """One declared topic as the broker has it."""
+
+    name: str
+    key: str
+    meaning: str
+    partitions: int | None
+    """`None` when the broker has no such topic."""
+    differences: tuple[str, ...] = ()
+    """Where the broker's topic is not the declared one."""
+
+
+def partitions_of(topic: Topic, settings: Settings) -> int:
+    """Tell how many partitions a topic is created with."""
+    return settings.partitions if topic.partitioned else 1
+
+
+def create(settings: Settings, declared: Sequence[Topic] = topics.ALL) -> list[TopicState]:
+    """Create the declared topics that are missing; tell the state of all.
+
+    Raises
+    ------
+    DeliveryFailed
+        The broker cannot be reached, or refuses.
+    """
+    admin = connect(settings)
+    existing = _partition_counts(admin)
+    missing = [
+        NewTopic(
+            topic.named(settings.topic_prefix),
+            num_partitions=partitions_of(topic, settings),
+            replication_factor=settings.replication,
+            config=topic.config(),
+        )
+        for topic in declared
+        if topic.named(settings.topic_prefix) not in existing
+    ]
+    if missing:
+        for name, created in admin.create_topics(missing, request_timeout=TIMEOUT_S).items():
+            try:
+                created.result()
+            except KafkaException as error:
+                # Another process may have created it since we looked.
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise DeliveryFailed(f"cannot create topic `{name}`: {_text(error)}") from error
+        _wait_until_known(admin, {topic.topic for topic in missing})
+    return states(settings, declared)
+
+
+def states(settings: Settings, declared: Sequence[Topic] = topics.ALL) -> list[TopicState]:
+    """Hold each declared topic against the broker's.
+
+    Raises
+    ------
+    DeliveryFailed
+        The broker cannot be reached.
+    """
+    admin = connect(settings)
+    existing = _partition_counts(admin)
+    names = [topic.named(settings.topic_prefix) for topic in declared]
+    configs = _configs(admin, [name for name in names if name in existing])
+    return [
+        TopicState(
+            name,
+            topic.key,
+            topic.meaning,
+            existing.get(name),
+            tuple(differences(topic, settings, existing[name], configs[name]))
+            if name in existing
+            else (),
+        )
+        for name, topic in zip(names, declared, strict=True)
+    ]
+
+
+def differences(
+    topic: Topic, settings: Settings, partitions: int, config: dict[str, str | None]
+) -> Iterator[str]:
+    """Say where a topic of the broker is not the declared one.
+
+    >>> declared = topics.ALERTS
+    >>> config = declared.config() | {"retention.ms": "1000"}
+    >>> list(differences(declared, Settings(), 2, config))
+    ['2 partitions, not 1', 'retention.ms is 1000, not 604800000']
+    """
+    expected = partitions_of(topic, settings)
+    if partitions != expected:
+        yield f"{partitions} partitions, not {expected}"
+    for key, value in topic.config().items():
+        if config.get(key) != value:
+            yield f"{key} is {config.get(key)}, not {value}"
+
+
+def connect(settings: Settings) -> AdminClient:
+    """Open an admin client; nothing is asked yet."""
+    return AdminClient({"bootstrap.servers": settings.kafka_bootstrap, "log_level": 0})
+
+
+def _partition_counts(admin: AdminClient) -> dict[str, int]:
+    try:
+        metadata = admin.list_topics(timeout=TIMEOUT_S)
+    except KafkaException as error:
+        raise DeliveryFailed(f"no Kafka broker answers: {_text(error)}") from error
+    return {
+        name: len(topic.partitions) for name, topic in metadata.topics.items() if not topic.error
+    }
+
+
+def _configs(admin: AdminClient, names: Sequence[str]) -> dict[str, dict[str, str | None]]:
+    resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
+    if not resources:
+        return {}
+    try:
+        return {
+            resource.name: {key: entry.value for key, entry in answer.result().items()}
+            for resource, answer in admin.describe_configs(resources).items()
+        }
+    except KafkaException as error:
+        raise DeliveryFailed(f"cannot read the topics' settings: {_text(error)}") from error
+
+
+def _wait_until_known(admin: AdminClient, names: set[str]) -> None:
+    """Wait until the broker tells of topics that it has created, or workers would not find them."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while missing := names - _partition_counts(admin).keys():
+        if time.monotonic() > deadline:
+            raise DeliveryFailed(
+                f"created, yet not there after {TIMEOUT_S:.0f} s: {sorted(missing)}"
+            )
+        time.sleep(_POLL_S)
+
+
+def _text(error: KafkaException) -> str:
+    return str(error.args[0].str())
