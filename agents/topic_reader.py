@@ -1,0 +1,152 @@
+"""Read topics from outside of any consumer group: up to their end, or on and on.
+
+Only committed records are seen, as by every downstream service.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final
+
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+
+from agents.kafka.client_settings import KafkaSettings
+from agents.settings import Settings
+from schemas.errors import DeliveryFailed
+
+CHUNK: Final = 1_000
+TIMEOUT_S: Final = 10.0
+_POLL_S: Final = 0.1
+
+Positions = Mapping[str, Sequence[int]]
+"""Topic -> offset for each of its partitions."""
+
+
+def connect(settings: Settings) -> Consumer:
+    """Open a reader that never joins a group."""
+    kafka = KafkaSettings(
+        bootstrap=settings.kafka_bootstrap, group=f"{settings.topic_prefix}reader"
+    )
+    return Consumer({**kafka.reader(), "enable.partition.eof": False})
+
+
+def ends(consumer: Consumer, topics: Sequence[str]) -> dict[str, list[int]]:
+    """Tell where the partitions of topics end now.
+
+    Raises
+    ------
+    DeliveryFailed
+        The broker cannot be reached, or has no such topic.
+    """
+    return {topic: [end for _, end in _bounds(consumer, topic)] for topic in topics}
+
+
+def read_to_end(settings: Settings, topic: str, *, last: int | None = None) -> Iterator[Message]:
+    """Yield what a topic holds now, partition by partition.
+
+    Parameters
+    ----------
+    last
+        Read about so many records of each partition, from its end.
+
+    Raises
+    ------
+    DeliveryFailed
+        The broker cannot be reached, or has no such topic.
+    """
+    consumer = connect(settings)
+    try:
+        for partition, (begin, end) in enumerate(_bounds(consumer, topic)):
+            position = begin if last is None else max(begin, end - last)
+            consumer.assign([TopicPartition(topic, partition, position)])
+            deadline = time.monotonic() + TIMEOUT_S
+            # By position, not by counting: compaction and transaction markers leave gaps.
+            while position < end:
+                for message in _batch(consumer):
+                    deadline = time.monotonic() + TIMEOUT_S
+                    if (message.offset() or 0) < end:
+                        yield message
+                reached = consumer.position([TopicPartition(topic, partition)])[0].offset
+                position = max(position, reached)
+                if time.monotonic() > deadline:
+                    raise DeliveryFailed(
+                        f"topic `{topic}`, partition {partition}: nothing came for "
+                        f"{TIMEOUT_S:.0f} s at offset {position} of {end}"
+                    )
+    finally:
+        consumer.close()
+
+
+class Follower:
+    """Follows topics from given positions in a thread of its own.
+
+    Parameters
+    ----------
+    positions
+        Where to begin.
+    handle
+        Called in that thread for each record, with the wall time (s) at which its batch arrived.
+    """
+
+    def __init__(
+        self, settings: Settings, positions: Positions, handle: Callable[[Message, float], None]
+    ) -> None:
+        self._consumer = connect(settings)
+        self._consumer.assign(
+            [
+                TopicPartition(topic, partition, offset)
+                for topic, offsets in positions.items()
+                for partition, offset in enumerate(offsets)
+            ]
+        )
+        self._handle = handle
+        self._stopping = threading.Event()
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; what broke it, if anything did, is raised here."""
+        self._stopping.set()
+        self._thread.join()
+        self._consumer.close()
+        if self._failure is not None:
+            raise self._failure
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                batch = _batch(self._consumer)
+                arrived_at = time.time()
+                for message in batch:
+                    self._handle(message, arrived_at)
+        except BaseException as failure:  # noqa: BLE001  # raised again by stop
+            self._failure = failure
+
+
+def _batch(consumer: Consumer) -> list[Message]:
+    """Take what is there, after waiting a moment for the first record.
+
+    (`consume(n, timeout)` waits for n records or the whole timeout.) Errors are left out:
+    librdkafka reconnects by itself, and the next batch tells.
+    """
+    first = consumer.poll(_POLL_S)
+    if first is None:
+        return []
+    return [m for m in (first, *consumer.consume(CHUNK, 0)) if m.error() is None]
+
+
+def _bounds(consumer: Consumer, topic: str) -> list[tuple[int, int]]:
+    try:
+        metadata = consumer.list_topics(topic, timeout=TIMEOUT_S).topics[topic]
+        if metadata.error is not None:
+            raise DeliveryFailed(f"topic `{topic}`: {metadata.error.str()}")
+        return [
+            consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=TIMEOUT_S)
+            for partition in sorted(metadata.partitions)
+        ]
+    except KafkaException as error:
+        raise DeliveryFailed(f"no Kafka broker answers: {error.args[0].str()}") from error
