@@ -1,0 +1,279 @@
+"""Features are data: what to compute of a user's events, over which span.
+
+`streams.fold.compile_features` turns declarations into one update function. Time is event time.
+Let `t` be the largest event time seen of the user: windows are trailing and half-open,
+`(t - span, t]`, with a tail that is exact to a tile (`streams.windows`). Every feature is a finite
+number, whatever the user has done or not done so far.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, Literal
+
+from schemas.errors import InvalidDeclaration
+
+SESSION_GAP: Final = timedelta(minutes=30)
+"""Inactivity that ends a session of events without a `session_id`."""
+
+LONGEST_AGO: Final = timedelta(days=90)
+"""`time_since` counts no further: what never happened happened this long ago."""
+
+_UNITS: Final = (
+    (timedelta(days=1), "d"),
+    (timedelta(hours=1), "h"),
+    (timedelta(minutes=1), "m"),
+    (timedelta(seconds=1), "s"),
+    (timedelta(milliseconds=1), "ms"),
+)
+
+
+def span_name(span: timedelta) -> str:
+    """Write a span in the largest unit that divides it.
+
+    >>> span_name(timedelta(days=7)), span_name(timedelta(hours=36)), span_name(timedelta(0, 0.5))
+    ('7d', '36h', '500ms')
+    """
+    for unit, name in _UNITS:
+        if span >= unit and span % unit == timedelta():
+            return f"{span // unit}{name}"
+    raise InvalidDeclaration(f"a span is a positive number of whole milliseconds, not {span}")
+
+
+@dataclass(frozen=True, slots=True)
+class ActionFilter:
+    """The events that count: those with one of these actions."""
+
+    name: str
+    actions: tuple[str, ...]
+    """Sorted, so that equal filters read the same."""
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier() or self.name == "event":
+            raise InvalidDeclaration(
+                f"an action filter's name becomes part of feature names: {self.name!r} cannot"
+            )
+        if not self.actions or any(action != action.lower() for action in self.actions):
+            raise InvalidDeclaration(
+                f"filter `{self.name}` needs actions in lower case, not {self.actions}"
+            )
+
+
+Statistic = Literal["count", "rate", "total", "mean", "session_count", "session_duration_mean"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rolling:
+    """A statistic over a trailing span: `count`, `rate`, `total`, `mean` and those of sessions."""
+
+    statistic: Statistic
+    over: timedelta
+    only: ActionFilter | None = None
+    field: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.over <= timedelta() or self.over % timedelta(milliseconds=1):
+            raise InvalidDeclaration(
+                f"feature `{self._stem}` needs a span of whole milliseconds > 0, not {self.over}"
+            )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name under which the feature is served."""
+        return (f"{self._stem}_{span_name(self.over)}",)
+
+    @property
+    def _stem(self) -> str:
+        subject = [self.only.name] if self.only is not None else []
+        if self.field is not None:
+            subject.append(self.field)
+        elif self.only is None and self.statistic == "count":
+            subject.append("event")
+        return "_".join([*subject, self.statistic])
+
+
+@dataclass(frozen=True, slots=True)
+class TimeSince:
+    """See `time_since`."""
+
+    only: ActionFilter | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name under which the feature is served."""
+        return (f"seconds_since_{'event' if self.only is None else self.only.name}",)
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentSession:
+    """See `session_events` and `session_duration`."""
+
+    statistic: Literal["events", "duration"]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name under which the feature is served."""
+        return (f"session_{self.statistic}",)
+
+
+@dataclass(frozen=True, slots=True)
+class IsAction:
+    """See `is_action`."""
+
+    only: ActionFilter
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name under which the feature is served."""
+        return (f"is_{self.only.name}",)
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """See `one_of`."""
+
+    field: str
+    values: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """One name for each value."""
+        return tuple(f"{self.field}_is_{value}" for value in self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class HourOfDay:
+    """See `hour_of_day`."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the two coordinates."""
+        return ("hour_sin", "hour_cos")
+
+
+Feature = Rolling | TimeSince | CurrentSession | IsAction | OneOf | HourOfDay
+"""One declaration. Its `names` are what it is served under: mostly one, for some several."""
+
+
+def action(actions: Iterable[str], *, name: str) -> ActionFilter:
+    """Name a set of actions, for features that look at them alone.
+
+    >>> action({"cart", "add_to_cart"}, name="basket")
+    ActionFilter(name='basket', actions=('add_to_cart', 'cart'))
+    """
+    return ActionFilter(name, tuple(sorted(actions)))
+
+
+def count(only: ActionFilter | None = None, *, over: timedelta) -> Rolling:
+    """Count events, this one included.
+
+    >>> count(over=timedelta(hours=1)).names
+    ('event_count_1h',)
+    """
+    return Rolling("count", over, only)
+
+
+def rate(only: ActionFilter, *, over: timedelta) -> Rolling:
+    """Divide the count of some events by the count of all.
+
+    >>> rate(action({"view"}, name="click"), over=timedelta(days=7)).names
+    ('click_rate_7d',)
+    """
+    return Rolling("rate", over, only)
+
+
+def total(field: str, only: ActionFilter | None = None, *, over: timedelta) -> Rolling:
+    """Add up a numeric field; an event without it adds nothing.
+
+    >>> total("amount", over=timedelta(days=30)).names
+    ('amount_total_30d',)
+    """
+    return Rolling("total", over, only, field)
+
+
+def mean(field: str, only: ActionFilter | None = None, *, over: timedelta) -> Rolling:
+    """Average a numeric field over the events that have it; 0 when none has.
+
+    >>> mean("amount", action({"purchase"}, name="purchase"), over=timedelta(days=30)).names
+    ('purchase_amount_mean_30d',)
+    """
+    return Rolling("mean", over, only, field)
+
+
+def time_since(only: ActionFilter | None = None) -> TimeSince:
+    """Tell how long ago the previous such event was, this one aside: `log1p` of the seconds.
+
+    A linear model can use the logarithm: what separates a second from a minute matters more than
+    what separates a day from a day and a minute. Longer than `LONGEST_AGO`, or never, is
+    `LONGEST_AGO`: forgetting a user after that time changes nothing.
+
+    >>> time_since(action({"purchase"}, name="purchase")).names
+    ('seconds_since_purchase',)
+    """
+    return TimeSince(only)
+
+
+def session_events() -> CurrentSession:
+    """Count the events of the current session, that of the user's latest event.
+
+    A session is what shares a `session_id`; events without one belong together when no
+    `SESSION_GAP` lies between them. A session ends when a later event belongs to another one.
+
+    >>> session_events().names
+    ('session_events',)
+    """
+    return CurrentSession("events")
+
+
+def session_duration() -> CurrentSession:
+    """Measure the current session so far, from its first to its latest event, in seconds.
+
+    >>> session_duration().names
+    ('session_duration',)
+    """
+    return CurrentSession("duration")
+
+
+def session_duration_mean(*, over: timedelta) -> Rolling:
+    """Average the seconds of the sessions that ended in the window; 0 when none did.
+
+    >>> session_duration_mean(over=timedelta(days=30)).names
+    ('session_duration_mean_30d',)
+    """
+    return Rolling("session_duration_mean", over)
+
+
+def session_count(*, over: timedelta) -> Rolling:
+    """Count the sessions that ended in the window, and the current one.
+
+    >>> session_count(over=timedelta(days=30)).names
+    ('session_count_30d',)
+    """
+    return Rolling("session_count", over)
+
+
+def is_action(actions: Iterable[str], *, name: str) -> IsAction:
+    """Tell whether this very event has one of these actions: 1 or 0.
+
+    >>> is_action({"cart"}, name="checkout").names
+    ('is_checkout',)
+    """
+    return IsAction(action(actions, name=name))
+
+
+def one_of(field: str, values: Iterable[str]) -> OneOf:
+    """Tell for each value whether a text field of this very event has it: 1 or 0.
+
+    >>> one_of("platform", ("mobile", "desktop")).names
+    ('platform_is_mobile', 'platform_is_desktop')
+    """
+    return OneOf(field, tuple(values))
+
+
+def hour_of_day() -> HourOfDay:
+    """Place this very event on the clock's circle (UTC), so that 23:59 is next to 0:00.
+
+    >>> hour_of_day().names
+    ('hour_sin', 'hour_cos')
+    """
+    return HourOfDay()

@@ -1,0 +1,179 @@
+"""Keyed state of one partition, and the changelog it is rebuilt from.
+
+At rest a value is bytes, as it stands in the changelog; it is decoded when it is touched. What a
+batch writes is encoded once, when `PartitionState.changes` collects it for the transaction.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import Any, Final, Generic, TypeVar
+
+from schemas.errors import InvalidDeclaration
+
+Change = tuple[bytes, bytes | None]
+"""One changelog record: key, and value or tombstone."""
+
+V = TypeVar("V")
+"""What a table holds for each key."""
+
+
+class Table(Generic[V]):
+    """Values by key, with what changed since the changelog was last written.
+
+    A table forgets only what its owner deletes: see `oldest`.
+
+    Parameters
+    ----------
+    prefix
+        One ASCII character that marks this table's keys in the shared changelog.
+    encode
+        Write a value; called once per changed key and batch.
+    decode
+        Read it back.
+
+    Examples
+    --------
+    >>> visits: Table[int] = Table("v", encode=b"%d".__mod__, decode=int)
+    >>> visits.put("ada", 1)
+    >>> visits.put("bob", 1)
+    >>> visits.put("ada", 2)
+    >>> visits.get("ada"), len(visits)
+    (2, 2)
+    >>> visits.changes()
+    [(b'vada', b'2'), (b'vbob', b'1')]
+    >>> visits.delete("bob")
+    >>> visits.changes()
+    [(b'vbob', None)]
+    """
+
+    def __init__(
+        self, prefix: str, encode: Callable[[V], bytes], decode: Callable[[bytes], V]
+    ) -> None:
+        if len(prefix) != 1 or not prefix.isascii():
+            raise InvalidDeclaration(f"a table's prefix is one ASCII character, not {prefix!r}")
+        self.prefix: Final = prefix
+        self._encode = encode
+        self._decode = decode
+        self._resting: OrderedDict[str, bytes] = OrderedDict()
+        # Decoded since the last `changes`; None stands for deleted.
+        self._touched: dict[str, V | None] = {}
+        self._changed: dict[str, None] = {}
+        # Changed keys of which the changelog knows nothing yet: no tombstone if they go again.
+        self._unlogged: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._resting) + sum(key not in self._resting for key in self._alive())
+
+    def _alive(self) -> Iterator[str]:
+        return (key for key in self._changed if self._touched[key] is not None)
+
+    def get(self, key: str) -> V | None:
+        """Return the value of a key, or `None`; `mark` the key after changing it in place."""
+        if key in self._touched:
+            return self._touched[key]
+        raw = self._resting.get(key)
+        if raw is None:
+            return None
+        value = self._touched[key] = self._decode(raw)
+        return value
+
+    def put(self, key: str, value: V) -> None:
+        """Set the value of a key."""
+        self._touched[key] = value
+        if key not in self._changed:
+            self._changed[key] = None
+            if key not in self._resting:
+                self._unlogged.add(key)
+
+    def mark(self, key: str) -> None:
+        """Say that the value `get` returned was changed in place."""
+        self._changed[key] = None
+
+    def delete(self, key: str) -> None:
+        """Forget a key; does nothing when there is none."""
+        if key in self._unlogged:
+            self._unlogged.remove(key)
+            del self._changed[key], self._touched[key]
+        elif self._resting.pop(key, None) is not None or key in self._changed:
+            self._touched[key] = None
+            self._changed[key] = None
+
+    def oldest(self) -> str | None:
+        """Return the key that rests longest: the one to look at when something must go.
+
+        Keys take their place in this order when `changes` collects them.
+        """
+        return next(iter(self._resting), None)
+
+    def raw(self, key: str) -> bytes | None:
+        """Return the value of a key in its encoded form, without decoding what rests."""
+        if key in self._changed:
+            value = self._touched[key]
+            return None if value is None else self._encode(value)
+        return self._resting.get(key)
+
+    def scan(self) -> Iterator[tuple[str, V]]:
+        """Decode every resting value in turn, oldest first, and keep none: to build an index."""
+        decode = self._decode
+        return ((key, decode(raw)) for key, raw in self._resting.items())
+
+    def changes(self) -> list[Change]:
+        """Encode what changed since the last call and put it to rest."""
+        changed: list[Change] = []
+        prefix, touched, resting = self.prefix, self._touched, self._resting
+        for key in self._changed:
+            value = touched[key]
+            if value is None:
+                changed.append(((prefix + key).encode(), None))
+            else:
+                resting[key] = raw = self._encode(value)
+                resting.move_to_end(key)
+                changed.append(((prefix + key).encode(), raw))
+        touched.clear()
+        self._changed.clear()
+        self._unlogged.clear()
+        return changed
+
+    def restore(self, key: str, raw: bytes | None) -> None:
+        """Take over one changelog record."""
+        if raw is None:
+            self._resting.pop(key, None)
+        else:
+            self._resting[key] = raw
+            self._resting.move_to_end(key)
+
+
+class PartitionState:
+    """All tables of one partition behind one changelog.
+
+    Replaying every record that `changes` ever returned, in order or compacted, into fresh tables
+    gives equal tables.
+
+    Examples
+    --------
+    >>> carts: Table[str] = Table("c", encode=str.encode, decode=bytes.decode)
+    >>> state = PartitionState([carts])
+    >>> state.restore(b"cada", b"books")
+    >>> carts.get("ada")
+    'books'
+    >>> state.changes()
+    []
+    """
+
+    def __init__(self, tables: list[Table[Any]]) -> None:
+        self.tables: Final = tuple(tables)
+        self._by_prefix = {ord(table.prefix): table for table in tables}
+        if len(self._by_prefix) < len(tables):
+            raise InvalidDeclaration(
+                f"tables share a prefix: {', '.join(table.prefix for table in tables)}"
+            )
+
+    def restore(self, key: bytes, value: bytes | None) -> None:
+        """Take over one changelog record; records of tables that are no more are ignored."""
+        table = self._by_prefix.get(key[0])
+        if table is not None:
+            table.restore(key[1:].decode(), value)
+
+    def changes(self) -> list[Change]:
+        """Collect what all tables changed since the last call, one record per key."""
+        return [change for table in self.tables for change in table.changes()]
