@@ -111,7 +111,8 @@ class Replay:
         destination = f"{_cluster_id(self._settings)}/{self._topic}"
         found = None if from_start else Checkpoint.load(self._checkpoint_path)
         if found is None or found.destination != destination:
-            outputs = _output_ends(self._settings)
+            names = [topic.named(self._settings.topic_prefix) for topic in OUTPUTS]
+            outputs = topic_reader.ends(self._settings, names)
             return Checkpoint(fingerprint=fingerprint, destination=destination, outputs=outputs)
         if found.fingerprint != fingerprint:
             raise UnreadableFile(
@@ -130,11 +131,3 @@ def _cluster_id(settings: Settings) -> str:
     except KafkaException as error:
         raise DeliveryFailed(f"no Kafka broker answers: {error.args[0].str()}") from error
     return str(metadata.cluster_id)
-
-
-def _output_ends(settings: Settings) -> dict[str, list[int]]:
-    consumer = topic_reader.connect(settings)
-    try:
-        return topic_reader.ends(consumer, [t.named(settings.topic_prefix) for t in OUTPUTS])
-    finally:
-        consumer.close()

@@ -5,7 +5,7 @@ Only committed records are seen, as by every downstream service.
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
@@ -30,7 +30,7 @@ def connect(settings: Settings) -> Consumer:
     return Consumer({**kafka.reader(), "enable.partition.eof": False})
 
 
-def ends(consumer: Consumer, topics: Sequence[str]) -> dict[str, list[int]]:
+def ends(settings: Settings, topics: Iterable[str]) -> dict[str, list[int]]:
     """Tell where the partitions of topics end now.
 
     Raises
@@ -38,7 +38,11 @@ def ends(consumer: Consumer, topics: Sequence[str]) -> dict[str, list[int]]:
     DeliveryFailed
         The broker cannot be reached, or has no such topic.
     """
-    return {topic: [end for _, end in _bounds(consumer, topic)] for topic in topics}
+    consumer = connect(settings)
+    try:
+        return {topic: [end for _, end in _bounds(consumer, topic)] for topic in topics}
+    finally:
+        consumer.close()
 
 
 def read_to_end(settings: Settings, topic: str, *, last: int | None = None) -> Iterator[Message]:
