@@ -3,15 +3,14 @@
 VENV  := .venv
 BIN   := $(VENV)/bin
 ARGS  ?=
-SETUP  = $(call find_python) "$$python" ops/venv.py $(VENV)
+SETUP  = $(call find_python) "$$python" ops/set_up.py $(VENV)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help venv up test check format bench lock clean
 
 help:  ## this list
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s '|' 2>/dev/null \
-	  || sed -nE 's/^([a-z]+):.*## (.*)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST))
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | tr '|' '\t' | expand -t 16
 
 up: $(VENV)/.runtime  ## start everything, replay the shop, serve until Ctrl-C; ARGS="--rate 1000"
 	@exec $(BIN)/thalweg up $(ARGS)

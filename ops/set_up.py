@@ -1,4 +1,4 @@
-"""Make a virtual environment hold exactly what lock files say: `venv.py DIRECTORY LOCK…`.
+"""Make a virtual environment hold exactly what lock files say: `set_up.py DIRECTORY LOCK…`.
 
 Runs on the bare interpreter, before anything is installed. uv installs (4 s; pip takes 35 s for the
 same), and pip when uv cannot. Both follow pip's configuration, where companies name their mirrors.
