@@ -1,0 +1,32 @@
+"""How commands answer: aligned columns for people, JSON for programs."""
+
+import sys
+from collections.abc import Sequence
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+_WIDE = 200
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Open the terminal; into a pipe, lines are not wrapped at a width that nobody has."""
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, highlight=False, width=None if stream.isatty() else _WIDE)
+
+
+def write_json(answer: object) -> None:
+    """Write an answer for a program, on one line."""
+    sys.stdout.write(orjson.dumps(answer).decode() + "\n")
+
+
+def write_table(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Write rows for people; numbers are aligned to the right."""
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+    for index, title in enumerate(titles):
+        numeric = all(isinstance(row[index], int | float | None) for row in rows)
+        table.add_column(title, justify="right" if rows and numeric else "left")
+    for row in rows:
+        table.add_row(*("-" if cell is None else str(cell) for cell in row))
+    console().print(table)
