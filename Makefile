@@ -16,6 +16,7 @@ up: $(VENV)/.runtime  ## start everything, replay the shop, serve until Ctrl-C; 
 	@exec $(BIN)/thalweg up $(ARGS)
 
 venv: $(VENV)/.runtime  ## set up .venv alone, with .venv/bin/thalweg in it
+	@echo "$(BIN)/thalweg is set up"
 
 test: $(VENV)/.dev  ## all tests, on a real broker, Redis server and browser; ARGS="-k name"
 	$(BIN)/python -m pytest $(ARGS)
@@ -47,6 +48,7 @@ clean:  ## remove .venv and caches; data in .thalweg stays
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.runtime: requirements.lock requirements-uv.lock pyproject.toml
+	@echo "setting up $(VENV): some 10 s, once" >&2
 	@$(SETUP) requirements.lock
 	@touch $@
 
