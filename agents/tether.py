@@ -19,7 +19,10 @@ def main() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal)
         if os.getppid() != parent:  # it died before we asked
             sys.exit(1)
-    os.execvp(command[0], command)  # noqa: S606  # its caller chose it
+    try:
+        os.execvp(command[0], command)  # noqa: S606  # its caller chose it
+    except OSError as error:
+        sys.exit(f"{command[0]}: {error.strerror}")
 
 
 if __name__ == "__main__":
