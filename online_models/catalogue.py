@@ -1,0 +1,70 @@
+"""The models one can name: `<task>_v<n>` -> a River pipeline.
+
+A definition that has served is never edited, because its name is the identity of what was
+learned under it: a change is a new `v<n>`.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final, cast
+
+from river import base, compose, linear_model, optim, preprocessing, tree
+
+from schemas.errors import InvalidDeclaration
+
+
+def _binary_logistic_v1() -> base.Classifier:
+    # A constant, small rate. AdaGrad and FTRL end 0.01 of ROC AUC higher on a stream that
+    # stands still, but their rates decay: after a drift they need four times as many labels.
+    model = compose.Pipeline(
+        preprocessing.StandardScaler(),
+        linear_model.LogisticRegression(
+            optimizer=optim.SGD(0.001),
+            intercept_lr=0.01,  # the base rate moves first
+            l2=1e-3,  # separable streams would let weights grow for ever
+        ),
+    )
+    return cast("base.Classifier", model)  # as `isinstance` says; River's types do not
+
+
+def _binary_hoeffding_tree_v1() -> base.Classifier:
+    # Leaves that count: naive Bayes over features that are windows of one another is sure of
+    # everything, which costs half a nat of log loss. The depth bounds memory.
+    return tree.HoeffdingTreeClassifier(leaf_prediction="mc", max_depth=8)
+
+
+_RECIPES: Final[Mapping[str, Callable[[], base.Classifier]]] = MappingProxyType(
+    {
+        "binary_logistic_v1": _binary_logistic_v1,
+        "binary_hoeffding_tree_v1": _binary_hoeffding_tree_v1,
+    }
+)
+
+NAMES: Final = tuple(_RECIPES)
+"""Models a pipeline may declare."""
+
+
+def make(name: str) -> base.Classifier:
+    """Make an untrained model.
+
+    Raises
+    ------
+    InvalidDeclaration
+        When the catalogue has no such model.
+
+    Examples
+    --------
+    >>> print(make("binary_logistic_v1"))
+    StandardScaler | LogisticRegression
+    >>> make("oracle_v1")
+    Traceback (most recent call last):
+    schemas.errors.InvalidDeclaration: no model `oracle_v1` in the catalogue; it has
+    binary_logistic_v1, binary_hoeffding_tree_v1
+    """
+    try:
+        recipe = _RECIPES[name]
+    except KeyError:
+        raise InvalidDeclaration(
+            f"no model `{name}` in the catalogue; it has {', '.join(NAMES)}"
+        ) from None
+    return recipe()

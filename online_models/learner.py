@@ -1,0 +1,171 @@
+"""The one writer of a model: judges each outcome, then learns it, once."""
+
+from datetime import timedelta
+from typing import Final
+
+from online_models import catalogue, pickling
+from online_models.held_back import NEVER, Frozen, HeldBack
+from online_models.prequential import Prequential
+from online_models.progress import EarlierSelf, LearnerState, Progress
+from online_models.scorer import Scorer
+from schemas.outcomes import Outcome
+
+_LARGEST_FEATURE: Final = 1e12
+"""Beyond lie broken sensors, infinity and NaN; one of them would ruin a model for ever."""
+
+_SAMPLES: Final = 8
+
+
+class Learner:
+    """Learns the outcomes of one log in order, each once.
+
+    The evaluation is honest about delayed labels: an outcome is judged by a model that was
+    frozen before the outcome's event (see `online_models.held_back`).
+
+    Parameters
+    ----------
+    model
+        Its name in the catalogue.
+    feature_names
+        What `Outcome.features` holds, in order.
+    schema
+        Hash of those names; outcomes of any other are skipped.
+    label_delay
+        How long after its event a label becomes known, at most: horizon plus allowed lateness.
+
+    Examples
+    --------
+    >>> learner = Learner("binary_logistic_v1", feature_names=("clicks",), schema="s1")
+    >>> outcome = Outcome("p1", "intent", "u1", 0, 60_000, True, 0.5, "", 0, "s1", [3.0])
+    >>> learner.learn(outcome, offset=0), learner.n_learned
+    (0.5, 1)
+    >>> learner.learn(outcome, offset=0), learner.n_learned  # delivered twice
+    (None, 1)
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        feature_names: tuple[str, ...],
+        schema: str,
+        label_delay: timedelta = timedelta(hours=1),
+    ) -> None:
+        self.model = model
+        self.feature_names = feature_names
+        self.schema = schema
+        self.progress = Progress()
+        self._estimator = catalogue.make(model)
+        untrained = Frozen(NEVER, self.scorer(), last_label=False)
+        self._held_back = HeldBack(
+            untrained, untrained, label_delay_ms=label_delay // timedelta(milliseconds=1)
+        )
+
+    @property
+    def n_learned(self) -> int:
+        """Outcomes learned."""
+        return self.progress.n_learned
+
+    @property
+    def version(self) -> int:
+        """Grows with every outcome learned; one lineage never gives a number twice."""
+        return self.progress.n_learned
+
+    @property
+    def through(self) -> int:
+        """Offset of the last outcome taken in, -1 before the first."""
+        return self.progress.through
+
+    @property
+    def prequential(self) -> Prequential:
+        """How good the model has been."""
+        return self.progress.prequential
+
+    def learn(self, outcome: Outcome, offset: int) -> float | None:
+        """Judge an outcome, then learn it.
+
+        Returns
+        -------
+        The score an earlier self gave it, or `None` when the outcome was taken in before, was
+        skipped, or could not be judged.
+        """
+        progress = self.progress
+        if offset <= progress.through:
+            return None
+        progress.through = offset
+        if outcome.schema != self.schema or not self._is_learnable(outcome.features):
+            progress.n_skipped += 1
+            return None
+        features = dict(zip(self.feature_names, outcome.features, strict=True))
+        score = self._judge(outcome, features)
+
+        self._estimator.learn_one(features, outcome.label)  # type: ignore[arg-type]  # dict[str, …] is no dict[Hashable, …]
+        if len(progress.samples) < _SAMPLES:
+            progress.samples.append(outcome.features)
+        else:
+            progress.samples[progress.n_learned % _SAMPLES] = outcome.features
+        progress.n_learned += 1
+        progress.n_positives += outcome.label
+        progress.known_until = max(progress.known_until, outcome.labelled_at)
+        progress.last_label = outcome.label
+        return score
+
+    def scorer(self) -> Scorer:
+        """Freeze the model as it is now."""
+        n = self.progress.n_learned
+        return Scorer(
+            pickling.copy(self._estimator),
+            n_learned=n,
+            base_rate=self.progress.n_positives / n if n > 0 else 0.5,
+        )
+
+    def state(self) -> LearnerState:
+        """Tell everything that `from_state` needs; it shares `progress` with this learner."""
+        older, newer = self._held_back.older, self._held_back.newer
+        return LearnerState(
+            label_delay_ms=self._held_back.label_delay_ms,
+            progress=self.progress,
+            older=EarlierSelf.of(older),
+            newer=EarlierSelf.of(newer),
+            pickles=pickling.dumps((self._estimator, older.scorer.model, newer.scorer.model)),
+        )
+
+    @classmethod
+    def from_state(
+        cls, model: str, *, feature_names: tuple[str, ...], schema: str, state: LearnerState
+    ) -> "Learner":
+        """Go on where another learner was.
+
+        Raises
+        ------
+        SnapshotRefused
+            When the pickles are not what `state` makes.
+        """
+        learner = cls(model, feature_names=feature_names, schema=schema)
+        learner.progress = state.progress
+        learner._estimator, older, newer = pickling.loads(state.pickles)
+        learner._held_back = HeldBack(
+            state.older.with_model(older),
+            state.newer.with_model(newer),
+            label_delay_ms=state.label_delay_ms,
+        )
+        return learner
+
+    def _judge(self, outcome: Outcome, features: dict[str, float]) -> float | None:
+        progress, held_back = self.progress, self._held_back
+        if held_back.is_due(n_learned=progress.n_learned, known_until=progress.known_until):
+            held_back.renew(Frozen(progress.known_until, self.scorer(), progress.last_label))
+        then = held_back.before(outcome.event_at)
+        if then is None:
+            progress.n_unjudged += 1
+            return None
+        score = then.scorer.score(features)
+        progress.prequential.update(outcome.label, score)
+        progress.base_rate.update(outcome.label, then.scorer.base_rate)
+        progress.last_class.update(outcome.label, float(then.last_label))
+        return score
+
+    def _is_learnable(self, features: list[float]) -> bool:
+        return len(features) == len(self.feature_names) and all(
+            -_LARGEST_FEATURE <= value <= _LARGEST_FEATURE for value in features
+        )

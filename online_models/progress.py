@@ -1,0 +1,62 @@
+"""A learner as data: what it has seen, and who it was."""
+
+import msgspec
+from river import base
+
+from online_models.held_back import NEVER, Frozen
+from online_models.prequential import Prequential
+from online_models.scorer import Scorer
+
+
+class Progress(msgspec.Struct):
+    """What a learner has seen so far."""
+
+    through: int = -1
+    """Offset of the last outcome taken in; earlier ones never count again."""
+    n_learned: int = 0
+    n_positives: int = 0
+    n_skipped: int = 0
+    """Outcomes of another feature schema, or with a feature that is no usable number."""
+    n_unjudged: int = 0
+    """Outcomes learned but not evaluated: their label took longer than declared."""
+    known_until: int = NEVER
+    """Latest time at which a learned label became known (event time, ms)."""
+    last_label: bool = False
+    prequential: Prequential = msgspec.field(default_factory=Prequential)
+    base_rate: Prequential = msgspec.field(default_factory=Prequential)
+    """The same outcomes judged by the share of positives so far."""
+    last_class: Prequential = msgspec.field(default_factory=Prequential)
+    """The same outcomes judged by the label before."""
+    samples: list[list[float]] = msgspec.field(default_factory=list)
+    """Feature vectors learned last, to try a snapshot with."""
+
+
+class EarlierSelf(msgspec.Struct, frozen=True, array_like=True):
+    """All of a `Frozen` but its model."""
+
+    known_until: int
+    n_learned: int
+    base_rate: float
+    last_label: bool
+
+    @classmethod
+    def of(cls, frozen: Frozen) -> "EarlierSelf":
+        """Leave the model out."""
+        scorer = frozen.scorer
+        return cls(frozen.known_until, scorer.n_learned, scorer.base_rate, frozen.last_label)
+
+    def with_model(self, model: base.Classifier) -> Frozen:
+        """Put the model back."""
+        scorer = Scorer(model, n_learned=self.n_learned, base_rate=self.base_rate)
+        return Frozen(self.known_until, scorer, self.last_label)
+
+
+class LearnerState(msgspec.Struct, frozen=True):
+    """A learner as data."""
+
+    label_delay_ms: int
+    progress: Progress
+    older: EarlierSelf
+    newer: EarlierSelf
+    pickles: bytes
+    """The model now, its older and its newer earlier self."""
