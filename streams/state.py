@@ -1,6 +1,6 @@
 """Keyed state of one partition, and the changelog it is rebuilt from.
 
-At rest a value is bytes, as it stands in the changelog; it is decoded when it is touched. What a
+A value is kept as bytes, as it stands in the changelog, and decoded when it is touched. What a
 batch writes is encoded once, when `PartitionState.changes` collects it for the transaction.
 """
 
@@ -30,6 +30,9 @@ class Table(Generic[V]):
         Write a value; called once per changed key and batch.
     decode
         Read it back.
+    warm
+        How many decoded values may stay for the next batch. Objects cost ten times the memory of
+        bytes, and time of the garbage collector.
 
     Examples
     --------
@@ -47,31 +50,37 @@ class Table(Generic[V]):
     """
 
     def __init__(
-        self, prefix: str, encode: Callable[[V], bytes], decode: Callable[[bytes], V]
+        self,
+        prefix: str,
+        encode: Callable[[V], bytes],
+        decode: Callable[[bytes], V],
+        *,
+        warm: int = 0,
     ) -> None:
         if len(prefix) != 1 or not prefix.isascii():
             raise InvalidDeclaration(f"a table's prefix is one ASCII character, not {prefix!r}")
         self.prefix: Final = prefix
         self._encode = encode
         self._decode = decode
-        self._resting: OrderedDict[str, bytes] = OrderedDict()
-        # Decoded since the last `changes`; None stands for deleted.
+        self._warm = warm
+        self._logged: OrderedDict[str, bytes] = OrderedDict()
+        # Decoded values, newer than the logged ones where changed; None stands for deleted.
         self._touched: dict[str, V | None] = {}
+        # Keys to log with the next `changes`, in order.
         self._changed: dict[str, None] = {}
-        # Changed keys of which the changelog knows nothing yet: no tombstone if they go again.
-        self._unlogged: set[str] = set()
+        # Changed keys of which the changelog knows nothing: they need no tombstone.
+        self._new: set[str] = set()
 
     def __len__(self) -> int:
-        return len(self._resting) + sum(key not in self._resting for key in self._alive())
-
-    def _alive(self) -> Iterator[str]:
-        return (key for key in self._changed if self._touched[key] is not None)
+        return len(self._logged) + sum(
+            self._touched[key] is not None and key not in self._logged for key in self._changed
+        )
 
     def get(self, key: str) -> V | None:
         """Return the value of a key, or `None`; `mark` the key after changing it in place."""
         if key in self._touched:
             return self._touched[key]
-        raw = self._resting.get(key)
+        raw = self._logged.get(key)
         if raw is None:
             return None
         value = self._touched[key] = self._decode(raw)
@@ -82,65 +91,69 @@ class Table(Generic[V]):
         self._touched[key] = value
         if key not in self._changed:
             self._changed[key] = None
-            if key not in self._resting:
-                self._unlogged.add(key)
+            if key not in self._logged:
+                self._new.add(key)
 
     def mark(self, key: str) -> None:
-        """Say that the value `get` returned was changed in place."""
+        """Say that the value `get` returned in this batch was changed in place."""
+        if key not in self._touched:
+            raise KeyError(f"table `{self.prefix}`: marked {key!r}, which was not read before")
         self._changed[key] = None
 
     def delete(self, key: str) -> None:
         """Forget a key; does nothing when there is none."""
-        if key in self._unlogged:
-            self._unlogged.remove(key)
+        if key in self._new:
+            self._new.remove(key)
             del self._changed[key], self._touched[key]
-        elif self._resting.pop(key, None) is not None or key in self._changed:
+        elif self._logged.pop(key, None) is not None or key in self._changed:
             self._touched[key] = None
             self._changed[key] = None
 
     def oldest(self) -> str | None:
-        """Return the key that rests longest: the one to look at when something must go.
+        """Return the key whose last change was logged longest ago: the one to think of forgetting.
 
-        Keys take their place in this order when `changes` collects them.
+        Keys take their place in this order when `changes` logs them.
         """
-        return next(iter(self._resting), None)
+        return next(iter(self._logged), None)
 
     def raw(self, key: str) -> bytes | None:
-        """Return the value of a key in its encoded form, without decoding what rests."""
+        """Return the value of a key in its encoded form; cheap unless it changed in this batch."""
         if key in self._changed:
             value = self._touched[key]
             return None if value is None else self._encode(value)
-        return self._resting.get(key)
+        return self._logged.get(key)
 
     def scan(self) -> Iterator[tuple[str, V]]:
-        """Decode every resting value in turn, oldest first, and keep none: to build an index."""
+        """Decode every logged value in turn, oldest first, keeping none: to build an index."""
         decode = self._decode
-        return ((key, decode(raw)) for key, raw in self._resting.items())
+        return ((key, decode(raw)) for key, raw in self._logged.items())
 
     def changes(self) -> list[Change]:
-        """Encode what changed since the last call and put it to rest."""
+        """Encode what changed since the last call, one record for each key."""
         changed: list[Change] = []
-        prefix, touched, resting = self.prefix, self._touched, self._resting
+        prefix, touched, logged = self.prefix, self._touched, self._logged
         for key in self._changed:
             value = touched[key]
             if value is None:
+                del touched[key]
                 changed.append(((prefix + key).encode(), None))
             else:
-                resting[key] = raw = self._encode(value)
-                resting.move_to_end(key)
+                logged[key] = raw = self._encode(value)
+                logged.move_to_end(key)
                 changed.append(((prefix + key).encode(), raw))
-        touched.clear()
+        if len(touched) > self._warm:
+            touched.clear()
         self._changed.clear()
-        self._unlogged.clear()
+        self._new.clear()
         return changed
 
     def restore(self, key: str, raw: bytes | None) -> None:
         """Take over one changelog record."""
         if raw is None:
-            self._resting.pop(key, None)
+            self._logged.pop(key, None)
         else:
-            self._resting[key] = raw
-            self._resting.move_to_end(key)
+            self._logged[key] = raw
+            self._logged.move_to_end(key)
 
 
 class PartitionState:

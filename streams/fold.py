@@ -1,0 +1,197 @@
+"""The rolling features of one user, folded event by event.
+
+`compile_features` turns declarations into one specialised function (its text is
+`FeatureFold.source`). The same function serves online, in a replay and in a backfill, so they
+cannot differ.
+"""
+
+import hashlib
+import json
+import linecache
+import math
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from struct import Struct
+from typing import Any, Final
+
+import msgspec
+
+from schemas.events import UserEvent
+from streams.features import LONGEST_AGO, SESSION_GAP, Feature
+from streams.fold_plan import MICRO, FoldPlan
+from streams.fold_source import write_update
+from streams.windows import Tiles
+
+_VERSION: Final = 1
+"""Part of the schema: raise it when the same declarations come to mean something else."""
+
+_LARGEST: Final = 1e15
+_NEVER_MS: Final = -(LONGEST_AGO // timedelta(milliseconds=1))
+_HEADER: Final = Struct(">q8s")
+_OPENING_BRACKET: Final = ord("[")
+
+
+class UserState(msgspec.Struct, array_like=True, gc=False):
+    """What is remembered of one user. Only the fold that made it knows the positions."""
+
+    last_ms: int
+    """Largest event time seen: the time that features are as of."""
+    rolls_at_ms: int
+    """From this event time on some window moves."""
+    counts: list[int]
+    """All there ever was, by counter."""
+    tiles: list[Tiles]
+    """One for each width of tiles."""
+    latest: list[int]
+    """Event time of the latest event that passed a filter, by filter of `time_since`."""
+    session_id: str | None
+    session_start_ms: int
+    session_events: int
+
+
+class FeatureFold:
+    """Features of one user as of each event, the event included; made by `compile_features`.
+
+    Attributes
+    ----------
+    names
+        The features, in the order of every result.
+    schema
+        Hash of the declarations and of what they mean.
+    source
+        The generated update function, as text.
+    retention
+        Forgetting a user who did nothing for longer changes no window and no `time_since`.
+    update
+        Adds an event to its user's state, in place, and returns the features as of the largest
+        event time seen. Events may come in any order.
+    """
+
+    def __init__(self, features: Sequence[Feature], record: type[UserEvent]) -> None:
+        plan = FoldPlan(features, record)
+        self.names: Final = tuple(plan.features)
+        self.schema: Final = _schema(features)
+        self.source: Final = write_update(plan)
+        spans_ms = [span + t.width_ms for t in plan.tilings for span in t.spans_ms]
+        self.retention: Final = timedelta(milliseconds=max([-_NEVER_MS, *spans_ms]))
+        self.update: Final[Callable[[UserState, UserEvent], dict[str, float]]] = _compile(
+            self.source, f"<features {self.schema}>", plan
+        )
+        self._plan = plan
+        self._tag = bytes.fromhex(self.schema)
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._decode = msgspec.msgpack.Decoder(UserState).decode
+        self._decode_wide = msgspec.json.Decoder(UserState).decode
+
+    def new(self) -> UserState:
+        """Return the state of a user who did nothing yet."""
+        return UserState(
+            last_ms=_NEVER_MS,
+            rolls_at_ms=0,
+            counts=[0] * len(self._plan.counters),
+            tiles=[tiling.new() for tiling in self._plan.tilings],
+            latest=[_NEVER_MS] * len(self._plan.previous),
+            session_id=None,
+            session_start_ms=0,
+            session_events=0,
+        )
+
+    def encode(self, state: UserState) -> bytes:
+        """Write a state: 8 bytes of last event time, the schema, and MessagePack."""
+        try:
+            body = self._encode(state)
+        except OverflowError:
+            # MessagePack ends at 64 bits, totals do not.
+            body = json.dumps(msgspec.to_builtins(state)).encode()
+        return _HEADER.pack(state.last_ms, self._tag) + body
+
+    def decode(self, raw: bytes) -> UserState:
+        """Read a state back; one of other declarations is worth nothing and comes back new."""
+        if raw[8:16] != self._tag:
+            return self.new()
+        body = memoryview(raw)[_HEADER.size :]
+        return self._decode_wide(body) if body[0] == _OPENING_BRACKET else self._decode(body)
+
+    @staticmethod
+    def last_event_ms(raw: bytes) -> int:
+        """Tell the last event time of an encoded state, at the cost of eight bytes."""
+        return int.from_bytes(raw[:8], "big", signed=True)
+
+
+def compile_features(features: Sequence[Feature], record: type[UserEvent]) -> FeatureFold:
+    """Turn declarations into the function that keeps them up to date.
+
+    Raises
+    ------
+    InvalidDeclaration
+        For a name declared twice, or a field that `record` lacks or has in another type.
+
+    Examples
+    --------
+    >>> from streams.features import count, session_duration
+    >>> minute = timedelta(minutes=1)
+    >>> fold = compile_features([count(over=10 * minute), session_duration()], UserEvent)
+    >>> ada = fold.new()
+    >>> fold.update(ada, UserEvent("ada", "search", 1_704_067_200_000))
+    {'event_count_10m': 1.0, 'session_duration': 0.0}
+    >>> fold.update(ada, UserEvent("ada", "buy", 1_704_067_205_000))
+    {'event_count_10m': 2.0, 'session_duration': 5.0}
+    >>> fold.last_event_ms(fold.encode(ada))
+    1704067205000
+    """
+    return FeatureFold(features, record)
+
+
+def millionths(value: float) -> int:
+    """Count a number in integer millionths, so that totals are exact in any order of events.
+
+    Beyond a thousand million million a number counts as that much.
+
+    >>> millionths(0.1) + millionths(0.2) == millionths(0.3)
+    True
+    """
+    return round(max(-_LARGEST, min(value, _LARGEST)) * MICRO)
+
+
+def _schema(features: Sequence[Feature]) -> str:
+    meaning = repr((_VERSION, SESSION_GAP, LONGEST_AGO, tuple(features)))
+    return hashlib.sha256(meaning.encode()).hexdigest()[:16]
+
+
+def _compile(
+    source: str, filename: str, plan: FoldPlan
+) -> Callable[[UserState, UserEvent], dict[str, float]]:
+    tilings = plan.tilings
+
+    def roll(state: UserState, now_ms: int) -> None:
+        for tiling, tiles in zip(tilings, state.tiles, strict=True):
+            if now_ms >= tiles.rolls_at_ms:
+                tiling.roll(tiles, state.counts, state.last_ms, now_ms)
+        state.rolls_at_ms = min([tiles.rolls_at_ms for tiles in state.tiles])
+
+    def add_late(state: UserState, before: list[int], at_ms: int) -> None:
+        for tiling, tiles in zip(tilings, state.tiles, strict=True):
+            tiling.add_late(tiles, before, state.counts, at_ms, state.last_ms)
+
+    flags_of = {
+        action: tuple(int(action in only.actions) for only in plan.flags)
+        for only in plan.flags
+        for action in only.actions
+    }
+    namespace: dict[str, Any] = {
+        "roll": roll,
+        "add_late": add_late,
+        "flags_of": flags_of.get,
+        "no_flags": (0,) * len(plan.flags),
+        "millionths": millionths,
+        "log1p": math.log1p,
+        "sin": math.sin,
+        "cos": math.cos,
+        "RADIANS_PER_MS": math.tau / 86_400_000,
+    }
+    # As dataclasses do; only identifiers and literals of the declarations enter the text.
+    exec(compile(source, filename, "exec"), namespace)  # noqa: S102
+    # Tracebacks and debuggers find the text there.
+    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    update: Callable[[UserState, UserEvent], dict[str, float]] = namespace["update"]
+    return update

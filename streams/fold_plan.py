@@ -1,0 +1,202 @@
+"""Decide what one update function must do for a set of feature declarations.
+
+Each declaration becomes an expression over variables; asking for a variable plans the counter,
+window, flag or field behind it. `streams.fold_source` writes the plan down as Python.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final, Literal, NamedTuple, assert_never
+
+from msgspec import inspect
+
+from schemas.errors import InvalidDeclaration
+from schemas.events import UserEvent
+from streams.features import (
+    LONGEST_AGO,
+    ActionFilter,
+    CurrentSession,
+    Feature,
+    HourOfDay,
+    IsAction,
+    OneOf,
+    Rolling,
+    TimeSince,
+    span_name,
+)
+from streams.windows import Tiling, tile_width_ms
+
+MICRO: Final = 1_000_000
+"""Numeric fields are counted in integer millionths: their totals are exact in any order."""
+
+_MS: Final = timedelta(milliseconds=1)
+_DAY_MS: Final = timedelta(days=1) // _MS
+_NUMBER: Final = (inspect.IntType, inspect.FloatType)
+_TEXT: Final = (inspect.StrType, inspect.LiteralType)
+
+
+class Counter(NamedTuple):
+    """One cumulative count of a user's state."""
+
+    of: Literal["events", "millionths", "values", "sessions", "session_ms"]
+    only: ActionFilter | None = None
+    field: str | None = None
+
+    def __str__(self) -> str:
+        subject = (self.only.name if self.only is not None else "", self.field or "", self.of)
+        return "_".join(part for part in subject if part)
+
+
+class FoldPlan:
+    """Variables, counters and windows for some features of one type of events.
+
+    Parameters
+    ----------
+    features
+        What to compute, in the order of the result.
+    record
+        The events' type; the fields that features name are its.
+
+    Examples
+    --------
+    >>> from streams.features import action, rate
+    >>> buys = rate(action({"purchase"}, name="buy"), over=timedelta(days=7))
+    >>> FoldPlan([buys], UserEvent).features
+    {'buy_rate_7d': 'buy_events_in_7d / events_in_7d'}
+    """
+
+    def __init__(self, features: Sequence[Feature], record: type[UserEvent]) -> None:
+        self._record = record
+        self._variables: set[str] = set()
+        self.fields: dict[str, str] = {}
+        """Field of the event -> variable."""
+        self.flags: dict[ActionFilter, str] = {}
+        """Filter -> variable that is 1 when the event passes, else 0."""
+        self.previous: dict[ActionFilter, str] = {}
+        """Filter -> variable with the time of the latest event before this one that passed."""
+        self.counters: dict[Counter, int] = {}
+        """Counter -> position in the state's `counts`."""
+        self.windows: dict[tuple[Counter, int], str] = {}
+        """Counter and span in ms -> variable with what was counted in that window."""
+        self.has_sessions = False
+        self.features: dict[str, str] = {}
+        """Name -> expression, in the order of the result."""
+        for feature in features:
+            for name, expression in zip(feature.names, self._express(feature), strict=True):
+                if name in self.features:
+                    raise InvalidDeclaration(f"feature `{name}` is declared twice")
+                self.features[name] = expression
+        self.tilings = self._tilings()
+
+    def _express(self, feature: Feature) -> list[str]:  # noqa: PLR0911 - one for each kind
+        match feature:
+            case Rolling():
+                return [self._rolling(feature)]
+            case TimeSince(only=only):
+                return [self._time_since(only, feature)]
+            case CurrentSession(statistic=statistic):
+                self.has_sessions = True
+                if statistic == "events":
+                    return ["float(state.session_events)"]
+                return ["(now - state.session_start_ms) / 1000"]
+            case IsAction(only=only):
+                return [f"float({self._flag(only, feature)})"]
+            case OneOf(field=field, values=values):
+                text = self._field(field, _TEXT, feature)
+                return [f"1.0 if {text} == {value!r} else 0.0" for value in values]
+            case HourOfDay():
+                angle = f"ts % {_DAY_MS} * RADIANS_PER_MS"
+                return [f"sin({angle})", f"cos({angle})"]
+        assert_never(feature)
+
+    def _rolling(self, feature: Rolling) -> str:
+        only, field, over = feature.only, feature.field, feature.over
+        if only is not None:
+            self._flag(only, feature)
+        if field is not None:
+            self._field(field, _NUMBER, feature)
+        match feature.statistic:
+            case "count":
+                return f"float({self._window(Counter('events', only), over)})"
+            case "rate":
+                some = self._window(Counter("events", only), over)
+                return f"{some} / {self._window(Counter('events'), over)}"
+            case "total":
+                return f"{self._window(Counter('millionths', only, field), over)} / {MICRO}"
+            case "mean":
+                millionths = self._window(Counter("millionths", only, field), over)
+                n = self._window(Counter("values", only, field), over)
+                return f"{millionths} / ({n} * {MICRO}) if {n} else 0.0"
+            case "session_count":
+                self.has_sessions = True
+                return f"{self._window(Counter('sessions'), over)} + 1.0"
+            case "session_duration_mean":
+                self.has_sessions = True
+                ms = self._window(Counter("session_ms"), over)
+                n = self._window(Counter("sessions"), over)
+                return f"{ms} / ({n} * 1000) if {n} else 0.0"
+        assert_never(feature.statistic)
+
+    def _time_since(self, only: ActionFilter | None, feature: Feature) -> str:
+        since = "last"
+        if only is not None:
+            self._flag(only, feature)
+            if only not in self.previous:
+                self.previous[only] = self._variable(f"previous_{only.name}")
+            since = self.previous[only]
+        return f"log1p(min(now - {since}, {LONGEST_AGO // _MS}) / 1000)"
+
+    def _flag(self, only: ActionFilter, feature: Feature) -> str:
+        for known in self.flags:
+            if known.name == only.name and known != only:
+                raise InvalidDeclaration(
+                    f"feature `{feature.names[0]}`: `{only.name}` means {only.actions} here "
+                    f"but {known.actions} in another feature"
+                )
+        if only not in self.flags:
+            self.flags[only] = self._variable(f"is_{only.name}")
+        return self.flags[only]
+
+    def _field(self, name: str, kinds: tuple[type[inspect.Type], ...], feature: Feature) -> str:
+        record = inspect.type_info(self._record)
+        types = {f.name: f.type for f in record.fields}  # type: ignore[attr-defined]  # a struct
+        if name not in types:
+            raise InvalidDeclaration(
+                f"feature `{feature.names[0]}`: {self._record.__name__} has no field `{name}`"
+            )
+        options = getattr(types[name], "types", (types[name],))
+        if not all(isinstance(option, (*kinds, inspect.NoneType)) for option in options):
+            raise InvalidDeclaration(
+                f"feature `{feature.names[0]}`: field `{name}` of {self._record.__name__} "
+                f"is not {'a number' if kinds is _NUMBER else 'text'}"
+            )
+        if name not in self.fields:
+            self.fields[name] = self._variable(f"event_{name}")
+        return self.fields[name]
+
+    def _window(self, counter: Counter, over: timedelta) -> str:
+        self.counters.setdefault(counter, len(self.counters))
+        key = counter, over // _MS
+        if key not in self.windows:
+            self.windows[key] = self._variable(f"{counter}_in_{span_name(over)}")
+        return self.windows[key]
+
+    def _variable(self, name: str) -> str:
+        while name in self._variables:
+            name += "_"
+        self._variables.add(name)
+        return name
+
+    def _tilings(self) -> tuple[Tiling, ...]:
+        """Group the windows by the width of their tiles, finest first."""
+        by_width: dict[int, list[tuple[Counter, int]]] = {}
+        for counter, span_ms in self.windows:
+            by_width.setdefault(tile_width_ms(span_ms), []).append((counter, span_ms))
+        return tuple(
+            Tiling(
+                width_ms,
+                spans_ms=sorted({span_ms for _, span_ms in windows}),
+                counters=sorted({self.counters[counter] for counter, _ in windows}),
+            )
+            for width_ms, windows in sorted(by_width.items())
+        )

@@ -1,0 +1,170 @@
+"""Write a fold's plan down as the Python of one update function."""
+
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from typing import Final
+
+from streams.features import SESSION_GAP, span_name
+from streams.fold_plan import Counter, FoldPlan
+from streams.windows import tile_width_ms
+
+_MS: Final = timedelta(milliseconds=1)
+_GAP_MS: Final = SESSION_GAP // _MS
+
+
+def write_update(plan: FoldPlan) -> str:
+    """Write `update(state, event)`, in the order in which an event is worked off.
+
+    Examples
+    --------
+    >>> from schemas.events import UserEvent
+    >>> from streams.features import session_events
+    >>> print(write_update(FoldPlan([session_events()], UserEvent)))
+    def update(state, event):
+        '''Add one event to its user's state; return the features as of it.'''
+        ts = event.ts
+        last = state.last_ms
+        if ts >= last:
+            now = ts
+            if event.session_id != state.session_id or (
+                event.session_id is None and ts - last > 1800000
+            ):
+                state.session_id = event.session_id
+                state.session_start_ms = ts
+                state.session_events = 1
+            else:
+                state.session_events += 1
+            state.last_ms = ts
+        else:
+            now = last
+            if event.session_id == state.session_id and (
+                event.session_id is not None or state.session_start_ms - ts <= 1800000
+            ):
+                state.session_start_ms = min(state.session_start_ms, ts)
+                state.session_events += 1
+        return {
+            'session_events': float(state.session_events),
+        }
+    <BLANKLINE>
+    """
+    return "\n".join(("def update(state, event):", *_indented(_body(plan)), ""))
+
+
+def _body(plan: FoldPlan) -> Iterator[str]:
+    yield "'''Add one event to its user's state; return the features as of it.'''"
+    yield "ts = event.ts"
+    yield "last = state.last_ms"
+    for field, variable in plan.fields.items():
+        yield f"{variable} = event.{field}"
+    if plan.flags:
+        yield f"({_tuple(plan.flags.values())}) = flags_of(event.action, no_flags)"
+    if plan.counters:
+        yield "counts = state.counts"
+    yield "if ts >= last:"
+    yield from _indented(_in_order(plan))
+    yield "else:"
+    yield from _indented(_out_of_order(plan))
+    yield from _count(plan)
+    if plan.counters:
+        yield "if ts < last:"
+        yield "    add_late(state, before, ts)"
+    yield from _remember_latest(plan)
+    yield from _look_through_windows(plan)
+    yield "return {"
+    for name, expression in plan.features.items():
+        yield f"    {name!r}: {expression},"
+    yield "}"
+
+
+def _in_order(plan: FoldPlan) -> Iterator[str]:
+    yield "now = ts"
+    if plan.has_sessions:
+        yield "if event.session_id != state.session_id or ("
+        yield f"    event.session_id is None and ts - last > {_GAP_MS}"
+        yield "):"
+        yield from _indented(_close_session(plan))
+        yield "    state.session_id = event.session_id"
+        yield "    state.session_start_ms = ts"
+        yield "    state.session_events = 1"
+        yield "else:"
+        yield "    state.session_events += 1"
+    if plan.counters:
+        yield "if ts >= state.rolls_at_ms:"
+        yield "    roll(state, ts)"
+    yield "state.last_ms = ts"
+
+
+def _close_session(plan: FoldPlan) -> Iterator[str]:
+    """Count the session that ended, before time moves on: it ended at the last event."""
+    sessions = plan.counters.get(Counter("sessions"))
+    session_ms = plan.counters.get(Counter("session_ms"))
+    if sessions is not None:
+        yield "if state.session_events:"
+        yield f"    counts[{sessions}] += 1"
+        if session_ms is not None:
+            yield f"    counts[{session_ms}] += last - state.session_start_ms"
+
+
+def _out_of_order(plan: FoldPlan) -> Iterator[str]:
+    yield "now = last"
+    if plan.counters:
+        yield "before = counts.copy()"
+    if plan.has_sessions:
+        yield "if event.session_id == state.session_id and ("
+        yield (f"    event.session_id is not None or state.session_start_ms - ts <= {_GAP_MS}")
+        yield "):"
+        yield "    state.session_start_ms = min(state.session_start_ms, ts)"
+        yield "    state.session_events += 1"
+
+
+def _count(plan: FoldPlan) -> Iterator[str]:
+    for (of, only, field), position in plan.counters.items():
+        if of in ("sessions", "session_ms"):
+            continue
+        flag = "1" if only is None else plan.flags[only]
+        if field is None:
+            yield f"counts[{position}] += {flag}"
+        else:
+            value = plan.fields[field]
+            amount = f"{flag} * millionths({value})" if of == "millionths" else flag
+            yield f"if {value} is not None:"
+            yield f"    counts[{position}] += {amount}"
+
+
+def _remember_latest(plan: FoldPlan) -> Iterator[str]:
+    if plan.previous:
+        yield "latest = state.latest"
+        yield f"({_tuple(plan.previous.values())}) = latest"
+    for position, (only, previous) in enumerate(plan.previous.items()):
+        yield f"if {plan.flags[only]} and ts > {previous}:"
+        yield f"    latest[{position}] = ts"
+
+
+def _look_through_windows(plan: FoldPlan) -> Iterator[str]:
+    """Take what lies behind each window from all there ever was."""
+    if not plan.counters:
+        return
+    spans = [
+        [f"behind_{span_name(span_ms * _MS)}" for span_ms in tiling.spans_ms]
+        for tiling in plan.tilings
+    ]
+    yield f"({_tuple(f'tiles_{i}' for i in range(len(spans)))}) = state.tiles"
+    for i, names in enumerate(spans):
+        yield f"({_tuple(names)}) = tiles_{i}.behind"
+    column = {
+        (tiling.width_ms, counter): column
+        for tiling in plan.tilings
+        for column, counter in enumerate(tiling.counters)
+    }
+    for (counter, span_ms), variable in plan.windows.items():
+        position = plan.counters[counter]
+        behind = f"behind_{span_name(span_ms * _MS)}[{column[tile_width_ms(span_ms), position]}]"
+        yield f"{variable} = counts[{position}] - {behind}"
+
+
+def _tuple(names: Iterable[str]) -> str:
+    return "".join(f"{name}, " for name in names).strip()
+
+
+def _indented(lines: Iterable[str]) -> Iterator[str]:
+    return (f"    {line}" for line in lines)

@@ -1,0 +1,162 @@
+"""Trailing windows of event time in tiles: constant memory, any order of arrival.
+
+A tile of width `w` is the half-open interval `((k - 1) * w, k * w]`, known by its end `k`; only
+tiles with events are kept. As of time `t` a window of `span` holds every tile that overlaps
+`(t - span, t]`, that is `(floor((t - span) / w) * w, t]`: at least its span, and less than its span
+and one tile. Its head is exact, as nothing is newer than `t`. This is the sawtooth window of
+Chronon, with Chronon's widths.
+
+What a window holds is a difference of two cumulative counts: all there ever was, minus all that
+lies behind the window. So an event in order costs one addition for each counter, however many
+windows look at it; the counts behind move when time leaves a tile. Counts are integers, so that
+what was added can be taken away exactly.
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from operator import add, sub
+
+import msgspec
+
+_MINUTE = 60_000
+_HOUR = 60 * _MINUTE
+_DAY = 24 * _HOUR
+
+
+def tile_width_ms(span_ms: int) -> int:
+    """Choose the tile for a window: within a twelfth of the span from one hour on.
+
+    >>> tile_width_ms(3_600_000), tile_width_ms(7 * 86_400_000), tile_width_ms(30 * 86_400_000)
+    (300000, 3600000, 86400000)
+    """
+    if span_ms < 12 * _HOUR:
+        return 5 * _MINUTE
+    if span_ms < 12 * _DAY:
+        return _HOUR
+    return _DAY
+
+
+def covered_from(at_ms: int, span_ms: int) -> int:
+    """Tell where a window really starts (exclusive), when it ends at `at_ms`.
+
+    >>> covered_from(7_200_000, 3_600_000)  # on a tile's edge: exact
+    3600000
+    >>> covered_from(7_200_001 + 299_998, 3_600_000)
+    3600000
+    """
+    width_ms = tile_width_ms(span_ms)
+    return (at_ms - span_ms) // width_ms * width_ms
+
+
+class Tiles(msgspec.Struct, array_like=True, gc=False):
+    """What one user did, in tiles of one width: the state that a `Tiling` works on.
+
+    Vectors of counts are replaced, never changed in place: equal ones may be one list.
+    """
+
+    ends: list[int]
+    """Ends of the closed tiles that have events, ascending, in tile widths."""
+    sums: list[list[int]]
+    """What was counted in each of them."""
+    opened: list[int]
+    """Cumulative counts when the newest tile, which is still open, was opened."""
+    behind: list[list[int]]
+    """Cumulative counts of what lies behind each window."""
+    rolls_at_ms: int
+    """From this event time on, `Tiling.roll` has something to do."""
+
+
+class Tiling:
+    """Moves the windows of one tile width over the counts of one user.
+
+    Parameters
+    ----------
+    width_ms
+        Tile width.
+    spans_ms
+        Spans of the windows, ascending; `Tiles.behind` has their order.
+    counters
+        Which of the user's cumulative counts these windows look at; at least one.
+
+    Examples
+    --------
+    >>> tiling = Tiling(300_000, spans_ms=[600_000], counters=[0])
+    >>> tiles, counts, last_ms = tiling.new(), [0], 0
+    >>> for at_ms in (1_000, 2_000, 700_000, 1_200_001):
+    ...     tiling.roll(tiles, counts, last_ms, at_ms)
+    ...     counts[0] += 1
+    ...     last_ms = at_ms
+    ...     print(counts[0] - tiles.behind[0][0])
+    1
+    2
+    3
+    2
+    """
+
+    def __init__(self, width_ms: int, spans_ms: Sequence[int], counters: Sequence[int]) -> None:
+        self.width_ms = width_ms
+        self.spans_ms = tuple(spans_ms)
+        self.counters = tuple(counters)
+        self._windows = tuple(enumerate(self.spans_ms))
+        # Where within a tile windows start whose span is no whole number of tiles.
+        self._phases = tuple({span % width_ms for span in spans_ms} - {0})
+
+    def new(self) -> Tiles:
+        """Return the tiles of a user who did nothing yet."""
+        zero = [0] * len(self.counters)
+        return Tiles([], [], zero, [zero] * len(self.spans_ms), rolls_at_ms=0)
+
+    def roll(self, tiles: Tiles, counts: list[int], last_ms: int, now_ms: int) -> None:
+        """Move the windows' common end from `last_ms` on to `now_ms`."""
+        width = self.width_ms
+        end = -(-now_ms // width)
+        last_end = -(-last_ms // width)
+        ends, sums, behind = tiles.ends, tiles.sums, tiles.behind
+        if end > last_end:
+            current = [counts[i] for i in self.counters]
+            ends.append(last_end)
+            sums.append(list(map(sub, current, tiles.opened)))
+            tiles.opened = current
+        n_left = 0
+        for window, span in self._windows:
+            first = (now_ms - span) // width + 1
+            if first > last_end:
+                behind[window] = tiles.opened
+                n_left = len(ends)
+                continue
+            n_left = bisect_left(ends, first)
+            for i in range(bisect_left(ends, (last_ms - span) // width + 1), n_left):
+                behind[window] = list(map(add, behind[window], sums[i]))
+        # What left the longest window, no window will ask for again.
+        del ends[:n_left], sums[:n_left]
+        tiles.rolls_at_ms = min(
+            [end * width, *(((now_ms - p) // width + 1) * width + p for p in self._phases)]
+        )
+
+    def add_late(
+        self, tiles: Tiles, before: list[int], counts: list[int], at_ms: int, last_ms: int
+    ) -> None:
+        """Put what was just added to `counts` (`before` it was less) where it belongs in time.
+
+        The windows end at `last_ms` and do not move. What is older than a window changes nothing
+        in it.
+        """
+        width = self.width_ms
+        end = -(-at_ms // width)
+        if end == -(-last_ms // width):
+            return  # still open
+        added = [counts[i] - before[i] for i in self.counters]
+        tiles.opened = list(map(add, tiles.opened, added))
+        first = 0
+        for window, span in self._windows:
+            first = (last_ms - span) // width + 1
+            if end < first:
+                tiles.behind[window] = list(map(add, tiles.behind[window], added))
+        if end < first:
+            return
+        position = bisect_left(tiles.ends, end)
+        if position < len(tiles.ends) and tiles.ends[position] == end:
+            tiles.sums[position] = list(map(add, tiles.sums[position], added))
+        else:
+            tiles.ends.insert(position, end)
+            tiles.sums.insert(position, added)
