@@ -51,7 +51,10 @@ class Counter:
 
 
 class Gauge:
-    """A number that stands where it was last set; no sample before that."""
+    """A number that stands where it was last set.
+
+    There is no sample before that, nor while it is no finite number: telemetry is JSON.
+    """
 
     __slots__ = ("name", "value")
 
@@ -61,7 +64,7 @@ class Gauge:
 
     def set(self, value: float) -> None:
         """Put it there."""
-        self.value = value
+        self.value = value if math.isfinite(value) else None
 
     def samples(self) -> Samples:
         """Tell the value under its name, if there is one."""

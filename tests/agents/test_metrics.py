@@ -135,6 +135,16 @@ def test_a_gauge_says_nothing_before_it_is_set_or_once_it_is_removed() -> None:
     assert exposed(metrics) == {}
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_a_gauge_says_nothing_while_it_is_no_finite_number(value: float) -> None:
+    metrics = Metrics()
+    metrics.gauge(metric_list.MODEL_ROC_AUC, model="m").set(0.5)
+    metrics.gauge(metric_list.MODEL_ROC_AUC, model="m").set(value)
+
+    assert metrics.samples() == {}
+    assert exposed(metrics) == {}
+
+
 def test_a_metric_is_not_written_with_labels_it_does_not_have() -> None:
     with pytest.raises(ValueError, match=r"thalweg_events_total has the labels \('topic',\)"):
         Metrics().counter(metric_list.EVENTS, user="u1")

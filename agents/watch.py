@@ -1,0 +1,150 @@
+"""The watch role: what the system looks like from outside.
+
+It reads `predictions` as any downstream service would and measures how long they took; it asks
+for the lag of every role's consumer group; and it holds the champion against its best.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+import faust
+import msgspec
+from confluent_kafka import KafkaException, Message
+
+from agents import metric_list
+from agents.accuracy import AccuracyWatch
+from agents.accuracy_alert import accuracy_alert, accuracy_reading, alert_headers
+from agents.kafka.batch import Batch
+from agents.lag_reader import GroupLag
+from agents.metrics import Metrics
+from agents.pipeline import Pipeline
+from agents.settings import Settings
+from schemas import topics
+from schemas.telemetry import Telemetry
+
+LAG_INTERVAL_S: Final = 1.0
+
+READS: Final = {
+    "predict": (topics.USER_EVENTS, topics.LABELS),
+    "learn": (topics.OUTCOMES,),
+    "store": (topics.FEATURE_UPDATES,),
+    "watch": (topics.PREDICTIONS,),
+}
+"""What each role's consumer group reads; a group is named like its role."""
+
+
+class _Published(msgspec.Struct):
+    """The one field of a prediction that its latency needs."""
+
+    published_at: int
+
+
+_decode_published = msgspec.json.Decoder(_Published).decode
+_decode_telemetry = msgspec.json.Decoder(Telemetry).decode
+
+
+def build(app: faust.App, settings: Settings, pipeline: Pipeline, metrics: Metrics) -> None:
+    """Register the role's agents and timers on an app."""
+    _measure_latency(app, settings, metrics)
+    _measure_lag(app, settings, metrics)
+    _judge_accuracy(app, settings, pipeline, metrics)
+
+
+def _measure_latency(app: faust.App, settings: Settings, metrics: Metrics) -> None:
+    latency = metrics.histogram(metric_list.LATENCY_SECONDS)
+    # Predictions of earlier events have been waiting for us, which is not their latency.
+    since_ms = _now_ms()
+
+    @app.agent(_topic(app, settings, topics.PREDICTIONS))
+    async def measure_latency(batches: faust.StreamT[Batch]) -> AsyncIterator[int]:
+        async for batch in batches:
+            latency.observe_many(latencies_s(batch, _now_ms(), since_ms))
+            yield len(batch)
+
+
+def _measure_lag(app: faust.App, settings: Settings, metrics: Metrics) -> None:
+    prefix = settings.topic_prefix
+    client = {"bootstrap.servers": settings.kafka_bootstrap, "client.id": f"{prefix}watch-lag"}
+    groups = [
+        GroupLag(client, prefix + role, [topic.named(prefix) for topic in read])
+        for role, read in READS.items()
+    ]
+    thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lag")
+
+    def read() -> None:
+        for group in groups:
+            for topic, lag in group.read(_now_ms()).items():
+                labels = {"group": group.group, "topic": topic}
+                metrics.gauge(metric_list.LAG_RECORDS, **labels).set(lag.records)
+                metrics.gauge(metric_list.LAG_SECONDS, **labels).set(lag.seconds)
+
+    @app.timer(LAG_INTERVAL_S)  # type: ignore[untyped-decorator]
+    async def measure_lag() -> None:
+        try:
+            await asyncio.get_running_loop().run_in_executor(thread, read)
+        except KafkaException as error:
+            app.log.warning("lag stays unknown: %s", error.args[0].str())
+
+
+def _judge_accuracy(
+    app: faust.App, settings: Settings, pipeline: Pipeline, metrics: Metrics
+) -> None:
+    champion = AccuracyWatch()
+    alerts = topics.ALERTS.named(settings.topic_prefix)
+
+    @app.agent(_topic(app, settings, topics.TELEMETRY))
+    async def judge_accuracy(batches: faust.StreamT[Batch]) -> AsyncIterator[int]:
+        async for batch in batches:
+            for telemetry in telemetry_of(batch):
+                reading = accuracy_reading(telemetry.samples, pipeline.champion)
+                if reading is None or (change := champion.update(reading)) is None:
+                    continue
+                alert = accuracy_alert(change, reading, pipeline, raised_at=telemetry.at)
+                key, value = pipeline.use_case.encode(), msgspec.json.encode(alert)
+                batch.emit(alerts, value, key, headers=alert_headers(alert))
+                metrics.counter(metric_list.ALERTS, kind=alert.kind, level=alert.level).inc()
+            yield len(batch)
+
+
+def latencies_s(records: Iterable[Message], now_ms: int, since_ms: int) -> list[float]:
+    """Tell how long ago the events behind these predictions were published.
+
+    Parameters
+    ----------
+    records
+        Predictions that have just become visible; what is no prediction is passed over.
+    now_ms
+        The reader's clock. Times of publication come from the publishers' clocks.
+    since_ms
+        Events published before this are left out.
+    """
+    latencies = []
+    for record in records:
+        try:
+            published_ms = _decode_published(record.value() or b"").published_at
+        except msgspec.MsgspecError:
+            continue
+        if published_ms >= since_ms:
+            latencies.append(max(0, now_ms - published_ms) / 1000)
+    return latencies
+
+
+def telemetry_of(records: Iterable[Message]) -> Iterator[Telemetry]:
+    """Read telemetry; what is none is passed over."""
+    for record in records:
+        try:
+            yield _decode_telemetry(record.value() or b"")
+        except msgspec.MsgspecError:
+            continue
+
+
+def _topic(app: faust.App, settings: Settings, topic: topics.Topic) -> faust.TopicT:
+    # Faust's type says bytes or text; the transport delivers a topic of batches as batches.
+    return app.topic(topic.named(settings.topic_prefix), value_type=Batch)  # type: ignore[arg-type]
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

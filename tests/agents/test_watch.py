@@ -1,0 +1,82 @@
+"""The watch role, pure parts and a whole app without a broker."""
+
+import itertools
+from collections.abc import Iterable
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents import metric_list, watch
+from agents.accuracy import LevelChange, Reading
+from agents.accuracy_alert import accuracy_alert, accuracy_reading, alert_headers
+from agents.metrics import Metrics
+from examples.shop.pipeline import PIPELINE
+from schemas.alerts import Alert
+from schemas.topics import ALL
+
+
+class Record:
+    """As much of a confluent_kafka.Message as the role reads."""
+
+    def __init__(self, value: bytes | None) -> None:
+        self._value = value
+
+    def value(self) -> bytes | None:
+        return self._value
+
+
+def predictions(published: Iterable[int]) -> list[Record]:
+    return [Record(msgspec.json.encode({"user_id": "u", "published_at": at})) for at in published]
+
+
+@given(published=st.lists(st.integers(0, 10_000)))
+def test_latency_is_the_time_from_publication_to_now(published: list[int]) -> None:
+    latencies = watch.latencies_s(predictions(published), now_ms=5_000, since_ms=0)  # type: ignore[arg-type]
+
+    assert latencies == [max(0, 5_000 - at) / 1_000 for at in published]
+
+
+def test_what_was_published_before_the_watch_began_is_left_out() -> None:
+    records = predictions([999, 1_000])
+
+    assert watch.latencies_s(records, now_ms=1_500, since_ms=1_000) == [0.5]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("garbage", [None, b"", b"{", b"[]", b'{"published_at": "x"}', b"\xff"])
+def test_garbage_is_passed_over(garbage: bytes | None) -> None:
+    records = [Record(garbage), *predictions([1])]
+
+    assert watch.latencies_s(records, now_ms=2, since_ms=0) == [0.001]  # type: ignore[arg-type]
+    assert list(watch.telemetry_of([Record(garbage)])) == []  # type: ignore[list-item]
+
+
+def test_every_topic_that_a_role_reads_is_declared() -> None:
+    assert set(itertools.chain(*watch.READS.values())) <= set(ALL)
+
+
+def test_a_reading_needs_every_sample_of_its_model() -> None:
+    metrics = Metrics()
+    metrics.gauge(metric_list.MODEL_WINDOW_ROC_AUC, model="m").set(0.8)
+    metrics.gauge(metric_list.MODEL_WINDOW_OUTCOMES, model="m", label="true").set(100)
+    metrics.gauge(metric_list.MODEL_WINDOW_OUTCOMES, model="m", label="false").set(900)
+    before = accuracy_reading(metrics.samples(), "m")
+    metrics.gauge(metric_list.MODEL_EVALUATED, model="m").set(7_000)
+
+    assert before is None
+    assert accuracy_reading(metrics.samples(), "m") == Reading(0.8, 100, 900, 7_000)
+    assert accuracy_reading(metrics.samples(), "another") is None
+
+
+def test_an_accuracy_alert_carries_its_evidence_over_the_wire() -> None:
+    change = LevelChange("warning", "normal", roc_auc=0.7, upper=0.74, best=0.8, threshold=0.76)
+    alert = accuracy_alert(change, Reading(0.7, 100, 900, 7_000), PIPELINE, raised_at=1_000)
+
+    assert msgspec.json.decode(msgspec.json.encode(alert), type=Alert) == alert
+    assert (alert.kind, alert.level, alert.value, alert.threshold) == (
+        *("accuracy", "warning"),
+        *(0.7, 0.76),
+    )
+    assert alert.evidence["best"] == 0.8
+    assert dict(alert_headers(alert))["ce_id"] == alert.alert_id.encode()
