@@ -1,0 +1,135 @@
+"""A Faust app on this transport.
+
+>>> app = App("word-count", KafkaSettings(bootstrap="127.0.0.1:19092", group="word-count"))
+>>> lines = app.topic("lines", value_type=Batch)
+>>> @app.agent(lines)
+... async def count_words(batches):
+...     async for batch in batches:
+...         for record in batch:
+...             batch.emit("word-counts", str(len(record.value().split())).encode())
+...         yield len(batch)
+"""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any, Final, Protocol
+
+import faust
+from faust.app.base import BootStrategy
+from mode import ServiceT
+
+from agents.kafka.batch import Batch
+from agents.kafka.client_settings import KafkaSettings
+from agents.kafka.exactly_once import TransactionObserver
+from agents.kafka.keyed_state import KeyedState
+from agents.kafka.restorer import Restoration
+from agents.kafka.stream import BatchStream
+from agents.kafka.transport import SCHEME
+
+__all__ = ["App", "Batch", "KafkaSettings", "Observer", "Unobserved"]
+
+STATELESS_ATTEMPTS: Final = 3
+STATEFUL_ATTEMPTS: Final = 1
+"""A failed batch leaves state half-changed: only a restore from the changelog repairs that."""
+
+
+class Observer(TransactionObserver, Protocol):
+    """Who wants to know how the transport is doing. Called from any thread."""
+
+    def on_assigned(self, n_partitions: int) -> None:
+        """Note how many partitions are ours now."""
+
+    def on_restore(self, restoration: Restoration) -> None:
+        """Note that state is being read back."""
+
+
+class Unobserved:
+    """Nobody watches."""
+
+    def on_transaction(self, seconds: float, n_records: int) -> None:
+        """Ignore."""
+
+    def on_transaction_retried(self, reason: str) -> None:
+        """Ignore."""
+
+    def on_assigned(self, n_partitions: int) -> None:
+        """Ignore."""
+
+    def on_restore(self, restoration: Restoration) -> None:
+        """Ignore."""
+
+
+class _Boot(BootStrategy):
+    """Start what a batch transport needs: no leader, no tables, no web server."""
+
+    enable_web = False
+
+    def kafka_consumer(self) -> Iterable[ServiceT]:
+        return [self.app.consumer]
+
+    def tables(self) -> Iterable[ServiceT]:
+        return []
+
+
+class App(faust.App):
+    """Plain Faust, with batches and transactions underneath.
+
+    Parameters
+    ----------
+    name
+        Faust's app id.
+    kafka
+        How this worker talks to Kafka.
+    keyed_state
+        State that travels with partitions; see `agents.kafka.keyed_state`.
+    observer
+        Who is told of transactions, assignments and restores.
+    """
+
+    BootStrategy = _Boot
+
+    def __init__(
+        self,
+        name: str,
+        kafka: KafkaSettings,
+        *,
+        keyed_state: KeyedState | None = None,
+        observer: Observer | None = None,
+        **settings: Any,
+    ) -> None:
+        self.kafka = kafka
+        self.keyed_state = keyed_state
+        self.observer = observer or Unobserved()
+        self.max_attempts = STATELESS_ATTEMPTS if keyed_state is None else STATEFUL_ATTEMPTS
+        first_broker = kafka.bootstrap.split(",")[0]
+        super().__init__(
+            name,
+            broker=f"{SCHEME}://{first_broker}",
+            Stream=BatchStream,
+            web_enabled=False,
+            topic_allow_declare=False,  # topics have their own registry and command
+            **settings,
+        )
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether records can flow through this worker."""
+        return self._consumer is not None and self._consumer.is_ready  # type: ignore[attr-defined]
+
+    def crash_soon(self, failure: BaseException) -> None:
+        """End the worker because of a failure. Event loop only."""
+        self._crashing = asyncio.ensure_future(self.crash(failure))
+
+    async def on_start(self) -> None:
+        """Start; there are no tables whose recovery anything has to wait for."""
+        await super().on_start()
+        self.tables._tables_registered.set()  # type: ignore[attr-defined]
+        self.tables._tables_finalized.set()  # type: ignore[attr-defined]
+
+    async def _wait_for_table_recovery_completed(self) -> bool:
+        return False
+
+    async def _stop_consumer(self) -> None:
+        # Faust's own would first clear the agents' queues, and lose what is in flight.
+        if self._consumer is not None:
+            await self._consumer.wait_empty()

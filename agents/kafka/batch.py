@@ -1,0 +1,78 @@
+"""The unit of delivery, processing and commit: all records of one partition from one poll."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from confluent_kafka import Message
+from faust.types.tuples import TP
+
+Headers = Sequence[tuple[str, bytes]]
+
+
+class Output(NamedTuple):
+    """One record that a batch causes; published when the batch commits."""
+
+    topic: str
+    value: bytes | None
+    key: bytes | None
+    partition: int
+    headers: Headers | None
+
+
+class Batch:
+    """Consecutive records of one partition, and what processing them causes.
+
+    What an agent emits becomes visible together with the batch's offset, or not at all
+    (exactly once); or before the offset is committed (at least once).
+
+    Iterating yields `confluent_kafka.Message`.
+    """
+
+    __slots__ = ("attempts", "dropped", "finished", "next_offset", "outputs", "records", "tp")
+
+    def __init__(self, tp: TP, records: Sequence[Message], next_offset: int) -> None:
+        self.tp = tp
+        self.records = records
+        self.next_offset = next_offset
+        self.outputs: list[Output] = []
+        self.attempts = 0
+        self.finished = False
+        self.dropped = False
+
+    def __iter__(self) -> Iterator[Message]:
+        return iter(self.records)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __repr__(self) -> str:
+        return f"<Batch {self.tp.topic}:{self.tp.partition} {len(self)} up to {self.next_offset}>"
+
+    @property
+    def partition(self) -> int:
+        """The partition its records came from."""
+        return self.tp.partition
+
+    def emit(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None = None,
+        *,
+        partition: int = -1,
+        headers: Headers | None = None,
+    ) -> None:
+        """Publish a record when this batch commits.
+
+        Parameters
+        ----------
+        topic
+            Full name of the topic.
+        value, key
+            Bytes as they go on the wire; a value of `None` is a tombstone.
+        partition
+            By default chosen from the key, as Java clients choose it (murmur2).
+        headers
+            Pairs of a name and bytes.
+        """
+        self.outputs.append(Output(topic, value, key, partition, headers))

@@ -1,0 +1,117 @@
+"""What we ask of librdkafka, and why: the settings of its consumers and producers."""
+
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+Delivery = Literal["exactly_once", "at_least_once"]
+ClientSettings = dict[str, Any]
+
+TRANSACTION_TIMEOUT_MS: Final = 10_000
+"""A hung worker blinds `read_committed` readers of its partitions for at most this long (plus the
+broker's sweep); must exceed the request timeout, else a broker restart aborts good transactions."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KafkaSettings:
+    """How one worker talks to Kafka.
+
+    Parameters
+    ----------
+    bootstrap
+        Brokers, `host:port`, comma-separated.
+    group
+        Consumer group; also the stem of transactional ids.
+    slot
+        Which of the group's workers this is. Stable over restarts: a restarted worker takes its
+        predecessor's partitions without a rebalance (static membership, KIP-345) and fences what
+        its predecessor left open.
+    extra
+        Further librdkafka settings for every client: TLS, SASL.
+    """
+
+    bootstrap: str
+    group: str
+    slot: int = 0
+    delivery: Delivery = "exactly_once"
+    max_batch: int = 500
+    max_in_flight: int = 4_000
+    extra: ClientSettings = field(default_factory=dict)
+
+    @property
+    def identity(self) -> str:
+        """Group and slot: the name under which Kafka knows this worker."""
+        return f"{self.group}-{self.slot}"
+
+    def client(self) -> ClientSettings:
+        """Make the settings that all clients share."""
+        return {
+            "bootstrap.servers": self.bootstrap,
+            "client.id": self.identity,
+            "reconnect.backoff.max.ms": 1_000,
+            "topic.metadata.refresh.interval.ms": 10_000,
+            **self.extra,
+        }
+
+    def consumer(self) -> ClientSettings:
+        """Make the settings of the group member.
+
+        `range` keeps co-partitioned topics (`user-events`, `labels`, state) together, and with
+        static membership it moves partitions faster than the cooperative assignor does.
+        """
+        return {
+            **self.client(),
+            "group.id": self.group,
+            "group.instance.id": self.identity,
+            "partition.assignment.strategy": "range",
+            "session.timeout.ms": 10_000,
+            "heartbeat.interval.ms": 2_000,
+            "max.poll.interval.ms": 60_000,
+            "auto.offset.reset": "earliest",
+            "enable.auto.offset.store": False,
+            "enable.auto.commit": self.delivery == "at_least_once",
+            "auto.commit.interval.ms": 500,
+            "isolation.level": "read_committed",
+            "fetch.wait.max.ms": 100,
+            "fetch.queue.backoff.ms": 10,
+            # A larger backlog per partition only costs memory: batches are small.
+            "queued.max.messages.kbytes": 16_384,
+        }
+
+    def reader(self) -> ClientSettings:
+        """Make the settings of a consumer that reads on its own, without joining the group."""
+        return {
+            **self.client(),
+            "group.id": self.group,
+            "auto.offset.reset": "earliest",
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "enable.partition.eof": True,
+            "isolation.level": "read_committed",
+            "fetch.wait.max.ms": 100,
+        }
+
+    def producer(self) -> ClientSettings:
+        """Make the settings of a producer outside of transactions.
+
+        `murmur2_random` puts a key where Java clients and their co-partitioned topics put it;
+        librdkafka's own default (CRC32) does not.
+        """
+        return {
+            **self.client(),
+            "enable.idempotence": True,
+            "partitioner": "murmur2_random",
+            "linger.ms": 1,
+            "message.max.bytes": 8 << 20,
+            "queue.buffering.max.messages": 1_000_000,
+            "request.timeout.ms": 5_000,
+        }
+
+    def transactional_producer(self) -> ClientSettings:
+        """Make the settings of the producer whose transactions hold outputs and offsets."""
+        return {
+            **self.producer(),
+            "transactional.id": self.identity,
+            "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
+            # Everything of a transaction is handed over before the flush, which ends the linger.
+            "linger.ms": 5,
+        }

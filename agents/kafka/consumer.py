@@ -1,0 +1,261 @@
+"""Faust's consumer, reduced to what a batch transport needs: it starts and ends the threads.
+
+Faust's own consumer keeps acknowledged offsets message by message and marks gaps as acknowledged
+before they are processed; here the ledger (`in_flight`) alone says what may be committed.
+"""
+
+import asyncio
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from confluent_kafka import KafkaError
+from faust.transport.consumer import Consumer as FaustConsumer
+from faust.types.tuples import TP
+
+from agents.kafka.at_least_once import AtLeastOnce
+from agents.kafka.batch import Batch
+from agents.kafka.exactly_once import ExactlyOnce
+from agents.kafka.in_flight import InFlight
+from agents.kafka.poller import Poller
+from agents.kafka.rebalance import Rebalance
+from agents.kafka.restorer import Restoration, Restorer
+from agents.kafka.stream import assigned_channels, batch_event
+
+JOIN_TIMEOUT_S: Final = 30.0
+
+
+class BatchConsumer(FaustConsumer):
+    """Connects the poller, the ledger and the committer with Faust's agents."""
+
+    logger = logging.getLogger(__name__)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        app: Any = self.app
+        self._kafka = app.kafka
+        self._observer = app.observer
+        self._state = app.keyed_state
+        self.in_flight = InFlight(self._kafka.max_in_flight)
+        self._awaited: Counter[int] = Counter()
+        self._poller = Poller(self._kafka, self.in_flight, self._on_batches, self._on_kafka_error)
+        self._restorer = (
+            Restorer(self._kafka, self._state, self._on_restored, self._observer.on_restore)
+            if self._state is not None
+            else None
+        )
+        self._rebalance = Rebalance(
+            self.in_flight, self._restorer, self._on_change, self._before_revoke
+        )
+        self._threads: list[threading.Thread] = []
+        self._failure: BaseException | None = None
+        self._producer_ready = threading.Event()
+
+    # ---- called by Faust, on the event loop ----------------------------------------------------
+
+    async def subscribe(self, topics: Iterable[str]) -> None:
+        """Join the group; the first call starts the threads."""
+        for channel in list(self.app.topics):
+            await channel.maybe_declare()
+        self._poller.subscribe(topics, self._rebalance)
+        if not self._threads:
+            self._start(self._run_committer, "committer")
+            if self._restorer is not None:
+                self._start(self._restorer.run, "restorer")
+
+    def assignment(self) -> set[TP]:
+        """Tell the partitions that are ours."""
+        return set(self._rebalance.assigned)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether records can flow: partitions assigned, state restored, producer initialised."""
+        return (
+            bool(self._rebalance.assigned)
+            and not self._rebalance.restoring
+            and self._producer_ready.is_set()
+            and self._failure is None
+        )
+
+    @property
+    def n_rebalances(self) -> int:
+        """Assignments seen since the start."""
+        return self._rebalance.n_rebalances
+
+    async def drain(self) -> None:
+        """Stop fetching, let agents finish, commit, leave the group."""
+        self._poller.close()
+        loop = asyncio.get_running_loop()
+        for thread in self._threads:
+            if thread.name == "restorer" and self._restorer is not None:
+                self._restorer.close()
+            await loop.run_in_executor(None, thread.join, JOIN_TIMEOUT_S)
+
+    async def commit(self, *args: Any, **kwargs: Any) -> bool:
+        """Do nothing: offsets are committed with what they caused, by the committer."""
+        return False
+
+    async def wait_empty(self) -> None:
+        """Wait until nothing is in flight any more."""
+        await self.drain()
+
+    async def on_stop(self) -> None:
+        """End the threads."""
+        await self.drain()
+
+    # ---- called by streams ---------------------------------------------------------------------
+
+    def finish(self, batch: Batch) -> None:
+        """Note that one agent is through with a batch; the last one releases it."""
+        left = self._awaited[id(batch)] - 1
+        if left > 0:
+            self._awaited[id(batch)] = left
+        else:
+            del self._awaited[id(batch)]
+            self.in_flight.finish(batch)
+
+    def fail(self, failure: BaseException) -> None:
+        """End the worker. Callable from any thread; the first reason counts."""
+        if self._failure is None:
+            self._failure = failure
+            self._poller.close()
+            self.in_flight.close()
+            self.loop.call_soon_threadsafe(
+                lambda: self.app.crash_soon(failure)  # type: ignore[attr-defined]
+            )
+
+    # ---- called by the threads -----------------------------------------------------------------
+
+    def _start(self, run: Callable[[], None], name: str) -> None:
+        def guarded() -> None:
+            try:
+                run()
+            except BaseException as failure:  # whatever it is, the worker must end
+                self.log.exception("the %s ended", name)
+                self.fail(failure)
+
+        thread = threading.Thread(target=guarded, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _run_committer(self) -> None:
+        committer = (
+            ExactlyOnce(self._kafka, self.in_flight, self._poller, self._observer)
+            if self._kafka.delivery == "exactly_once"
+            else AtLeastOnce(self._kafka, self.in_flight, self._poller, self._observer)
+        )
+        self._producer_ready.set()
+        # Only now: joining the group before our predecessor's transaction is ended would read
+        # offsets that are about to change.
+        self._start(self._poller.run, "poller")
+        committer.run()
+
+    def _on_batches(self, batches: list[Batch]) -> None:
+        self.loop.call_soon_threadsafe(self._deliver, batches)
+
+    def _deliver(self, batches: list[Batch]) -> None:
+        for batch in batches:
+            channels = assigned_channels(self.app, batch.tp)  # type: ignore[arg-type]
+            if not channels:
+                self.in_flight.finish(batch)
+                continue
+            self._awaited[id(batch)] = len(channels)
+            event = batch_event(self.app, batch)  # type: ignore[arg-type]
+            for channel in channels:
+                channel.queue.put_nowait(event)
+
+    def _on_change(self, assigned: frozenset[TP], given_up: frozenset[TP]) -> None:
+        self.loop.call_soon_threadsafe(self._apply_change, assigned, given_up)
+
+    def _apply_change(self, assigned: frozenset[TP], given_up: frozenset[TP]) -> None:
+        app: Any = self.app
+        if self._state is not None:
+            for partition in {tp.partition for tp in given_up}:
+                self._state.discard(partition)
+        app.topics._tp_index.clear()
+        app.topics._update_tp_index(set(assigned))
+        app._assignment, app.unassigned = set(assigned), not assigned
+        app.flow_control.resume()
+        self._observer.on_assigned(len(assigned))
+
+    def _on_restored(self, restoration: Restoration) -> None:
+        self.loop.call_soon_threadsafe(self._install, restoration)
+
+    def _install(self, restoration: Restoration) -> None:
+        if not restoration.cancelled.is_set() and restoration.state is not None:
+            self._state.install(restoration.partition, restoration.state)
+            self._observer.on_restore(restoration)
+            self._poller.resume_restored(restoration.partition)
+
+    def _before_revoke(self) -> None:
+        if self._kafka.delivery == "at_least_once":
+            self._poller.commit_stored()
+
+    def _on_kafka_error(self, error: KafkaError) -> None:
+        self.log.warning("consumer of %s: %s", self._kafka.group, error.str())
+
+    # ---- parts of Faust's consumer that a batch transport does not use ---------------------------
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        return False
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Do nothing: a member starts from its committed offsets by itself."""
+        return {}
+
+    async def perform_seek(self) -> None:
+        """Do nothing, as above."""
+
+    async def _seek(self, partition: TP, offset: int) -> None:
+        raise NotImplementedError("agents cannot seek: offsets are committed with their outputs")
+
+    async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
+        """Refuse, as `_seek` does."""
+        raise NotImplementedError("agents cannot seek: offsets are committed with their outputs")
+
+    async def position(self, tp: TP) -> int | None:
+        """Tell nothing: the poller's position is its own."""
+        return None
+
+    async def earliest_offsets(self, *partitions: TP) -> Mapping[TP, int]:
+        """Tell nothing: only Faust's tables ask."""
+        return {}
+
+    async def highwaters(self, *partitions: TP) -> Mapping[TP, int]:
+        """Tell nothing: only Faust's tables ask."""
+        return {}
+
+    async def _getmany(  # the base's signature
+        self,
+        active_partitions: set[TP] | None,
+        timeout: float,  # noqa: ASYNC109
+    ) -> Any:
+        raise NotImplementedError("records come from the poller")
+
+    def highwater(self, tp: TP) -> int:
+        """Tell nothing: only Faust's monitor asks."""
+        return 0
+
+    def topic_partitions(self, topic: str) -> int | None:
+        """Tell nothing: partitions are chosen by the producer."""
+        return None
+
+    def _new_topicpartition(self, topic: str, partition: int) -> TP:
+        return TP(topic, partition)
+
+    def _to_message(self, tp: TP, record: Any) -> Any:
+        raise NotImplementedError("records come from the poller")
+
+    def key_partition(self, topic: str, key: bytes | None, partition: int | None = None) -> Any:
+        """Leave the choice to the producer's partitioner."""
+        return partition
+
+    def close(self) -> None:
+        """Ask the threads to end, without waiting."""
+        self._poller.close()
+
+    async def create_topic(self, *args: Any, **kwargs: Any) -> None:
+        """Create a topic, through the producer's connection."""
+        await self.app.producer.create_topic(*args, **kwargs)

@@ -1,0 +1,192 @@
+"""Commit batches exactly once: outputs and offsets in one Kafka transaction.
+
+The committer thread runs `ExactlyOnce.run`. A transaction takes whatever batches have finished by
+the time the last one is through, so that latency is low when there is little to do and
+transactions grow when there is much.
+
+What can go wrong, and what happens then:
+
+- The transaction must be aborted (a stale generation after a rebalance, say): abort, then the same
+  outputs again. Nothing is recomputed.
+- Its outcome is unknown (a call failed or took suspiciously long): the producer is thrown away and
+  made anew under the same transactional id, which ends whatever is open. Then the group's
+  committed offsets tell whether the batches are through. This also closes a hole of the protocol
+  that librdkafka speaks: without KIP-890 a delayed EndTxn could end the *next* transaction of the
+  same producer epoch.
+- Another worker has our transactional id: we are the zombie, and end.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
+
+from agents.kafka.batch import Batch
+from agents.kafka.client_settings import KafkaSettings
+from agents.kafka.in_flight import InFlight
+from agents.kafka.offsets import committed_offsets
+from schemas.errors import DeliveryFailed, Fenced
+
+CALL_TIMEOUT_S: Final = 10.0
+SUSPICIOUS_S: Final = 1.0
+"""A commit that takes longer may have been retried inside librdkafka: see the module's text."""
+ATTEMPTS: Final = 20
+
+FENCED: Final = frozenset(
+    {
+        KafkaError._FENCED,
+        KafkaError.INVALID_PRODUCER_EPOCH,
+        KafkaError.PRODUCER_FENCED,
+        KafkaError.FENCED_INSTANCE_ID,
+        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+    }
+)
+
+
+class GroupMember(Protocol):
+    """What the committer needs of the poller."""
+
+    def group_metadata(self, *, timeout_s: float) -> object:
+        """Tell the member's current identity in its group."""
+
+    def refresh_group_metadata(self) -> None:
+        """Say that the last metadata was stale."""
+
+
+class TransactionObserver(Protocol):
+    """Who wants to know how transactions go."""
+
+    def on_transaction(self, seconds: float, n_records: int) -> None:
+        """Note that a transaction was committed."""
+
+    def on_transaction_retried(self, reason: str) -> None:
+        """Note that a transaction was aborted or its producer replaced."""
+
+
+class ExactlyOnce:
+    """Publishes finished batches, each transaction whole or not at all."""
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        in_flight: InFlight,
+        member: GroupMember,
+        observer: TransactionObserver,
+        *,
+        producer: Callable[[dict[str, object]], Producer] = Producer,
+    ) -> None:
+        self._settings = settings
+        self._in_flight = in_flight
+        self._member = member
+        self._observer = observer
+        self._make_producer = producer
+        self._producer = self._initialise()
+
+    def run(self) -> None:
+        """Commit until the ledger is closed; the last finished batches are still committed."""
+        ledger = self._in_flight
+        while True:
+            batches = ledger.take_finished(timeout_s=1.0)
+            if batches:
+                self._commit([batch for batch in batches if not batch.dropped])
+                ledger.retire(batches)
+            elif ledger.is_closed:
+                return
+
+    def _initialise(self) -> Producer:
+        producer = self._make_producer(self._settings.transactional_producer())
+        _retrying(producer.init_transactions, CALL_TIMEOUT_S * 3)
+        return producer
+
+    def _commit(self, batches: Sequence[Batch]) -> None:
+        for _ in range(ATTEMPTS):
+            # A partition lost meanwhile: its new owner computes these batches again.
+            batches = [batch for batch in batches if not batch.dropped]
+            if not batches:
+                return
+            started_at = time.monotonic()
+            try:
+                self._transact(batches)
+            except KafkaException as exception:
+                if self._abort(exception.args[0]):
+                    continue
+            else:
+                seconds = time.monotonic() - started_at
+                if seconds < SUSPICIOUS_S:
+                    self._observer.on_transaction(seconds, sum(len(batch) for batch in batches))
+                    return
+                self._replace_producer(f"a transaction took {seconds:.1f} s")
+            batches = self._without_committed(batches)
+        raise DeliveryFailed(
+            f"transaction of {self._settings.identity} failed {ATTEMPTS} times in a row"
+        )
+
+    def _transact(self, batches: Sequence[Batch]) -> None:
+        producer = self._producer
+        metadata = self._member.group_metadata(timeout_s=CALL_TIMEOUT_S)
+        producer.begin_transaction()
+        produce = producer.produce
+        # The stubs want headers as a list of exactly their own union of types.
+        for batch in batches:
+            for topic, value, key, partition, headers in batch.outputs:
+                try:
+                    produce(topic, value, key, partition, headers=headers)  # type: ignore[arg-type]
+                except BufferError:
+                    producer.flush(CALL_TIMEOUT_S)
+                    produce(topic, value, key, partition, headers=headers)  # type: ignore[arg-type]
+        # Without a flush of our own the commit waits out librdkafka's timers: 70-120 ms, not 4.
+        producer.flush(CALL_TIMEOUT_S)
+        offsets = {batch.tp: batch.next_offset for batch in batches}
+        producer.send_offsets_to_transaction(
+            [
+                # The metadata tells a successor whose transactional id to fence.
+                TopicPartition(*tp, offset, metadata=self._settings.identity)
+                for tp, offset in offsets.items()
+            ],
+            metadata,
+            CALL_TIMEOUT_S,
+        )
+        producer.commit_transaction(CALL_TIMEOUT_S)
+
+    def _abort(self, error: KafkaError) -> bool:
+        """End a failed transaction; tell whether it is known to be aborted."""
+        if error.code() in FENCED:
+            raise Fenced(f"another worker runs as {self._settings.identity}: {error.str()}")
+        self._member.refresh_group_metadata()
+        if error.txn_requires_abort() and not error.fatal():
+            try:
+                self._producer.abort_transaction(CALL_TIMEOUT_S)
+            except KafkaException as failed_abort:
+                self._replace_producer(f"abort failed: {failed_abort.args[0].str()}")
+            else:
+                self._observer.on_transaction_retried(error.str())
+                return True
+        else:
+            self._replace_producer(error.str())
+        return False
+
+    def _replace_producer(self, reason: str) -> None:
+        """End whatever this identity has open, whichever way it ends."""
+        self._observer.on_transaction_retried(reason)
+        self._producer = self._initialise()
+
+    def _without_committed(self, batches: Sequence[Batch]) -> list[Batch]:
+        tps = {batch.tp for batch in batches}
+        offsets = committed_offsets(self._settings, tps, timeout_s=CALL_TIMEOUT_S)
+        return [batch for batch in batches if offsets.get(batch.tp, -1) < batch.next_offset]
+
+
+def _retrying(call: Callable[[float], object], timeout_s: float) -> None:
+    """Repeat a transactional call as long as librdkafka says that this may help."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            call(timeout_s)
+            return
+        except KafkaException as exception:
+            error = exception.args[0]
+            if error.code() in FENCED:
+                raise Fenced(error.str()) from exception
+            if not error.retriable() or time.monotonic() > deadline:
+                raise DeliveryFailed(error.str()) from exception

@@ -1,0 +1,128 @@
+"""The ledger of batches between poll and commit; the one thing the three threads share.
+
+A batch is added by the poller, finished by the event loop and retired by the committer. Within a
+partition batches retire in the order they came, so a committed offset never runs ahead of an
+unfinished record. No I/O here: the protocol is testable without a broker.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Collection, Iterable
+from itertools import takewhile
+
+from faust.types.tuples import TP
+
+from agents.kafka.batch import Batch
+
+
+class InFlight:
+    """Batches that were delivered and are not yet committed.
+
+    Parameters
+    ----------
+    max_records
+        When this many records are in flight, the poller should not fetch more.
+
+    Examples
+    --------
+    >>> ledger = InFlight(max_records=100)
+    >>> first, second = Batch(TP("t", 0), [], 10), Batch(TP("t", 0), [], 20)
+    >>> ledger.add(first), ledger.add(second), ledger.finish(second)
+    (None, None, None)
+    >>> ledger.take_finished(timeout_s=0)  # `second` waits for `first`
+    []
+    >>> ledger.finish(first)
+    >>> [batch.next_offset for batch in ledger.take_finished(timeout_s=0)]
+    [10, 20]
+    """
+
+    def __init__(self, max_records: int) -> None:
+        self._max_records = max_records
+        self._batches: dict[TP, deque[Batch]] = {}
+        self._n_records = 0
+        self._touched: set[TP] = set()
+        self._closed = False
+        self._lock = threading.Lock()
+        self._something_finished = threading.Condition(self._lock)
+        self._something_retired = threading.Condition(self._lock)
+
+    @property
+    def n_records(self) -> int:
+        """Records delivered and not yet committed."""
+        return self._n_records
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the poller may deliver more."""
+        return self._n_records < self._max_records
+
+    def add(self, batch: Batch) -> None:
+        """Note that a batch is about to be delivered."""
+        with self._lock:
+            self._batches.setdefault(batch.tp, deque()).append(batch)
+            self._n_records += len(batch)
+
+    def finish(self, batch: Batch) -> None:
+        """Note that every agent is through with a batch."""
+        with self._lock:
+            batch.finished = True
+            self._touched.add(batch.tp)
+            self._something_finished.notify()
+
+    def take_finished(self, *, timeout_s: float) -> list[Batch]:
+        """Wait for batches that may be committed, oldest first within a partition.
+
+        They stay in flight until they are retired. An empty list means that there was nothing
+        in time, or that the ledger was closed.
+        """
+        with self._lock:
+            if not self._touched and not self._closed:
+                self._something_finished.wait(timeout_s)
+            touched, self._touched = self._touched, set()
+            return [
+                batch
+                for tp in touched
+                for batch in takewhile(lambda b: b.finished, self._batches.get(tp, ()))
+            ]
+
+    def retire(self, batches: Iterable[Batch]) -> None:
+        """Note that batches, as taken, are committed or given up."""
+        with self._lock:
+            for batch in batches:
+                oldest = self._batches[batch.tp].popleft()
+                if oldest is not batch:
+                    raise AssertionError(f"{batch!r} overtook {oldest!r}")
+                self._n_records -= len(batch)
+            self._something_retired.notify_all()
+
+    def drop(self, tps: Collection[TP]) -> int:
+        """Give up all batches of partitions that are no longer ours; count their records."""
+        with self._lock:
+            batches = [batch for tp in tps for batch in self._batches.get(tp, ())]
+            for batch in batches:
+                batch.dropped = True
+            return sum(len(batch) for batch in batches)
+
+    def settle(self, tps: Collection[TP], *, timeout_s: float) -> bool:
+        """Wait until nothing of these partitions is in flight; tell whether that came true."""
+        with self._lock:
+            return self._something_retired.wait_for(
+                lambda: self._closed or not any(self._batches.get(tp) for tp in tps), timeout_s
+            ) and not any(self._batches.get(tp) for tp in tps)
+
+    def wait_for_room(self, *, timeout_s: float) -> bool:
+        """Wait until the poller may deliver more; tell whether it may."""
+        with self._lock:
+            return self._something_retired.wait_for(lambda: self.has_room, timeout_s)
+
+    def close(self) -> None:
+        """Wake up everyone who waits; the committer is to end."""
+        with self._lock:
+            self._closed = True
+            self._something_finished.notify_all()
+            self._something_retired.notify_all()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed

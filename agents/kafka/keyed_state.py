@@ -1,0 +1,32 @@
+"""What the transport needs to know of an application's keyed state.
+
+State of partition *p* lives in memory and, record by record, in partition *p* of a compacted
+changelog topic; changes travel as outputs of the batch that made them, inside its transaction. So
+what is in the changelog is exactly what is committed, and a partition that is lost needs no undo:
+it is forgotten here and restored there.
+"""
+
+from typing import Protocol
+
+
+class Restoring(Protocol):
+    """State of one partition while its changelog is read back."""
+
+    def restore(self, key: bytes, value: bytes | None) -> None:
+        """Apply one changelog record; a value of `None` is a tombstone."""
+
+
+class KeyedState(Protocol):
+    """State of all partitions of one worker."""
+
+    changelog: str
+    """Full name of the changelog topic."""
+
+    def begin_restore(self, partition: int) -> Restoring:
+        """Make a new, empty state to restore into. Called from the restoring thread."""
+
+    def install(self, partition: int, restored: Restoring) -> None:
+        """Take a restored state into use, before the partition's first batch. Event loop."""
+
+    def discard(self, partition: int) -> None:
+        """Forget a partition: it belongs to another worker now. Event loop."""

@@ -1,0 +1,86 @@
+"""Read a partition of a topic from an offset up to its present end."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+from faust.types.tuples import TP
+
+from agents.kafka.client_settings import KafkaSettings
+from schemas.errors import DeliveryFailed
+
+CHUNK: Final = 10_000
+QUIET_TIMEOUT_S: Final = 60.0
+"""A partition that neither delivers nor ends for this long is given up: reading always ends."""
+
+Progress = Callable[[int, int, int], None]
+"""Called with the first offset, the next one to be read, and the end."""
+
+
+def read_to_end(
+    settings: KafkaSettings,
+    tp: TP,
+    *,
+    start: int = OFFSET_BEGINNING,
+    end: int | None = None,
+    progress: Progress = lambda first, position, end: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Iterator[tuple[int, bytes | None, bytes | None]]:
+    """Yield offset, key and value of each committed record that is in the partition now.
+
+    Records of transactions that are still open at the start are waited for: they are decided
+    within the transaction timeout, and a reader that went by them would miss what is about to be
+    committed. Empty, expired and compacted partitions, and control records, all end properly,
+    since the end is recognised by position and not by counting records.
+
+    Parameters
+    ----------
+    start, end
+        First offset to read, and the offset to stop before; by default the whole partition.
+    cancelled
+        Asked between chunks; ends the reading early.
+
+    Raises
+    ------
+    DeliveryFailed
+        When the partition cannot be read.
+    """
+    reader = Consumer(settings.reader())
+    topic_partition = TopicPartition(tp.topic, tp.partition, start)
+    try:
+        low, high = reader.get_watermark_offsets(topic_partition, timeout=30)
+        first = low if start == OFFSET_BEGINNING else max(low, start)
+        stop = high if end is None else min(high, end)
+        if first >= stop:
+            return
+        reader.assign([TopicPartition(tp.topic, tp.partition, first)])
+        position = first
+        heard_at = time.monotonic()
+        while position < stop and not cancelled():
+            for message in reader.consume(CHUNK, 0.2):
+                error = message.error()
+                offset = message.offset() or 0
+                if error is None:
+                    if offset >= stop:
+                        position = stop
+                        break
+                    yield offset, message.key(), message.value()
+                    position = offset + 1
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    position = max(position, offset)
+                elif error.fatal() or not error.retriable():
+                    raise DeliveryFailed(f"reading {tp.topic}:{tp.partition}: {error.str()}")
+                heard_at = time.monotonic()
+            progress(first, position, stop)
+            if time.monotonic() - heard_at > QUIET_TIMEOUT_S:
+                raise DeliveryFailed(
+                    f"{tp.topic}:{tp.partition} gave nothing for {QUIET_TIMEOUT_S:.0f} s at offset"
+                    f" {position} of {stop}; is a transaction left open?"
+                )
+    except KafkaException as exception:
+        raise DeliveryFailed(
+            f"reading {tp.topic}:{tp.partition}: {exception.args[0].str()}"
+        ) from exception
+    finally:
+        reader.close()

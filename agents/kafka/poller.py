@@ -1,0 +1,204 @@
+"""The thread that owns the librdkafka consumer.
+
+No other thread touches the consumer: confluent-kafka serialises its calls with an unfair lock, and
+a call from elsewhere can wait for seconds under a busy poll loop. What others need of it, they
+ask for here and the poller answers between two polls.
+"""
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from faust.types.tuples import TP
+
+from agents.kafka.batch import Batch
+from agents.kafka.client_settings import KafkaSettings
+from agents.kafka.in_flight import InFlight
+from agents.kafka.rebalance import SETTLE_TIMEOUT_S, Rebalance
+from schemas.errors import DeliveryFailed, Fenced
+
+POLL_S: Final = 0.1
+PATIENCE_S: Final = 1.0
+"""How long a full ledger is waited for before fetching is paused (which drops the prefetch)."""
+
+Deliver = Callable[[list[Batch]], None]
+
+
+class Poller:
+    """Fetches records, groups them into batches and hands them to the event loop.
+
+    Parameters
+    ----------
+    deliver
+        Called with the batches of each poll; must not block.
+    on_consumer_error
+        Called with errors that heal by themselves, to be logged.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        in_flight: InFlight,
+        deliver: Deliver,
+        on_consumer_error: Callable[[KafkaError], None],
+    ) -> None:
+        self._settings = settings
+        self._in_flight = in_flight
+        self._deliver = deliver
+        self._on_consumer_error = on_consumer_error
+        self._requests: list[Callable[[Consumer], None]] = []
+        self._requests_lock = threading.Lock()
+        self._metadata: object | None = None
+        self._metadata_known = threading.Event()
+        self._offsets: dict[TP, int] = {}
+        self._paused: frozenset[TP] | None = None
+        self._closing = threading.Event()
+
+    # ---- asked for by other threads ------------------------------------------------------------
+
+    def subscribe(self, topics: Iterable[str], rebalance: Rebalance) -> None:
+        """Join the group for these topics."""
+        names = sorted(topics)
+        self._rebalance = rebalance
+        self._ask(
+            lambda consumer: consumer.subscribe(
+                names,
+                on_assign=self._on_assign,
+                on_revoke=rebalance.on_revoke,
+                on_lost=rebalance.on_lost,
+            )
+        )
+
+    def resume_restored(self, partition: int) -> None:
+        """Let a partition flow whose state is in use."""
+
+        def resume(consumer: Consumer) -> None:
+            tps = self._rebalance.take_restored(partition)
+            if self._paused is None:
+                consumer.resume([TopicPartition(*tp) for tp in tps])
+
+        self._ask(resume)
+
+    def group_metadata(self, *, timeout_s: float) -> object:
+        """Tell the member's identity in its group, as of the last assignment."""
+        if not self._metadata_known.wait(timeout_s):
+            raise DeliveryFailed(
+                f"no group metadata of {self._settings.group} in {timeout_s:.0f} s"
+            )
+        return self._metadata
+
+    def refresh_group_metadata(self) -> None:
+        """Say that the metadata was stale; the next answer is fresh."""
+        self._metadata_known.clear()
+
+    def store_offset(self, batch: Batch) -> None:
+        """Commit a batch's offset soon (at least once)."""
+        self._offsets[batch.tp] = batch.next_offset
+
+    def commit_stored(self) -> None:
+        """Commit stored offsets now. Called in the poller's own thread, from its callbacks."""
+        self._store_offsets(self._consumer)
+        try:
+            self._consumer.commit(asynchronous=False)
+        except KafkaException as exception:
+            if exception.args[0].code() != KafkaError._NO_OFFSET:
+                self._on_consumer_error(exception.args[0])
+
+    def close(self) -> None:
+        """Ask the thread to end: stop fetching, settle, leave."""
+        self._closing.set()
+
+    # ---- the thread ----------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Poll until closed; then wait for what is in flight and leave the group."""
+        consumer = self._consumer = Consumer(self._settings.consumer())
+        try:
+            while not self._closing.is_set():
+                self._answer(consumer)
+                if self._wait_for_room(consumer):
+                    self._poll(consumer)
+            self._in_flight.settle(self._rebalance.assigned, timeout_s=SETTLE_TIMEOUT_S)
+            self._in_flight.close()
+            if self._settings.delivery == "at_least_once":
+                self.commit_stored()
+        finally:
+            self._in_flight.close()
+            consumer.close()
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._metadata_known.clear()
+        self._rebalance.on_assign(consumer, partitions)
+
+    def _poll(self, consumer: Consumer) -> None:
+        # `consume(n, timeout)` would wait for n records or the whole timeout.
+        first = consumer.poll(POLL_S)
+        if not self._metadata_known.is_set() and self._rebalance.assigned:
+            self._metadata = consumer.consumer_group_metadata()
+            self._metadata_known.set()
+        if first is None:
+            return
+        by_partition: defaultdict[TP, list[Message]] = defaultdict(list)
+        for message in (first, *consumer.consume(self._settings.max_batch - 1, 0)):
+            error = message.error()
+            if error is None:
+                topic, partition = message.topic(), message.partition()
+                by_partition[TP(topic, partition)].append(message)  # type: ignore[arg-type]
+            else:
+                self._judge(error)
+        assigned = self._rebalance.assigned
+        batches = [
+            Batch(tp, records, (records[-1].offset() or 0) + 1)
+            for tp, records in by_partition.items()
+            if tp in assigned
+        ]
+        for batch in batches:
+            self._in_flight.add(batch)
+        self._deliver(batches)
+
+    def _answer(self, consumer: Consumer) -> None:
+        if self._requests:
+            with self._requests_lock:
+                requests, self._requests = self._requests, []
+            for request in requests:
+                request(consumer)
+        if self._offsets:
+            self._store_offsets(consumer)
+
+    def _ask(self, request: Callable[[Consumer], None]) -> None:
+        with self._requests_lock:
+            self._requests.append(request)
+
+    def _store_offsets(self, consumer: Consumer) -> None:
+        while self._offsets:
+            tp, offset = self._offsets.popitem()
+            if tp in self._rebalance.assigned:
+                consumer.store_offsets(offsets=[TopicPartition(*tp, offset)])
+
+    def _wait_for_room(self, consumer: Consumer) -> bool:
+        """Wait while too much is in flight; pause fetching if that lasts, so that polls go on."""
+        if self._paused is None:
+            if self._in_flight.has_room or self._in_flight.wait_for_room(timeout_s=PATIENCE_S):
+                return True
+            self._paused = self._rebalance.assigned
+            consumer.pause([TopicPartition(*tp) for tp in self._paused])
+        elif self._in_flight.wait_for_room(timeout_s=0):
+            restoring = self._rebalance.restoring
+            paused, self._paused = self._paused, None
+            consumer.resume(
+                [
+                    TopicPartition(*tp)
+                    for tp in paused & self._rebalance.assigned
+                    if tp.partition not in restoring
+                ]
+            )
+        return True
+
+    def _judge(self, error: KafkaError) -> None:
+        if error.code() in (KafkaError._FENCED, KafkaError.FENCED_INSTANCE_ID):
+            raise Fenced(f"another worker runs as {self._settings.identity}: {error.str()}")
+        if error.fatal():
+            raise DeliveryFailed(f"consumer of {self._settings.group}: {error.str()}")
+        self._on_consumer_error(error)

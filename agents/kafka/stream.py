@@ -1,0 +1,136 @@
+"""Faust's stream, taught that an event may carry a whole batch.
+
+A batch is finished when the agent asks for the next one. Faust's own iterator acknowledges in a
+`finally`, that is even when the agent raised; here a failed batch is not finished, and is
+given to the restarted agent again or ends the worker.
+"""
+
+import asyncio
+import weakref
+from collections.abc import AsyncIterator
+from typing import Any, Final, cast
+
+import faust
+from confluent_kafka import Message
+from faust import streams
+from faust.types import TP, EventT
+from faust.types.tuples import ConsumerMessage
+from mode.utils.futures import maybe_async
+
+from agents.kafka.batch import Batch
+from schemas.errors import DeliveryFailed
+
+YIELD_EVERY: Final = 64
+"""Records of a batch that an ordinary agent handles before the event loop gets a turn."""
+
+
+class BatchMessage(ConsumerMessage):
+    """The Faust message of a whole batch, or of one record of it."""
+
+    __slots__ = ("batch",)
+
+    def __init__(self, batch: Batch, record: Message, key: Any, value: Any) -> None:
+        _, timestamp_ms = record.timestamp()
+        super().__init__(
+            batch.tp.topic,
+            batch.tp.partition,
+            record.offset() or 0,
+            timestamp_ms / 1000,
+            0,
+            cast(Any, record.headers() or []),
+            key,
+            value,
+            None,
+            0,
+            0,
+            batch.tp,
+        )
+        self.batch = batch
+
+
+class BatchStream(faust.Stream[Any]):
+    """Yields batches to agents of `Batch` topics, single decoded values to all others."""
+
+    _running: EventT[Any] | None = None
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        if not isinstance(self.channel, faust.Topic):
+            return super().__aiter__()  # channels in memory, lists: nothing to commit
+        return self._iterate(self.channel)
+
+    async def _iterate(self, channel: faust.Topic) -> AsyncIterator[Any]:
+        self._finalized = True
+        started_here = await self.maybe_start()
+        whole = channel.value_type is Batch
+        in_flight = self.app.consumer.in_flight  # type: ignore[attr-defined]
+        try:
+            while not self.should_stop:
+                event = self._running or await channel.__anext__()
+                batch = event.value
+                if not isinstance(batch, Batch):
+                    yield batch  # put there by `agent.cast()` or `channel.put()`
+                    continue
+                if batch.dropped:
+                    self._running = None
+                    in_flight.finish(batch)
+                    continue
+                self._begin(event, batch)
+                state = self._on_stream_event_in(batch.tp, batch.next_offset - 1, self, event)
+                if whole:
+                    yield batch
+                else:
+                    async for value in self._values(channel, batch):
+                        yield value
+                self._on_stream_event_out(batch.tp, batch.next_offset - 1, self, event, state)
+                self._end(batch)
+        except StopAsyncIteration:  # thrown through the queue when the agent stops
+            return
+        finally:
+            self._channel_stop_iteration(channel)
+            if started_here:
+                await self.stop()
+                self.service_reset()
+
+    def _begin(self, event: EventT[Any], batch: Batch) -> None:
+        self._running = event
+        self._set_current(event)
+        batch.attempts += 1
+        if batch.attempts > self.app.max_attempts:  # type: ignore[attr-defined]
+            failure = DeliveryFailed(f"{batch!r} failed {batch.attempts - 1} times in its agent")
+            self.app.consumer.fail(failure)  # type: ignore[attr-defined]
+            raise failure
+        # What the failed attempt emitted is emitted again by this one.
+        batch.outputs.clear()
+
+    def _end(self, batch: Batch) -> None:
+        self._running = None
+        self.events_total += 1
+        self._set_current(None)
+        self.app.consumer.finish(batch)  # type: ignore[attr-defined]
+
+    async def _values(self, channel: faust.Topic, batch: Batch) -> AsyncIterator[Any]:
+        for index, record in enumerate(batch.records):
+            if index % YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+            message = BatchMessage(batch, record, record.key(), record.value())
+            event = await channel.decode(message)
+            self._set_current(event)
+            value = event.value
+            for processor in self._processors:
+                value = await maybe_async(processor(value))
+            yield value
+
+    def _set_current(self, event: EventT[Any] | None) -> None:
+        self.current_event = event
+        streams._current_event.set(None if event is None else weakref.ref(event))
+
+
+def batch_event(app: faust.App, batch: Batch) -> EventT[Any]:
+    """Wrap a batch as the one Faust event that carries it."""
+    message = BatchMessage(batch, batch.records[-1], None, batch)
+    return app.create_event(None, cast(Any, batch), {}, message)
+
+
+def assigned_channels(app: faust.App, tp: TP) -> set[Any]:
+    """Find the channels of all agents that subscribe to a partition."""
+    return cast(set[Any], app.topics._tp_index.get(tp) or set())  # type: ignore[attr-defined]
