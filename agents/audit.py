@@ -2,8 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 import orjson
@@ -55,29 +54,22 @@ class Audit:
             settings, outputs, lambda message, at: handlers[message.topic() or ""](message, at)
         )
 
-    def start(self) -> None:
-        """Begin to read."""
+    def __enter__(self) -> Self:
         self._follower.start()
+        return self
 
-    def stop(self) -> None:
-        """End the reading; raises what broke it."""
+    def __exit__(self, *_: object) -> None:
         self._follower.stop()
 
-    def sent(self, event_ids: Iterable[str]) -> None:
-        """Note events that Kafka has acknowledged."""
+    def sent(self, event_id: str) -> None:
+        """Note an event that Kafka has acknowledged."""
         with self._lock:
-            for event_id in event_ids:
-                self._books.sent(event_id)
+            self._books.sent(event_id)
 
-    def wait_until_answered(
-        self, report: Callable[[int], None] = lambda n_unanswered: None
-    ) -> None:
+    def wait_until_answered(self) -> None:
         """Wait until every event is answered, or no answer has come for a long while."""
         self._answered_at = time.monotonic()
-        while n_unanswered := self._books.n_unanswered:
-            if time.monotonic() - self._answered_at > QUIET_S:
-                return
-            report(n_unanswered)
+        while self._books.n_unanswered and time.monotonic() - self._answered_at < QUIET_S:
             time.sleep(_POLL_S)
 
     def figures(self) -> Figures:

@@ -37,8 +37,8 @@ class DataDir:
         self.path = path.resolve()
         self._lock = FileLock(self.path / _LOCK)
 
-    def claim(self, *, fresh: bool = False) -> None:
-        """Take the directory, emptied first when `fresh`.
+    def claim(self) -> None:
+        """Take the directory.
 
         Raises
         ------
@@ -53,17 +53,16 @@ class DataDir:
                 f"{self.path} is in use by another `thalweg up`: stop it, or choose another "
                 "directory with --data-dir"
             )
-        if fresh:
-            self._empty()
 
     def release(self) -> None:
         """Give the directory back."""
         self._lock.release()
 
-    def _empty(self) -> None:
+    def empty(self) -> None:
+        """Delete what the directory holds; only for its owner."""
         for entry in self.path.iterdir():
-            # Without the lock's file a second process would lock another file of its name.
-            if entry.name in (MARKER, _LOCK):
+            # A lock's file names the lock, and a pid file the orphan that has to end first.
+            if entry.name == MARKER or entry.suffix in (".lock", ".pid"):
                 continue
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry)

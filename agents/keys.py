@@ -5,13 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-)
+from online_models.signing import Signer
 
 SIGNING_KEY: Final = "signing.pem"
 TRUSTED: Final = "trusted"
@@ -28,7 +22,7 @@ class KeyFiles:
 def ensure_keys(directory: Path) -> KeyFiles:
     """Make the signing key of a data directory unless it has one, and trust it.
 
-    The private key (Ed25519, PEM) can be read by its owner alone.
+    The private key can be read by its owner alone.
 
     Examples
     --------
@@ -43,14 +37,10 @@ def ensure_keys(directory: Path) -> KeyFiles:
     keys.trusted_keys_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     public = keys.trusted_keys_dir / SIGNING_KEY
     if not (keys.signing_key_file.exists() and public.exists()):
-        private_key = Ed25519PrivateKey.generate()
-        pem = private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        signer = Signer.generate()
         # The public half first: a crash in between leaves no private key that nobody trusts.
-        _write(
-            public,
-            private_key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
-        )
-        _write(keys.signing_key_file, pem)
+        _write(public, signer.public_pem())
+        _write(keys.signing_key_file, signer.to_pem())
     return keys
 
 

@@ -27,8 +27,8 @@ def progress(console: Console, title: str) -> Iterator[Report]:
     """Show how far something is, for as long as the context lasts."""
     if console.is_terminal:
         with _bar(console) as bar:
-            task = bar.add_task(title, total=None)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
+            task = bar.add_task(title, total=None, visible=False)
+            yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
     else:
         yield _lines(console, title)
 

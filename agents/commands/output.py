@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 
 import orjson
 from rich.console import Console
@@ -30,3 +31,8 @@ def write_table(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> None
     for row in rows:
         table.add_row(*("-" if cell is None else str(cell) for cell in row))
     console().print(table)
+
+
+def local_time(at_ms: int) -> str:
+    """Write a time point as the clock on the wall shows it."""
+    return f"{datetime.fromtimestamp(at_ms / 1_000).astimezone():%Y-%m-%d %H:%M:%S}"

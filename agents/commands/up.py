@@ -1,0 +1,98 @@
+"""`thalweg up`."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+KAFKA_PORT = 19_092
+REDIS_PORT = 16_379
+
+
+def up(
+    *,
+    rate: float = 500.0,
+    limit: int | None = None,
+    no_replay: bool = False,
+    exit_after_replay: bool = False,
+    fresh: bool = False,
+    data_dir: Path | None = None,
+    kafka_port: int = KAFKA_PORT,
+    redis_port: int = REDIS_PORT,
+    web_port: int | None = None,
+    metrics_port: int | None = None,
+    predict_workers: int = 1,
+    json: bool = False,
+) -> int:
+    """Start everything on this machine and keep it running.
+
+    Kafka, Redis, topics, workers and the ops page; then a replay of the history that the pipeline
+    bundles, with a summary. It prints `ready` on a line of its own once predictions can flow,
+    starts again what dies, and ends everything on Ctrl-C. The next start goes on where this one
+    ended.
+
+    For example:
+
+        thalweg up
+        thalweg up --rate 5000 --fresh
+        thalweg up --no-replay --data-dir /tmp/thalweg --kafka-port 29092
+        thalweg up --exit-after-replay --limit 5000 --json
+
+    Parameters
+    ----------
+    rate
+        Events a second of the replay, however the system keeps up; 0 for as fast as possible.
+    limit
+        Replay only the history's first so many events.
+    no_replay
+        Start, and wait for events of your own.
+    exit_after_replay
+        End after the summary; the exit code is 0 when nothing was lost or predicted twice.
+    fresh
+        Delete what earlier runs left in the data directory.
+    data_dir
+        Where everything is kept (THALWEG_DATA_DIR).
+    kafka_port
+        Kafka's port.
+    redis_port
+        Redis' port.
+    web_port
+        The ops page's port (THALWEG_WEB_PORT).
+    metrics_port
+        First of the workers' Prometheus ports; 0 turns them off (THALWEG_METRICS_PORT).
+    predict_workers
+        How many predict workers share the partitions.
+    json
+        Write the summary as JSON.
+    """
+    from agents import settings  # noqa: PLC0415  # --help stays quick
+    from agents.up import Options, run  # noqa: PLC0415
+
+    _override(
+        {
+            "KAFKA_BOOTSTRAP": f"127.0.0.1:{kafka_port}",
+            "REDIS_URL": f"redis://127.0.0.1:{redis_port}/0",
+            "DATA_DIR": data_dir,
+            "WEB_PORT": web_port,
+            "METRICS_PORT": metrics_port,
+        }
+    )
+    options = Options(
+        kafka_port=kafka_port,
+        redis_port=redis_port,
+        predict_workers=predict_workers,
+        fresh=fresh,
+        replay=not no_replay,
+        rate=rate,
+        limit=limit,
+        exit_after_replay=exit_after_replay,
+        json=json,
+    )
+    return run(settings.load(), options)
+
+
+def _override(flags: Mapping[str, object]) -> None:
+    """Let flags win over the environment, where they are checked like any other setting."""
+    for name, value in flags.items():
+        if value is not None:
+            os.environ[f"THALWEG_{name}"] = str(value)
+            os.environ.pop(f"THALWEG_{name}_FILE", None)
