@@ -64,7 +64,7 @@ def run(command: list[str], environment: dict[str, str] | None = None) -> str:
 
 def reason(error: subprocess.CalledProcessError) -> str:
     """Find the line in which pip or uv says what is wrong."""
-    lines = [line.strip() for line in error.stderr.splitlines() if line.strip()]
+    lines: list[str] = [line.strip() for line in error.stderr.splitlines() if line.strip()]
     telling = [line for line in lines if line.lower().startswith(("error:", "\u00d7"))]
     return (telling or lines or [f"exit code {error.returncode}"])[-1]
 

@@ -20,12 +20,11 @@ from agents.embedded.errors import DownloadFailed
 from agents.embedded.locks import FileLock
 
 if TYPE_CHECKING:
-    from jgo.maven import MavenContext
+    from agents.embedded.maven import Repositories
 
 ROOTS: Final = ("org.apache.kafka:kafka_2.13:4.4.0", "org.slf4j:slf4j-simple:1.7.36")
 """What the lock file closes over. (`slf4j-nop` would hide the broker's fatal errors.)"""
 LOCK_FILE: Final = Path(__file__).with_name("jars.lock")
-CONCURRENCY: Final = 8
 ATTEMPTS: Final = 3
 
 Progress = Callable[[int, int], None]
@@ -56,6 +55,11 @@ class Jar:
         coordinate, sha256 = line.split()
         group, artifact, version = coordinate.split(":")
         return cls(group, artifact, version, sha256)
+
+    @property
+    def path(self) -> str:
+        """Where it is in a Maven repository."""
+        return f"{self.group.replace('.', '/')}/{self.artifact}/{self.version}/{self.file_name}"
 
     @property
     def file_name(self) -> str:
@@ -120,9 +124,12 @@ def _download_all(missing: Sequence[Jar], cache: Path, total: int, progress: Pro
 
     done = total - len(missing)
     progress(done, total)
-    with _staging(cache) as stage, ThreadPoolExecutor(CONCURRENCY) as pool:
-        context = maven.open_context(stage)
-        downloads = [pool.submit(_download, jar, context, cache) for jar in missing]
+    with (
+        _staging(cache) as stage,
+        maven.Repositories() as repositories,
+        ThreadPoolExecutor(maven.CONCURRENCY) as pool,
+    ):
+        downloads = [pool.submit(_download, jar, repositories, stage, cache) for jar in missing]
         try:
             for download in as_completed(downloads):
                 download.result()
@@ -143,42 +150,39 @@ def _staging(cache: Path) -> Iterator[Path]:
         shutil.rmtree(stage, ignore_errors=True)
 
 
-def _download(jar: Jar, context: "MavenContext", cache: Path) -> None:
+def _download(jar: Jar, repositories: "Repositories", stage: Path, cache: Path) -> None:
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            _download_once(jar, context, cache)
+            _download_once(jar, repositories, stage, cache)
             return
         except DownloadFailed:
             if attempt == ATTEMPTS:
                 raise
 
 
-def _download_once(jar: Jar, context: "MavenContext", cache: Path) -> None:
+def _download_once(jar: Jar, repositories: "Repositories", stage: Path, cache: Path) -> None:
     """Download one jar, verify it, and only then put it into the cache."""
-    from agents.embedded import maven  # noqa: PLC0415  # see above
-
-    path = maven.download(jar.group, jar.artifact, jar.version, context)
-    actual = _sha256(path)
+    staged = stage / jar.file_name
+    repositories.download(jar.path, into=staged)
+    actual = _sha256(staged)
     if actual != jar.sha256:
-        path.unlink()  # or the next attempt finds it
         raise DownloadFailed(
             f"{jar.file_name} is not the locked one: its sha256 is {actual}, not {jar.sha256}"
         )
-    path.replace(cache / jar.file_name)
+    staged.replace(cache / jar.file_name)
 
 
 def lock(path: Path = LOCK_FILE) -> int:
     """Resolve `ROOTS`, write the lock file and tell how many jars it holds."""
     from agents.embedded import maven  # noqa: PLC0415  # see above
 
-    with tempfile.TemporaryDirectory() as stage:
-        context = maven.open_context(Path(stage))
-        roots = [context.create_dependency(coordinate) for coordinate in ROOTS]
-        inputs, transitive = context.resolver.resolve(roots)
-        lines = ["# Made by `python -m agents.embedded.jars lock`, in class path order."]
-        for d in [*inputs, *sorted(transitive, key=lambda d: (d.groupId, d.artifactId))]:
-            jar = maven.download(d.groupId, d.artifactId, d.version, context)
-            lines.append(f"{d.groupId}:{d.artifactId}:{d.version} {_sha256(jar)}")
+    lines = ["# Made by `python -m agents.embedded.jars lock`, in class path order."]
+    with tempfile.TemporaryDirectory() as stage, maven.Repositories() as repositories:
+        for group, artifact, version in repositories.closure(ROOTS, Path(stage)):
+            jar = Jar(group, artifact, version, sha256="")
+            file = Path(stage) / jar.file_name
+            repositories.download(jar.path, into=file)
+            lines.append(f"{group}:{artifact}:{version} {_sha256(file)}")
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return len(lines) - 1
 
