@@ -1,6 +1,6 @@
 """Files of Maven repositories; any trouble with one is a `DownloadFailed` of one line.
 
-Repositories are those of jgo's configuration (`~/.config/jgo.conf`), where companies name a mirror::
+Repositories are those of jgo's configuration (`~/.config/jgo.conf`), where a mirror is named::
 
     [repositories]
     central = ...
