@@ -4,6 +4,7 @@ Each record's timestamp is the moment at which it was due. A stall, be it ours o
 therefore counts as latency instead of vanishing from the figures (coordinated omission).
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -106,7 +107,8 @@ def publish(
             idle_s = started + schedule.due_at_s(n_sent) - time.monotonic()
         else:
             idle_s = YIELD_S
-        producer.poll(min(max(idle_s, 0.0), YIELD_S))
+        # Up to whole milliseconds: librdkafka cuts fractions off, and would not wait at all.
+        producer.poll(min(max(math.ceil(idle_s * 1_000) / 1_000, 0.0), YIELD_S))
         if failures:
             raise DeliveryFailed(f"cannot publish to `{topic}`: {failures[0].str()}")
         if now - yielded >= YIELD_S:
