@@ -1,0 +1,58 @@
+"""What may be declared, and what is refused at once."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.errors import InvalidDeclaration
+from streams.features import action, count, span_name, total
+
+UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds", "ms": "milliseconds"}
+
+
+@pytest.mark.parametrize(
+    "span",
+    [
+        timedelta(),
+        timedelta(hours=-1),
+        timedelta(microseconds=1),
+        timedelta(days=1, microseconds=5),
+    ],
+)
+def test_a_span_is_a_positive_number_of_milliseconds(span):
+    with pytest.raises(InvalidDeclaration, match="`amount_total` needs a span"):
+        total("amount", over=span)
+
+
+@pytest.mark.parametrize("name", ["", "two words", "event", "x-y"])
+def test_a_filters_name_must_fit_into_feature_names(name):
+    with pytest.raises(InvalidDeclaration, match="part of feature names"):
+        action({"buy"}, name=name)
+
+
+@pytest.mark.parametrize("actions", [set(), {"Buy"}])
+def test_a_filter_needs_actions_as_cleaning_leaves_them(actions):
+    with pytest.raises(InvalidDeclaration, match="lower case"):
+        action(actions, name="buy")
+
+
+def test_a_filtered_count_is_named_after_its_filter():
+    assert count(action({"buy"}, name="sale"), over=timedelta(days=90)).names == ("sale_count_90d",)
+
+
+@given(st.integers(1, 10**10))
+def test_a_span_can_be_read_back_from_its_name(ms):
+    name = span_name(timedelta(milliseconds=ms))
+    number = name.rstrip("dhms")
+
+    assert (
+        timedelta(**{UNITS[name.removeprefix(number)]: int(number)}) // timedelta(milliseconds=1)
+        == ms
+    )
+
+
+def test_a_span_without_a_name_is_refused():
+    with pytest.raises(InvalidDeclaration, match="positive number of whole milliseconds"):
+        span_name(timedelta(microseconds=1))

@@ -1,0 +1,303 @@
+"""Laws of the compiled fold, held against a naive recomputation over all events."""
+
+import math
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from examples.shop.pipeline import PIPELINE
+from schemas.errors import InvalidDeclaration
+from schemas.events import UserEvent
+from streams.features import (
+    LONGEST_AGO,
+    SESSION_GAP,
+    Feature,
+    action,
+    count,
+    hour_of_day,
+    is_action,
+    mean,
+    one_of,
+    rate,
+    session_count,
+    session_duration,
+    session_duration_mean,
+    session_events,
+    time_since,
+    total,
+)
+from streams.fold import compile_features
+from streams.windows import covered_from
+
+MS = timedelta(milliseconds=1)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+
+
+class Sale(UserEvent, gc=False):
+    ts: int  # as cleaning leaves it
+    platform: str | None = None
+    quantity: int | None = None
+
+
+BUY = action({"buy"}, name="buy")
+SPANS = (7 * MINUTE, HOUR, 12 * HOUR, DAY, 12 * DAY, 30 * DAY)
+FEATURES: tuple[Feature, ...] = (
+    *(count(over=span) for span in SPANS),
+    *(count(BUY, over=span) for span in SPANS),
+    *(rate(BUY, over=span) for span in SPANS),
+    *(total("amount", over=span) for span in SPANS),
+    *(mean("amount", BUY, over=span) for span in SPANS),
+    *(session_count(over=span) for span in SPANS),
+    *(session_duration_mean(over=span) for span in SPANS),
+    total("quantity", BUY, over=DAY),
+    mean("quantity", over=DAY),
+    time_since(),
+    time_since(BUY),
+    session_events(),
+    session_duration(),
+    is_action({"buy", "view"}, name="either"),
+    one_of("platform", ("web", "app's")),
+    hour_of_day(),
+)
+FOLD = compile_features(FEATURES, Sale)
+
+
+class NaiveUser:
+    """Remembers everything and computes each feature from its definition."""
+
+    def __init__(self) -> None:
+        self.events: list[Sale] = []
+        self.closed: list[tuple[int, int]] = []
+        self.session: list[Sale] = []
+
+    def update(self, event: Sale) -> dict[str, float]:
+        earlier, now = self.events, max(e.ts for e in [*self.events, event])
+        self.add_to_sessions(event, now)
+        self.events = [*earlier, event]
+        features: dict[str, float] = {}
+        for span in SPANS:
+            features |= self.rolling(span, now)
+        day = self.inside(DAY, now)
+        quantities = [e.quantity for e in day if e.quantity is not None]
+        starts = min(e.ts for e in self.session)
+        angle = event.ts / (DAY / MS) * math.tau
+        return features | {
+            "buy_quantity_total_1d": sum(e.quantity or 0 for e in day if e.action == "buy"),
+            "quantity_mean_1d": sum(quantities) / len(quantities) if quantities else 0,
+            "seconds_since_event": log_seconds(now, earlier),
+            "seconds_since_buy": log_seconds(now, [e for e in earlier if e.action == "buy"]),
+            "session_events": len(self.session),
+            "session_duration": (now - starts) / 1000,
+            "is_either": float(event.action in ("buy", "view")),
+            "platform_is_web": float(event.platform == "web"),
+            "platform_is_app's": float(event.platform == "app's"),
+            "hour_sin": math.sin(angle),
+            "hour_cos": math.cos(angle),
+        }
+
+    def inside(self, span: timedelta, now: int) -> list[Sale]:
+        return [e for e in self.events if e.ts > covered_from(now, span // MS)]
+
+    def rolling(self, span: timedelta, now: int) -> dict[str, float]:
+        name = {7 * MINUTE: "7m", HOUR: "1h", 12 * HOUR: "12h"}.get(span, f"{span.days}d")
+        inside = self.inside(span, now)
+        buys = [e for e in inside if e.action == "buy"]
+        amounts = [e.amount for e in buys if e.amount is not None]
+        ended = [ms for end, ms in self.closed if end > covered_from(now, span // MS)]
+        return {
+            f"event_count_{name}": len(inside),
+            f"buy_count_{name}": len(buys),
+            f"buy_rate_{name}": len(buys) / len(inside),
+            f"amount_total_{name}": sum(e.amount or 0 for e in inside),
+            f"buy_amount_mean_{name}": sum(amounts) / len(amounts) if amounts else 0,
+            f"session_count_{name}": len(ended) + 1,
+            f"session_duration_mean_{name}": sum(ended) / len(ended) / 1000 if ended else 0,
+        }
+
+    def add_to_sessions(self, event: Sale, now: int) -> None:
+        same = bool(self.session) and event.session_id == self.session[0].session_id
+        times = [e.ts for e in self.session]
+        if event.session_id is None and same:
+            same = min(times) - SESSION_GAP / MS <= event.ts <= max(times) + SESSION_GAP / MS
+        if same:
+            self.session.append(event)
+        elif event.ts == now:
+            if self.session:
+                self.closed.append((max(times), max(times) - min(times)))
+            self.session = [event]
+
+
+def log_seconds(now: int, earlier: list[Sale]) -> float:
+    ago = min([LONGEST_AGO / MS, *(now - e.ts for e in earlier)])
+    return math.log1p(ago / 1000)
+
+
+START = 1_704_067_200_000
+OFFSETS = st.one_of(
+    st.integers(0, 50 * DAY // MS),
+    *(
+        st.builds(
+            lambda k, ms, width=width: k * width + ms, st.integers(0, 40), st.sampled_from([0, 1])
+        )
+        for width in (5 * MINUTE // MS, HOUR // MS, DAY // MS)
+    ),
+)
+SALES = st.builds(
+    Sale,
+    user_id=st.just("u"),
+    action=st.sampled_from(["buy", "view", "other"]),
+    ts=OFFSETS.map(START.__add__),
+    session_id=st.sampled_from([None, "s1", "s2"]),
+    amount=st.none() | st.integers(-1_000_000, 1_000_000).map(lambda cents: cents / 100),
+    platform=st.sampled_from([None, "web", "app's"]),
+    quantity=st.none() | st.integers(-5, 5),
+)
+
+
+@given(st.lists(SALES, max_size=25))
+def test_features_equal_a_naive_recomputation_in_any_order_of_arrival(sales):
+    state, naive = FOLD.new(), NaiveUser()
+    for sale in sales:
+        assert FOLD.update(state, sale) == pytest.approx(naive.update(sale), rel=1e-9, abs=1e-9)
+
+
+@given(st.lists(SALES, max_size=25))
+def test_features_equal_a_naive_recomputation_in_order(sales):
+    state, naive = FOLD.new(), NaiveUser()
+    for sale in sorted(sales, key=lambda sale: sale.ts):
+        assert FOLD.update(state, sale) == pytest.approx(naive.update(sale), rel=1e-9, abs=1e-9)
+
+
+@given(st.lists(SALES, min_size=1, max_size=25), st.randoms(use_true_random=False))
+def test_the_order_of_arrival_does_not_change_what_windows_hold(sales, random):
+    order = sales[:-1].copy()
+    random.shuffle(order)
+    last = msgspec.structs.replace(sales[-1], ts=START + 60 * DAY // MS)
+    windows = [name for f in FEATURES[:30] for name in f.names]
+
+    def served(arrivals: list[Sale]) -> list[float]:
+        state = FOLD.new()
+        features = [FOLD.update(state, sale) for sale in [*arrivals, last]][-1]
+        return [features[name] for name in windows]
+
+    assert served(order) == served(sales[:-1])
+
+
+@given(st.lists(SALES, max_size=25), st.integers(0, 25))
+def test_a_state_that_was_encoded_goes_on_as_if_nothing_had_happened(sales, position):
+    kept, restored = FOLD.new(), FOLD.new()
+    for sale in sales[:position]:
+        FOLD.update(kept, sale)
+        FOLD.update(restored, sale)
+
+    restored = FOLD.decode(FOLD.encode(restored))
+
+    assert restored == kept
+    for sale in sales[position:]:
+        assert FOLD.update(restored, sale) == FOLD.update(kept, sale)
+
+
+@given(st.lists(SALES, min_size=1))
+def test_expiry_reads_the_last_event_time_without_decoding(sales):
+    state = FOLD.new()
+    for sale in sales:
+        FOLD.update(state, sale)
+
+    assert FOLD.last_event_ms(FOLD.encode(state)) == max(sale.ts for sale in sales)
+
+
+@given(st.lists(SALES, max_size=10), SALES)
+def test_forgetting_a_user_after_the_retention_changes_no_window(sales, comeback):
+    remembered = FOLD.new()
+    for sale in sales:
+        FOLD.update(remembered, sale)
+    comeback = msgspec.structs.replace(
+        comeback, ts=max([START, *(s.ts for s in sales)]) + FOLD.retention // MS, session_id="new"
+    )
+
+    assert FOLD.update(remembered, comeback) == FOLD.update(FOLD.new(), comeback)
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False)))
+def test_any_finite_amount_can_be_counted_and_kept(amounts):
+    state = FOLD.new()
+    for amount in [*amounts, 1e300, 1e300]:
+        FOLD.update(state, Sale("u", "buy", START, amount=amount))
+        assert FOLD.decode(FOLD.encode(state)) == state
+
+
+def test_totals_are_exact_where_floats_are_not():
+    state = FOLD.new()
+    FOLD.update(state, Sale("u", "buy", START, amount=1e9))
+    FOLD.update(state, Sale("u", "buy", START + HOUR // MS, amount=0.1))
+    features = FOLD.update(state, Sale("u", "buy", START + 2 * HOUR // MS, amount=0.2))
+
+    assert features["amount_total_1h"] == 0.2
+    assert features["amount_total_12h"] == 1_000_000_000.3
+
+
+def test_features_come_in_the_order_of_their_names():
+    features = FOLD.update(FOLD.new(), Sale("u", "buy", START))
+
+    assert tuple(features) == FOLD.names
+    assert all(type(value) is float for value in features.values())
+
+
+def test_the_shop_pipeline_compiles_to_readable_source():
+    fold = compile_features(PIPELINE.features, PIPELINE.event)
+
+    assert len(fold.names) == len(set(fold.names)) == 36
+    assert fold.retention == 91 * DAY
+    assert "'click_rate_7d': click_events_in_7d / events_in_7d," in fold.source
+
+
+def test_a_traceback_shows_the_generated_line():
+    broken: Any = object()
+    with pytest.raises(AttributeError) as caught:
+        FOLD.update(FOLD.new(), broken)
+
+    assert "ts = event.ts" in str(caught.traceback[-1])
+
+
+def test_the_schema_changes_with_the_meaning_and_only_then():
+    def schema(*features: Feature) -> str:
+        return compile_features(features, Sale).schema
+
+    click = action({"a", "b"}, name="click")
+    same = action(["b", "a"], name="click")
+    other = action({"a"}, name="click")
+
+    assert schema(count(click, over=DAY)) == schema(count(same, over=24 * HOUR))
+    assert schema(count(click, over=DAY)) != schema(count(other, over=DAY))
+    assert schema(count(click, over=DAY)) != schema(count(click, over=HOUR))
+    assert schema(time_since(), session_events()) != schema(session_events(), time_since())
+
+
+def test_a_state_of_other_declarations_comes_back_new():
+    other = compile_features([count(over=HOUR)], Sale)
+    state = other.new()
+    other.update(state, Sale("u", "buy", START))
+
+    assert FOLD.decode(other.encode(state)) == FOLD.new()
+
+
+@pytest.mark.parametrize(
+    ("features", "complaint"),
+    [
+        ([count(over=DAY), count(over=24 * HOUR)], "`event_count_1d` is declared twice"),
+        ([total("price", over=DAY)], "`price_total_1d`: Sale has no field `price`"),
+        ([mean("platform", over=DAY)], "`platform_mean_1d`: field `platform` .* not a number"),
+        ([one_of("quantity", ["1"])], "`quantity_is_1`: field `quantity` of Sale is not text"),
+        (
+            [count(BUY, over=DAY), is_action({"sell"}, name="buy")],
+            r"`is_buy`: `buy` means \('sell',\) here",
+        ),
+    ],
+)
+def test_a_declaration_that_cannot_be_built_names_the_feature(features, complaint):
+    with pytest.raises(InvalidDeclaration, match=complaint):
+        compile_features(features, Sale)
