@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from confluent_kafka import KafkaException
 
 from agents import event_file, topic_admin, topic_reader
 from agents.checkpoint import Checkpoint
@@ -15,7 +14,6 @@ from agents.pipeline import Pipeline
 from agents.publisher import publish
 from agents.settings import Settings
 from schemas import topics
-from schemas.errors import DeliveryFailed
 
 DIRECTORY: Final = "replay"
 """Where in the data directory checkpoints are kept."""
@@ -108,7 +106,7 @@ class Replay:
     def _resume(self, path: Path, *, from_start: bool) -> Checkpoint:
         """Read the checkpoint; begin a new one where there is none of this very replay."""
         fingerprint = event_file.fingerprint(path)
-        destination = f"{_cluster_id(self._settings)}/{self._topic}"
+        destination = f"{topic_admin.cluster_id(self._settings)}/{self._topic}"
         found = None if from_start else Checkpoint.load(self._checkpoint_path)
         if found is None or found.destination != destination:
             names = [topic.named(self._settings.topic_prefix) for topic in OUTPUTS]
@@ -123,11 +121,3 @@ class Replay:
     def _save(self, acknowledged: int) -> None:
         self.checkpoint = msgspec.structs.replace(self.checkpoint, acknowledged=acknowledged)
         self.checkpoint.save(self._checkpoint_path)
-
-
-def _cluster_id(settings: Settings) -> str:
-    try:
-        metadata = topic_admin.connect(settings).list_topics(timeout=topic_admin.TIMEOUT_S)
-    except KafkaException as error:
-        raise DeliveryFailed(f"no Kafka broker answers: {error.args[0].str()}") from error
-    return str(metadata.cluster_id)

@@ -12,6 +12,7 @@ from typing import Final
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # exported without saying so
     AdminClient,
+    ClusterMetadata,
     ConfigResource,
     NewTopic,
     ResourceType,
@@ -53,7 +54,7 @@ def create(settings: Settings, declared: Sequence[Topic] = topics.ALL) -> list[T
         The broker cannot be reached, or refuses.
     """
     admin = connect(settings)
-    existing = _partition_counts(admin)
+    existing = _partition_counts(admin, settings)
     missing = [
         NewTopic(
             topic.named(settings.topic_prefix),
@@ -72,7 +73,7 @@ def create(settings: Settings, declared: Sequence[Topic] = topics.ALL) -> list[T
                 # Another process may have created it since we looked.
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise DeliveryFailed(f"cannot create topic `{name}`: {_text(error)}") from error
-        _wait_until_known(admin, {topic.topic for topic in missing})
+        _wait_until_known(admin, settings, {topic.topic for topic in missing})
     return states(settings, declared)
 
 
@@ -85,7 +86,7 @@ def states(settings: Settings, declared: Sequence[Topic] = topics.ALL) -> list[T
         The broker cannot be reached.
     """
     admin = connect(settings)
-    existing = _partition_counts(admin)
+    existing = _partition_counts(admin, settings)
     names = [topic.named(settings.topic_prefix) for topic in declared]
     configs = _configs(admin, [name for name in names if name in existing])
     return [
@@ -125,14 +126,27 @@ def connect(settings: Settings) -> AdminClient:
     return AdminClient({"bootstrap.servers": settings.kafka_bootstrap, "log_level": 0})
 
 
-def _partition_counts(admin: AdminClient) -> dict[str, int]:
+def cluster_id(settings: Settings) -> str:
+    """Tell the identity of the cluster.
+
+    Raises
+    ------
+    DeliveryFailed
+        The broker cannot be reached.
+    """
+    return str(_metadata(connect(settings), settings).cluster_id)
+
+
+def _metadata(admin: AdminClient, settings: Settings) -> ClusterMetadata:
     try:
-        metadata = admin.list_topics(timeout=TIMEOUT_S)
+        return admin.list_topics(timeout=TIMEOUT_S)
     except KafkaException as error:
-        raise DeliveryFailed(f"no Kafka broker answers: {_text(error)}") from error
-    return {
-        name: len(topic.partitions) for name, topic in metadata.topics.items() if not topic.error
-    }
+        raise DeliveryFailed(f"no Kafka broker answers at {settings.kafka_bootstrap}") from error
+
+
+def _partition_counts(admin: AdminClient, settings: Settings) -> dict[str, int]:
+    known = _metadata(admin, settings).topics
+    return {name: len(topic.partitions) for name, topic in known.items() if not topic.error}
 
 
 def _configs(admin: AdminClient, names: Sequence[str]) -> dict[str, dict[str, str | None]]:
@@ -148,10 +162,10 @@ def _configs(admin: AdminClient, names: Sequence[str]) -> dict[str, dict[str, st
         raise DeliveryFailed(f"cannot read the topics' settings: {_text(error)}") from error
 
 
-def _wait_until_known(admin: AdminClient, names: set[str]) -> None:
+def _wait_until_known(admin: AdminClient, settings: Settings, names: set[str]) -> None:
     """Wait until the broker tells of topics that it has created, or workers would not find them."""
     deadline = time.monotonic() + TIMEOUT_S
-    while missing := names - _partition_counts(admin).keys():
+    while missing := names - _partition_counts(admin, settings).keys():
         if time.monotonic() > deadline:
             raise DeliveryFailed(
                 f"created, yet not there after {TIMEOUT_S:.0f} s: {sorted(missing)}"

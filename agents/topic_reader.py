@@ -153,4 +153,4 @@ def _bounds(consumer: Consumer, topic: str) -> list[tuple[int, int]]:
             for partition in sorted(metadata.partitions)
         ]
     except KafkaException as error:
-        raise DeliveryFailed(f"no Kafka broker answers: {error.args[0].str()}") from error
+        raise DeliveryFailed(f"topic `{topic}`: {error.args[0].str()}") from error

@@ -1,0 +1,72 @@
+"""`thalweg features`."""
+
+from typing import TYPE_CHECKING
+
+from cyclopts import App
+
+if TYPE_CHECKING:
+    from agents.pipeline import Pipeline
+
+app = App(
+    name="features",
+    help="""List the features of the pipeline, see how they are computed, or look one user up.
+
+For example:
+
+    thalweg features ls
+    thalweg features explain
+    thalweg features show user_0042
+""",
+)
+
+
+@app.command
+def ls(*, json: bool = False) -> int:
+    """List the features in the order in which models see them, and their declarations.
+
+    For example:
+
+        thalweg features ls
+        THALWEG_PIPELINE=mine.pipeline thalweg features ls --json
+
+    Parameters
+    ----------
+    json
+        Write the answer as JSON.
+    """
+    from agents.commands.declarations import describe  # noqa: PLC0415  # --help stays quick
+    from agents.commands.output import write_json, write_table  # noqa: PLC0415
+
+    rows = [(name, describe(feature)) for feature in _pipeline().features for name in feature.names]
+    if json:
+        write_json([{"name": name, **declared._asdict()} for name, declared in rows])
+    else:
+        write_table(
+            ("feature", "kind", "over", "of"),
+            [(name, declared.kind, declared.over, declared.of) for name, declared in rows],
+        )
+    return 0
+
+
+@app.command
+def explain() -> int:
+    """Show the function that the declarations are compiled to: this very code runs per event.
+
+    For example:
+
+        thalweg features explain
+        thalweg features explain | less
+    """
+    import sys  # noqa: PLC0415  # --help stays quick
+
+    from streams.fold import compile_features  # noqa: PLC0415
+
+    declared = _pipeline()
+    sys.stdout.write(compile_features(declared.features, declared.event).source)
+    return 0
+
+
+def _pipeline() -> "Pipeline":
+    from agents import pipeline, settings  # noqa: PLC0415  # --help stays quick
+
+    return pipeline.load(settings.load().pipeline)
