@@ -1,0 +1,83 @@
+"""What operators are handed fits the product: names in it exist, and it names no registry."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from agents import metric_list
+from agents.metric_spec import MetricSpec
+from agents.settings import PREFIX, Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+METRICS = {spec.name for spec in vars(metric_list).values() if isinstance(spec, MetricSpec)}
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    loaded = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    return dict(loaded["services"])
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "ops/grafana/dashboards").glob("*.json")), ids=str)
+def test_a_dashboard_asks_for_metrics_that_exist(path: Path) -> None:
+    dashboard = json.loads(path.read_text(encoding="utf-8"))
+    asked = {
+        re.sub("_bucket$", "", name)
+        for panel in dashboard["panels"]
+        for target in panel["targets"]
+        for name in re.findall(r"\bthalweg_\w+", target["expr"])
+    }
+
+    assert asked <= METRICS
+
+
+def test_compose_runs_every_role(compose: dict[str, Any]) -> None:
+    roles = {service.get("command", [""])[0:2][-1] for service in compose.values()}
+
+    assert {"predict", "learn", "store", "watch", "serve"} <= roles
+
+
+def test_compose_sets_only_settings_that_exist(compose: dict[str, Any]) -> None:
+    named = {
+        name.removeprefix(PREFIX).lower()
+        for service in compose.values()
+        for name in service.get("environment", {})
+        if name.startswith(PREFIX)
+    }
+
+    assert named <= set(Settings.model_fields)
+
+
+def test_prometheus_scrapes_services_of_compose(compose: dict[str, Any]) -> None:
+    config = yaml.safe_load((ROOT / "ops/prometheus/prometheus.yml").read_text(encoding="utf-8"))
+    hosts = {
+        target.split(":")[0]
+        for job in config["scrape_configs"]
+        for group in job["static_configs"]
+        for target in group["targets"]
+    }
+
+    assert hosts <= set(compose)
+
+
+@pytest.mark.parametrize(
+    "lock", sorted(ROOT.glob("requirements*.lock")), ids=lambda lock: lock.name
+)
+def test_a_lock_holds_a_hash_for_every_package_and_no_address(lock: Path) -> None:
+    text = lock.read_text(encoding="utf-8")
+    entries = re.split(r"\n(?=[a-z])", text.strip())
+
+    assert "://" not in text
+    assert [entry for entry in entries if "--hash=sha256:" not in entry] == []
+
+
+def test_every_target_of_the_makefile_is_listed() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    phony = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
+    assert phony is not None
+
+    assert set(phony[1].split()) == set(re.findall(r"^([a-z]+):.*## ", makefile, re.MULTILINE))
