@@ -72,7 +72,8 @@ def publish(
     kafka = KafkaSettings(
         bootstrap=settings.kafka_bootstrap, group=f"{settings.topic_prefix}replay"
     )
-    producer = Producer(kafka.producer())
+    # Silent: a broker that is away for a moment is no news, and one that stays away is an error.
+    producer = Producer({**kafka.producer(), "log_level": 0})
     schedule = Schedule(rate, len(events))
     prefix = AcknowledgedPrefix()
     failures: list[KafkaError] = []

@@ -23,7 +23,7 @@ from schemas import topics
 from schemas.errors import DeliveryFailed
 from schemas.topics import Topic
 
-TIMEOUT_S: Final = 10.0
+TIMEOUT_S: Final = 5.0
 _POLL_S: Final = 0.05
 
 

@@ -15,7 +15,7 @@ from agents.settings import Settings
 from schemas.errors import DeliveryFailed
 
 CHUNK: Final = 1_000
-TIMEOUT_S: Final = 10.0
+TIMEOUT_S: Final = 5.0
 _POLL_S: Final = 0.1
 
 Positions = Mapping[str, Sequence[int]]
@@ -27,7 +27,8 @@ def connect(settings: Settings) -> Consumer:
     kafka = KafkaSettings(
         bootstrap=settings.kafka_bootstrap, group=f"{settings.topic_prefix}reader"
     )
-    return Consumer({**kafka.reader(), "enable.partition.eof": False})
+    # Silent: whoever asked is told by an error, once, and not by librdkafka twenty times a second.
+    return Consumer({**kafka.reader(), "enable.partition.eof": False, "log_level": 0})
 
 
 def ends(settings: Settings, topics: Iterable[str]) -> dict[str, list[int]]:
@@ -40,7 +41,7 @@ def ends(settings: Settings, topics: Iterable[str]) -> dict[str, list[int]]:
     """
     consumer = connect(settings)
     try:
-        return {topic: [end for _, end in _bounds(consumer, topic)] for topic in topics}
+        return {topic: [end for _, end in _bounds(consumer, settings, topic)] for topic in topics}
     finally:
         consumer.close()
 
@@ -60,7 +61,7 @@ def read_to_end(settings: Settings, topic: str, *, last: int | None = None) -> I
     """
     consumer = connect(settings)
     try:
-        for partition, (begin, end) in enumerate(_bounds(consumer, topic)):
+        for partition, (begin, end) in enumerate(_bounds(consumer, settings, topic)):
             position = begin if last is None else max(begin, end - last)
             consumer.assign([TopicPartition(topic, partition, position)])
             deadline = time.monotonic() + TIMEOUT_S
@@ -143,7 +144,7 @@ def _batch(consumer: Consumer) -> list[Message]:
     return [m for m in (first, *consumer.consume(CHUNK, 0)) if m.error() is None]
 
 
-def _bounds(consumer: Consumer, topic: str) -> list[tuple[int, int]]:
+def _bounds(consumer: Consumer, settings: Settings, topic: str) -> list[tuple[int, int]]:
     try:
         metadata = consumer.list_topics(topic, timeout=TIMEOUT_S).topics[topic]
         if metadata.error is not None:
@@ -153,4 +154,6 @@ def _bounds(consumer: Consumer, topic: str) -> list[tuple[int, int]]:
             for partition in sorted(metadata.partitions)
         ]
     except KafkaException as error:
-        raise DeliveryFailed(f"topic `{topic}`: {error.args[0].str()}") from error
+        raise DeliveryFailed(
+            f"topic `{topic}` of {settings.kafka_bootstrap}: {error.args[0].str()}"
+        ) from error
