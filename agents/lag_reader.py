@@ -31,7 +31,6 @@ class GroupLag:
     """
 
     def __init__(self, client: Mapping[str, Any], group: str, topics: Sequence[str]) -> None:
-        self.group = group
         self._topics = topics
         self._partitions: defaultdict[tuple[str, int], PartitionLag] = defaultdict(PartitionLag)
         self._consumer = Consumer(

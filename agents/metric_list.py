@@ -37,7 +37,10 @@ GC_PAUSE_SECONDS: Final = HistogramSpec(
 # --- events and predictions -----------------------------------------------------------------------
 
 EVENTS: Final = CounterSpec(
-    "thalweg_events_total", "records", "Records taken in, valid or not.", ("topic",)
+    "thalweg_events_total",
+    "records",
+    "Records taken in, valid or not; topics are named without the environment's prefix.",
+    ("topic",),
 )
 PREDICTIONS: Final = CounterSpec("thalweg_predictions_total", "records", "Predictions made.")
 DUPLICATES: Final = CounterSpec(
@@ -145,6 +148,7 @@ DRIFT_ALARMS: Final = CounterSpec(
 
 BASELINE_RATE: Final = "baseline_rate"
 BASELINE_LAST_CLASS: Final = "baseline_last_class"
+BASELINES: Final = (BASELINE_RATE, BASELINE_LAST_CLASS)
 """Values of the label `model`: what a model must beat on the same outcomes."""
 
 MODEL_VERSION: Final = GaugeSpec(

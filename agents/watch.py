@@ -68,16 +68,16 @@ def _measure_latency(app: faust.App, settings: Settings, metrics: Metrics) -> No
 def _measure_lag(app: faust.App, settings: Settings, metrics: Metrics) -> None:
     prefix = settings.topic_prefix
     client = {"bootstrap.servers": settings.kafka_bootstrap, "client.id": f"{prefix}watch-lag"}
-    groups = [
-        GroupLag(client, prefix + role, [topic.named(prefix) for topic in read])
+    groups = {
+        role: GroupLag(client, prefix + role, [topic.named(prefix) for topic in read])
         for role, read in READS.items()
-    ]
+    }
     thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lag")
 
     def read() -> None:
-        for group in groups:
+        for role, group in groups.items():
             for topic, lag in group.read(_now_ms()).items():
-                labels = {"group": group.group, "topic": topic}
+                labels = {"group": role, "topic": topic.removeprefix(prefix)}
                 metrics.gauge(metric_list.LAG_RECORDS, **labels).set(lag.records)
                 metrics.gauge(metric_list.LAG_SECONDS, **labels).set(lag.seconds)
 

@@ -1,0 +1,160 @@
+"""What the ops page shows, folded from telemetry and alerts. Pure: time comes as an argument."""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+
+from agents import metric_list
+from agents.metric_spec import GaugeSpec
+from agents.pipeline import Pipeline
+from agents.serving import tables
+from agents.serving.fleet import Fleet
+from agents.serving.samples import quantile
+from agents.serving.tables import Row
+from agents.serving.timeline import Timeline
+from schemas import topics
+from schemas.alerts import Alert
+from schemas.telemetry import Telemetry
+
+LATENCY_BUDGET_S: Final = 0.050
+LAG_BUDGET_S: Final = 5.0
+SCORES_OVER_MS: Final = 60_000
+MAX_ALERTS: Final = 500
+SHOWN_ALERTS: Final = 20
+
+
+class Overview:
+    """The model of the page.
+
+    Parameters
+    ----------
+    pipeline
+        Tells which models compete, and which incidents are known.
+    delivery
+        What readers of our outputs can rely on.
+    """
+
+    def __init__(self, pipeline: Pipeline, delivery: str) -> None:
+        self._pipeline = pipeline
+        self._delivery = delivery
+        self._fleet = Fleet()
+        self._timeline = Timeline()
+        self._alerts: OrderedDict[str, Alert] = OrderedDict()
+
+    def fold(self, telemetry: Telemetry, now_ms: int) -> None:
+        """Take in what a process says; its clock may be ahead of ours, but not here."""
+        if telemetry.at > now_ms:
+            telemetry = msgspec.structs.replace(telemetry, at=now_ms)
+        self._timeline.advance(self._fleet, telemetry.at)
+        self._fleet.forget(telemetry.at)
+        self._fleet.fold(telemetry)
+
+    def fold_alert(self, alert: Alert) -> None:
+        """Take in an alert; one that is told twice is kept once, the oldest goes first."""
+        self._alerts[alert.alert_id] = alert
+        if len(self._alerts) > MAX_ALERTS:
+            self._alerts.popitem(last=False)
+
+    def alerts(self, last: int = MAX_ALERTS) -> list[Row]:
+        """Tell the latest alerts, newest first."""
+        newest = list(reversed(self._alerts.values()))[:last]
+        return [
+            {**msgspec.to_builtins(alert), "incident": self._incident(alert)} for alert in newest
+        ]
+
+    def with_history(self, now_ms: int) -> dict[str, Any]:
+        """Tell everything that the page shows, and the charts' points, oldest first."""
+        return {**self.frame(now_ms), "history": list(self._timeline.points)}
+
+    def frame(self, now_ms: int) -> dict[str, Any]:
+        """Tell everything that the page shows now."""
+        fleet, pipeline = self._fleet, self._pipeline
+        self._timeline.advance(fleet, now_ms)
+        fleet.forget(now_ms)
+        processes = tables.processes(fleet, now_ms)
+        lag = tables.lag(fleet, now_ms)
+        numbers = self._numbers(now_ms)
+        return {
+            "at": now_ms,
+            "heard_at": max((process.at for process in fleet.processes.values()), default=None),
+            "use_case": pipeline.use_case,
+            "delivery": self._delivery,
+            "latency_budget_seconds": LATENCY_BUDGET_S,
+            "problems": list(_problems(processes, lag, numbers)),
+            "numbers": numbers,
+            "point": self._timeline.points[-1],
+            "processes": processes,
+            "lag": lag,
+            "scores": self._scores(now_ms),
+            "drift": tables.drift(fleet, now_ms),
+            "models": tables.models(fleet, pipeline, now_ms),
+            "dead_letters": fleet.totals_by(metric_list.DEAD_LETTERS, "reason"),
+            "labels": fleet.totals_by(metric_list.LABELS, "fate"),
+            "state": tables.sums_by(fleet, metric_list.STATE_ENTRIES, "table", now_ms),
+            "alerts": self.alerts(SHOWN_ALERTS),
+        }
+
+    def _numbers(self, now_ms: int) -> dict[str, float | None]:
+        fleet, point = self._fleet, self._timeline.points[-1]
+        transactions = metric_list.TRANSACTIONS
+        freshness = fleet.buckets(metric_list.FRESHNESS_SECONDS)
+        return {
+            "events_per_second": point["events"],
+            "predictions_per_second": point["predictions"],
+            "latency_p50_seconds": point["p50"],
+            "latency_p95_seconds": point["p95"],
+            "latency_p99_seconds": point["p99"],
+            "events_total": fleet.total(metric_list.EVENTS, topic=topics.USER_EVENTS.name),
+            "predictions_total": fleet.total(metric_list.PREDICTIONS),
+            "outcomes_total": fleet.total(metric_list.OUTCOMES),
+            "duplicates_total": fleet.total(metric_list.DUPLICATES),
+            "late_events_total": fleet.total(metric_list.LATE_EVENTS),
+            "dead_letters_total": fleet.total(metric_list.DEAD_LETTERS),
+            "drift_alarms_total": fleet.total(metric_list.DRIFT_ALARMS),
+            "rebalances_total": fleet.total(metric_list.REBALANCES),
+            "transactions_committed_total": fleet.total(transactions, result="committed"),
+            "transactions_aborted_total": fleet.total(transactions, result="aborted"),
+            "transactions_recovered_total": fleet.total(transactions, result="recovered"),
+            "users_written_total": fleet.total(metric_list.USERS_WRITTEN),
+            "redis_errors_total": fleet.total(metric_list.REDIS_ERRORS),
+            "freshness_p99_seconds": quantile(freshness, 0.99),
+            "in_flight_records": self._sum(metric_list.IN_FLIGHT_RECORDS, now_ms),
+            "assigned_partitions": self._sum(metric_list.ASSIGNED_PARTITIONS, now_ms),
+            "state_entries": self._sum(metric_list.STATE_ENTRIES, now_ms),
+        }
+
+    def _sum(self, spec: GaugeSpec, now_ms: int) -> float | None:
+        values = [value for _, value in self._fleet.gauges(spec, now_ms)]
+        return sum(values) if values else None
+
+    def _scores(self, now_ms: int) -> list[float]:
+        recent = self._fleet.recent_buckets(metric_list.SCORES, now_ms, over_ms=SCORES_OVER_MS)
+        return [count for _, count in recent[: metric_list.SCORE_BUCKETS]]
+
+    def _incident(self, alert: Alert) -> str | None:
+        """Name the known incident during which an alert was raised."""
+        day = datetime.fromtimestamp(alert.raised_at / 1000, UTC).date()
+        during = (i.name for i in self._pipeline.incidents if i.first <= day <= i.last)
+        return next(during, None)
+
+
+def _problems(
+    processes: list[Row], lag: list[Row], numbers: dict[str, float | None]
+) -> Iterator[str]:
+    """Say in words what an operator should look at."""
+    for process in processes:
+        if process["state"] == "down":
+            yield f"{process['name']} has been silent for {process['silent_seconds']:.0f} s"
+        elif process["state"] == "starting":
+            restored = process["restored_ratio"]
+            progress = "" if restored is None else f": {restored:.0%} of its state is restored"
+            yield f"{process['name']} is not ready{progress}"
+    p99 = numbers["latency_p99_seconds"]
+    if p99 is not None and p99 > LATENCY_BUDGET_S:
+        yield f"p99 latency is {p99 * 1000:.0f} ms, over {LATENCY_BUDGET_S * 1000:.0f} ms"
+    for row in lag:
+        if row.get("seconds", 0.0) > LAG_BUDGET_S:
+            yield f"{row['group']} is {row['seconds']:.0f} s behind on {row['topic']}"

@@ -1,0 +1,91 @@
+"""The tables of the page: rows read off the fleet, ready for JSON."""
+
+from typing import Any
+
+from agents import metric_list
+from agents.metric_spec import GaugeSpec
+from agents.pipeline import Pipeline
+from agents.serving.fleet import Fleet, Process
+from agents.serving.samples import quantile
+
+Row = dict[str, Any]
+
+
+def processes(fleet: Fleet, now_ms: int) -> list[Row]:
+    """Tell of each process how it is."""
+    return [
+        {
+            "name": process.name,
+            "pid": process.pid,
+            "state": process.state(now_ms),
+            "silent_seconds": (now_ms - process.at) / 1000,
+            "restored_ratio": _restored(process),
+        }
+        for _, process in sorted(fleet.processes.items())
+    ]
+
+
+def lag(fleet: Fleet, now_ms: int) -> list[Row]:
+    """Tell of each group and topic what waits there."""
+    rows: dict[tuple[str, str], Row] = {}
+    for figure, spec in (
+        ("records", metric_list.LAG_RECORDS),
+        ("seconds", metric_list.LAG_SECONDS),
+    ):
+        for labels, value in fleet.gauges(spec, now_ms):
+            rows.setdefault((labels["group"], labels["topic"]), dict(labels))[figure] = value
+    return list(rows.values())
+
+
+def drift(fleet: Fleet, now_ms: int) -> list[Row]:
+    """Tell of each partition and signal where its detector stands."""
+    rows: dict[tuple[int, str], Row] = {}
+    for figure, spec in (
+        ("statistic", metric_list.DRIFT_STATISTIC),
+        ("threshold", metric_list.DRIFT_THRESHOLD),
+        ("mean", metric_list.DRIFT_MEAN),
+        ("reference", metric_list.DRIFT_REFERENCE),
+    ):
+        for labels, value in fleet.gauges(spec, now_ms):
+            key = int(labels["partition"]), labels["signal"]
+            rows.setdefault(key, dict(labels))[figure] = value
+    for row in rows.values():
+        labels = {"partition": row["partition"], "signal": row["signal"]}
+        row["alarms"] = fleet.total(metric_list.DRIFT_ALARMS, **labels)
+    return [row for _, row in sorted(rows.items())]
+
+
+def models(fleet: Fleet, pipeline: Pipeline, now_ms: int) -> list[Row]:
+    """Tell of each model how it does, the baselines that it must beat last."""
+    parts = {pipeline.champion: "champion"}
+    parts |= dict.fromkeys(pipeline.challengers, "challenger")
+    parts |= dict.fromkeys(metric_list.BASELINES, "baseline")
+    rows: dict[str, Row] = {name: {"model": name, "part": part} for name, part in parts.items()}
+    for figure, spec in (
+        ("version", metric_list.MODEL_VERSION),
+        ("age_seconds", metric_list.MODEL_AGE_SECONDS),
+        ("outcomes", metric_list.MODEL_EVALUATED),
+        ("roc_auc", metric_list.MODEL_ROC_AUC),
+        ("log_loss", metric_list.MODEL_LOG_LOSS),
+        ("window_roc_auc", metric_list.MODEL_WINDOW_ROC_AUC),
+    ):
+        for labels, value in fleet.gauges(spec, now_ms):
+            if labels["model"] in rows:
+                rows[labels["model"]][figure] = value
+    for name, row in rows.items():
+        freshness = fleet.buckets(metric_list.FRESHNESS_SECONDS, model=name)
+        row["freshness_p99_seconds"] = quantile(freshness, 0.99)
+    return list(rows.values())
+
+
+def sums_by(fleet: Fleet, spec: GaugeSpec, label: str, now_ms: int) -> dict[str, float]:
+    """Add a gauge up over all processes, by the values of a label."""
+    sums: dict[str, float] = {}
+    for labels, value in fleet.gauges(spec, now_ms):
+        sums[labels[label]] = sums.get(labels[label], 0.0) + value
+    return sums
+
+
+def _restored(process: Process) -> float | None:
+    progress = metric_list.RESTORE_PROGRESS.name
+    return process.samples.get(progress, {}).get(progress)
