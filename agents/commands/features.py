@@ -66,6 +66,37 @@ def explain() -> int:
     return 0
 
 
+@app.command
+def show(user: str, /, *, json: bool = False) -> int:
+    """Show the latest features of one user, as Redis has them.
+
+    For example:
+
+        thalweg features show user_0042
+        thalweg features show user_0042 --json | jq .click_rate_7d
+
+    Parameters
+    ----------
+    user
+        The user's id.
+    json
+        Write the answer as JSON.
+    """
+    from agents import online_features, pipeline, settings  # noqa: PLC0415  # --help stays quick
+    from agents.commands.output import write_json, write_table  # noqa: PLC0415
+    from schemas.errors import ThalwegError  # noqa: PLC0415
+
+    here = settings.load()
+    found = online_features.read(here, pipeline.load(here.pipeline), user)
+    if not found:
+        raise ThalwegError(f"Redis has no features of user `{user}`")
+    if json:
+        write_json(found)
+    else:
+        write_table(("feature", "value"), [(name, f"{found[name]:g}") for name in found])
+    return 0
+
+
 def _pipeline() -> "Pipeline":
     from agents import pipeline, settings  # noqa: PLC0415  # --help stays quick
 
