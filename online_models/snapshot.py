@@ -17,7 +17,7 @@ import msgspec
 from online_models.learner import Learner
 from online_models.progress import LearnerState
 from online_models.signing import Signer, Verifier
-from schemas.errors import InvalidDeclaration, SnapshotRefused
+from schemas.errors import SnapshotRefused
 
 _FORMAT: Final = "thalweg-snapshot-1"
 _TOLERANCE: Final = 1e-9
@@ -94,6 +94,7 @@ def encode(learner: Learner, signer: Signer, *, at_ms: int) -> bytes:
     """
     state = msgspec.msgpack.encode(learner.state())
     prequential = learner.prequential
+    samples = learner.progress.samples
     manifest = msgspec.msgpack.encode(
         Manifest(
             format=_FORMAT,
@@ -110,7 +111,7 @@ def encode(learner: Learner, signer: Signer, *, at_ms: int) -> bytes:
             log_loss=prequential.log_loss,
             recent_roc_auc=prequential.recent_roc_auc,
             recent_log_loss=prequential.recent_log_loss,
-            golden=_golden(learner),
+            golden=list(map(Golden, samples, _scores(learner, samples))),
             sha256=hashlib.sha256(state).digest(),
         )
     )
@@ -132,9 +133,7 @@ def decode(blob: bytes, verifier: Verifier, *, schema: str) -> Snapshot:
     _check_is_ours(manifest, schema)
     if hashlib.sha256(envelope.state).digest() != manifest.sha256:
         raise SnapshotRefused("state is not the one that was signed: its sha256 differs")
-    learner = _learner(envelope.state, manifest)
-    _check_golden(learner, manifest)
-    return Snapshot(manifest, learner)
+    return Snapshot(manifest, _load(envelope.state, manifest))
 
 
 def _envelope(blob: bytes) -> _Envelope:
@@ -166,29 +165,29 @@ def _check_is_ours(manifest: Manifest, schema: str) -> None:
             raise SnapshotRefused(f"snapshot is for {what} {found}, expected {expected}")
 
 
-def _learner(state: bytes, manifest: Manifest) -> Learner:
+def _load(state: bytes, manifest: Manifest) -> Learner:
     try:
-        return Learner.from_state(
+        learner = Learner.from_state(
             manifest.model,
             feature_names=manifest.feature_names,
             schema=manifest.schema,
             state=msgspec.msgpack.decode(state, type=LearnerState),
         )
-    except (msgspec.MsgspecError, InvalidDeclaration, ValueError) as error:
-        raise SnapshotRefused(f"state cannot be read: {error}") from error
+        found = _scores(learner, [golden.features for golden in manifest.golden])
+    except SnapshotRefused:
+        raise
+    except Exception as error:  # pickles that lack what River's code expects raise anything
+        raise SnapshotRefused(f"model cannot be loaded: {error!r}") from error
+    for score, golden in zip(found, manifest.golden, strict=True):
+        if not abs(score - golden.score) <= _TOLERANCE:
+            raise SnapshotRefused(
+                f"loaded model scores {score}, but {golden.score} when it was written"
+            )
+    return learner
 
 
-def _golden(learner: Learner) -> list[Golden]:
+def _scores(learner: Learner, vectors: list[list[float]]) -> list[float]:
     scorer = learner.scorer()
     return [
-        Golden(values, scorer.score(dict(zip(learner.feature_names, values, strict=True))))
-        for values in learner.progress.samples
+        scorer.score(dict(zip(learner.feature_names, vector, strict=True))) for vector in vectors
     ]
-
-
-def _check_golden(learner: Learner, manifest: Manifest) -> None:
-    for found, expected in zip(_golden(learner), manifest.golden, strict=True):
-        if not abs(found.score - expected.score) <= _TOLERANCE:
-            raise SnapshotRefused(
-                f"loaded model scores {found.score}, but {expected.score} when it was written"
-            )

@@ -1,0 +1,146 @@
+import platform
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from online_models import catalogue, pickling, snapshot
+from online_models.learner import Learner
+from online_models.signing import Signer, Verifier
+from schemas.errors import SnapshotRefused
+
+from .conftest import FEATURES, SCHEMA, MakeLog
+
+SIGNER = Signer.generate()
+VERIFIER = Verifier([SIGNER.public_pem()])
+
+
+def learner_after(n: int, make_log: MakeLog, model: str = "binary_logistic_v1") -> Learner:
+    learner = Learner(model, feature_names=FEATURES, schema=SCHEMA)
+    for offset, outcome in enumerate(make_log(1, n)):
+        learner.learn(outcome, offset)
+    return learner
+
+
+@pytest.fixture(scope="module")
+def blob(make_log) -> bytes:
+    return snapshot.encode(learner_after(60, make_log), SIGNER, at_ms=1_704_067_200_000)
+
+
+@pytest.fixture
+def nothing_is_unpickled(monkeypatch):
+    def refuse(_: bytes):
+        pytest.fail("unpickled what should have been refused before")
+
+    monkeypatch.setattr(pickling, "loads", refuse)
+
+
+def resigned(blob: bytes, **changes: object) -> bytes:
+    """Sign another manifest over the same state, as only the holder of the key can."""
+    _, manifest, state = msgspec.msgpack.decode(blob)
+    manifest = msgspec.msgpack.encode(msgspec.msgpack.decode(manifest) | changes)
+    return msgspec.msgpack.encode((SIGNER.sign(manifest), manifest, state))
+
+
+@pytest.mark.parametrize("model", catalogue.NAMES)
+def test_a_decoded_learner_goes_on_where_the_encoded_one_was(model, make_log):
+    learner = learner_after(300, make_log, model)
+
+    decoded = snapshot.decode(snapshot.encode(learner, SIGNER, at_ms=5), VERIFIER, schema=SCHEMA)
+
+    assert decoded.learner.progress == learner.progress
+    assert (decoded.manifest.model, decoded.manifest.created_at) == (model, 5)
+    assert decoded.manifest.version == decoded.manifest.n_learned == 300
+    assert decoded.manifest.through == 299
+    assert len(decoded.manifest.golden) > 0
+    later = make_log(1, 400)[300:]
+    assert [decoded.learner.learn(o, 300 + i) for i, o in enumerate(later)] == [
+        learner.learn(o, 300 + i) for i, o in enumerate(later)
+    ]
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_a_single_flipped_bit_is_refused_before_anything_is_unpickled(data, blob):
+    bit = data.draw(st.integers(0, len(blob) * 8 - 1))
+    flipped = bytearray(blob)
+    flipped[bit // 8] ^= 1 << bit % 8
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pickling, "loads", lambda _: pytest.fail("unpickled"))
+        with pytest.raises(SnapshotRefused):
+            snapshot.decode(bytes(flipped), VERIFIER, schema=SCHEMA)
+
+
+def test_every_bit_of_the_frame_and_the_signature_counts(blob, nothing_is_unpickled):
+    for bit in range(80 * 8):
+        flipped = bytearray(blob)
+        flipped[bit // 8] ^= 1 << bit % 8
+
+        with pytest.raises(SnapshotRefused):
+            snapshot.decode(bytes(flipped), VERIFIER, schema=SCHEMA)
+
+
+@given(junk=st.binary(max_size=300))
+def test_any_other_bytes_are_refused(junk):
+    with pytest.raises(SnapshotRefused):
+        snapshot.decode(junk, VERIFIER, schema=SCHEMA)
+
+
+@given(cut=st.integers(0, 1_000_000))
+def test_a_part_of_a_snapshot_is_refused(cut, blob):
+    with pytest.raises(SnapshotRefused):
+        snapshot.decode(blob[: cut % len(blob)], VERIFIER, schema=SCHEMA)
+
+
+@given(junk=st.binary(max_size=300))
+def test_signed_junk_is_refused(junk):
+    """Even a key holder's bug ends in a refusal, not in a crash of the predict role."""
+    envelope = msgspec.msgpack.encode((SIGNER.sign(junk), junk, b""))
+
+    with pytest.raises(SnapshotRefused):
+        snapshot.decode(envelope, VERIFIER, schema=SCHEMA)
+
+
+def test_a_strangers_snapshot_is_refused(blob, nothing_is_unpickled):
+    stranger = Verifier([Signer.generate().public_pem()])
+
+    with pytest.raises(SnapshotRefused, match="none of the 1 trusted keys"):
+        snapshot.decode(blob, stranger, schema=SCHEMA)
+
+
+def test_a_retired_key_is_trusted_until_it_is_taken_out(blob):
+    verifier = Verifier([Signer.generate().public_pem(), SIGNER.public_pem()])
+
+    assert snapshot.decode(blob, verifier, schema=SCHEMA).manifest.n_learned == 60
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"format": "thalweg-snapshot-0"}, "format thalweg-snapshot-0"),
+        ({"river": "0.25"}, r"River 0\.25, expected"),
+        ({"python": "2.7"}, rf"Python 2\.7, expected {platform.python_version()[:4]}"),
+        ({"schema": "schema-2"}, "feature schema schema-2, expected schema-1"),
+        ({"sha256": bytes(32)}, "sha256 differs"),
+    ],
+)
+def test_a_snapshot_for_another_world_is_refused_unopened(
+    changes, reason, blob, nothing_is_unpickled
+):
+    with pytest.raises(SnapshotRefused, match=reason):
+        snapshot.decode(resigned(blob, **changes), VERIFIER, schema=SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"model": "oracle_v1"}, "no model `oracle_v1`"),
+        ({"golden": [[[1.0, 2.0, 0.0, 1.0], 0.999]] * 8}, "loaded model scores"),
+        ({"feature_names": ["clicks"]}, "model cannot be loaded: ValueError"),
+    ],
+)
+def test_a_model_that_is_not_what_was_announced_is_refused(changes, reason, blob):
+    with pytest.raises(SnapshotRefused, match=reason):
+        snapshot.decode(resigned(blob, **changes), VERIFIER, schema=SCHEMA)
