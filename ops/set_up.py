@@ -65,6 +65,9 @@ def run(command: list[str], environment: dict[str, str] | None = None) -> str:
 def reason(error: subprocess.CalledProcessError) -> str:
     """Find the line in which pip or uv says what is wrong."""
     lines: list[str] = [line.strip() for line in error.stderr.splitlines() if line.strip()]
+    # After tries in vain pip's last line is that it found no version, as if there were none.
+    if any("Retrying (" in line for line in lines):
+        return "it cannot be reached; is pip's index configured?"
     telling = [line for line in lines if line.lower().startswith(("error:", "\u00d7"))]
     return (telling or lines or [f"exit code {error.returncode}"])[-1]
 
