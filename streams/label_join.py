@@ -1,9 +1,24 @@
-"""What came of a prediction: events and labels find the predictions that wait for them."""
+"""What came of a prediction: events and labels meet the predictions that wait for them.
 
+The label of a prediction is positive when its user acts within the horizon, negative when the
+watermark passes the horizon first. Any order of arrival within the allowed lateness gives the same
+labels.
+"""
+
+from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import timedelta
+from heapq import heappop, heappush
+from typing import Final
+
+import msgspec
 
 from schemas.errors import InvalidDeclaration
+from schemas.labels import Label
+from schemas.outcomes import Outcome
+from streams.pending import Pending
+from streams.positives import RecentPositives
+from streams.state import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +48,174 @@ class LabelRule:
 def happens_within(action: str, horizon: timedelta) -> LabelRule:
     """Declare the label: the user of this event does `action` within `horizon` after it."""
     return LabelRule(action, horizon)
+
+
+class Fates(msgspec.Struct):
+    """How many predictions and labels ended in which way, since the join was made."""
+
+    positive: int = 0
+    negative: int = 0
+    late: int = 0
+    """Predictions that came when their horizon had passed; they are not enrolled."""
+    forgotten: int = 0
+    """Predictions that gave way to newer ones, for lack of room; they have no outcome."""
+    unknown: int = 0
+    """Labels for which no prediction waits, or ever did as far as is remembered."""
+    duplicate: int = 0
+    """Labels that say again what is known."""
+    conflicting: int = 0
+    """Labels that contradict what is known; the first one stands."""
+
+
+class LabelJoin:
+    """Joins the predictions of one partition with their labels.
+
+    Both tables are restored before they are given. What was resolved is remembered in memory only,
+    to tell a duplicate label from an unknown one: that it gives no second outcome is sure anyway.
+
+    Parameters
+    ----------
+    rule
+        What makes a prediction come true.
+    pending, positives
+        Where the join is persisted: `streams.pending.pending_table` and
+        `streams.positives.positives_table`.
+    capacity
+        How many predictions may wait; the one whose horizon ends first gives way.
+
+    Examples
+    --------
+    >>> from streams.pending import pending_table
+    >>> from streams.positives import positives_table
+    >>> rule = happens_within("buy", timedelta(seconds=10))
+    >>> join = LabelJoin(rule, pending_table(), positives_table(), capacity=1000)
+    >>> for at in (1_000, 5_000):
+    ...     join.enrol(Pending(f"p{at}", f"e{at}", "demo", "ada", at, 0.5, "m_v1", 1, "", b""))
+    >>> [(outcome.prediction_id, outcome.label) for outcome in join.observe("ada", "buy", 12_000)]
+    [('p5000', True)]
+    >>> [(outcome.prediction_id, outcome.label) for outcome in join.advance(11_001)]
+    [('p1000', False)]
+    """
+
+    def __init__(
+        self,
+        rule: LabelRule,
+        pending: Table[Pending],
+        positives: Table[list[int]],
+        *,
+        capacity: int,
+    ) -> None:
+        self.fates: Final = Fates()
+        self._action: Final = rule.action
+        self._horizon_ms: Final = rule.horizon // timedelta(milliseconds=1)
+        self._capacity: Final = capacity
+        self._pending: Final = pending
+        self._positives: Final = RecentPositives(positives, rule.horizon)
+        self._watermark_ms = 0
+        self._n_waiting = 0
+        # Event time of each waiting prediction, by user.
+        self._by_user: dict[str, dict[str, int]] = {}
+        self._by_event: dict[str, str] = {}
+        # Of resolved predictions too, until their time comes.
+        self._deadlines: list[tuple[int, str]] = []
+        self._resolved: OrderedDict[str, bool] = OrderedDict()
+        for _, prediction in pending.scan():
+            self._index(prediction)
+
+    def __len__(self) -> int:
+        return self._n_waiting
+
+    def enrol(self, prediction: Pending) -> Outcome | None:
+        """Let a prediction wait, unless its user has already acted in time."""
+        event_at = prediction.event_at
+        deadline = event_at + self._horizon_ms
+        if deadline < self._watermark_ms:
+            self.fates.late += 1
+            return None
+        acted_at = self._positives.first_after(prediction.user_id, event_at)
+        if acted_at is not None:
+            return self._resolve(prediction, True, acted_at)
+        if self._n_waiting >= self._capacity:
+            self._forget_oldest()
+        self._pending.put(prediction.prediction_id, prediction)
+        self._index(prediction)
+        return None
+
+    def observe(self, user_id: str, action: str, at_ms: int) -> list[Outcome]:
+        """Resolve what an event makes come true, and remember it for what may still arrive."""
+        if action != self._action:
+            return []
+        earliest = at_ms - self._horizon_ms
+        if at_ms + self._horizon_ms > self._watermark_ms:
+            self._positives.remember(user_id, at_ms)
+        fulfilled = [
+            prediction_id
+            for prediction_id, event_at in self._by_user.get(user_id, {}).items()
+            if earliest <= event_at < at_ms
+        ]
+        return [self._resolve(self._take(waiting), True, at_ms) for waiting in fulfilled]
+
+    def label(self, label: Label) -> Outcome | None:
+        """Resolve the prediction that a cleaned label names, if it waits."""
+        prediction_id = label.prediction_id or self._by_event.get(label.event_id or "", "")
+        prediction = self._pending.get(prediction_id)
+        if prediction is not None and prediction.user_id == label.user_id:
+            return self._resolve(self._take(prediction_id), bool(label.label), int(label.ts))
+        known = self._resolved.get(label.prediction_id or label.event_id or "")
+        if known is None:
+            self.fates.unknown += 1
+        elif known == label.label:
+            self.fates.duplicate += 1
+        else:
+            self.fates.conflicting += 1
+        return None
+
+    def advance(self, watermark_ms: int) -> list[Outcome]:
+        """Resolve as negative what can no longer come true: its horizon is behind the watermark."""
+        self._watermark_ms = max(self._watermark_ms, watermark_ms)
+        outcomes = []
+        while self._deadlines and self._deadlines[0][0] < watermark_ms:
+            deadline, prediction_id = heappop(self._deadlines)
+            if prediction_id in self._pending:
+                outcomes.append(self._resolve(self._take(prediction_id), False, deadline))
+        self._positives.forget(watermark_ms)
+        return outcomes
+
+    def _index(self, prediction: Pending) -> None:
+        prediction_id = prediction.prediction_id
+        self._by_user.setdefault(prediction.user_id, {})[prediction_id] = prediction.event_at
+        self._by_event[prediction.event_id] = prediction_id
+        heappush(self._deadlines, (prediction.event_at + self._horizon_ms, prediction_id))
+        self._n_waiting += 1
+
+    def _take(self, prediction_id: str) -> Pending:
+        """Remove a waiting prediction."""
+        prediction = self._pending.get(prediction_id)
+        assert prediction is not None  # noqa: S101 - for the type checker
+        self._pending.delete(prediction_id)
+        self._n_waiting -= 1
+        self._by_event.pop(prediction.event_id, None)
+        of_user = self._by_user[prediction.user_id]
+        del of_user[prediction_id]
+        if not of_user:
+            del self._by_user[prediction.user_id]
+        return prediction
+
+    def _resolve(self, prediction: Pending, label: bool, at_ms: int) -> Outcome:
+        if label:
+            self.fates.positive += 1
+        else:
+            self.fates.negative += 1
+        for name in (prediction.prediction_id, prediction.event_id):
+            self._resolved[name] = label
+        while len(self._resolved) > 2 * self._capacity:
+            self._resolved.popitem(last=False)
+        return prediction.outcome(label, labelled_at=at_ms)
+
+    def _forget_oldest(self) -> None:
+        while True:
+            _, prediction_id = heappop(self._deadlines)
+            if prediction_id in self._pending:
+                self._take(prediction_id)
+                self.fates.forgotten += 1
+                return

@@ -76,6 +76,11 @@ class Table(Generic[V]):
             self._touched[key] is not None and key not in self._logged for key in self._changed
         )
 
+    def __contains__(self, key: str) -> bool:
+        if key in self._changed:
+            return self._touched[key] is not None
+        return key in self._logged
+
     def get(self, key: str) -> V | None:
         """Return the value of a key, or `None`; `mark` the key after changing it in place."""
         if key in self._touched:

@@ -1,0 +1,66 @@
+"""A prediction that waits for its label, with its features as served."""
+
+from collections.abc import Collection
+from struct import pack, unpack
+
+import msgspec
+
+from schemas.outcomes import Outcome
+from streams.state import Table
+
+
+class Pending(msgspec.Struct, array_like=True, gc=False):
+    """All of an outcome but the label.
+
+    Examples
+    --------
+    >>> pending = Pending("p1", "e1", "purchase-intent", "ada", event_at=1_000, score=0.5,
+    ...                   model="m_v1", model_version=3, schema="5ca1ab1e",
+    ...                   features=pack_features([1.0, 0.1]))
+    >>> pending.outcome(True, labelled_at=2_000).features
+    [1.0, 0.1]
+    """
+
+    prediction_id: str
+    event_id: str
+    use_case: str
+    user_id: str
+    event_at: int
+    """Event time of the prediction, ms."""
+    score: float
+    model: str
+    model_version: int
+    schema: str
+    features: bytes
+    """See `pack_features`."""
+
+    def outcome(self, label: bool, *, labelled_at: int) -> Outcome:
+        """Put the prediction and its label together."""
+        return Outcome(
+            self.prediction_id,
+            self.use_case,
+            self.user_id,
+            self.event_at,
+            labelled_at,
+            label,
+            self.score,
+            self.model,
+            self.model_version,
+            self.schema,
+            list(unpack(f"<{len(self.features) // 8}d", self.features)),
+        )
+
+
+def pack_features(values: Collection[float]) -> bytes:
+    """Write feature values without loss, eight bytes each.
+
+    >>> len(pack_features([0.1, 0.2]))
+    16
+    """
+    return pack(f"<{len(values)}d", *values)
+
+
+def pending_table() -> Table[Pending]:
+    """Make the table that keeps predictions until they are resolved, by prediction id."""
+    decode = msgspec.msgpack.Decoder(Pending).decode
+    return Table("p", msgspec.msgpack.Encoder().encode, decode)
