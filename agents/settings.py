@@ -21,19 +21,19 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
 
-    pipeline: str = Field("examples.shop.pipeline", pattern=r"^[A-Za-z_][\w.]*$")
+    pipeline: str = Field(default="examples.shop.pipeline", pattern=r"^[A-Za-z_][\w.]*$")
     """Module that holds the pipeline's declarations."""
-    kafka_bootstrap: str = Field("127.0.0.1:19092", min_length=1)
+    kafka_bootstrap: str = Field(default="127.0.0.1:19092", min_length=1)
     """Kafka brokers, `host:port`, comma-separated."""
-    redis_url: str = Field("redis://127.0.0.1:16379/0", pattern=r"^(rediss?|unix)://")
+    redis_url: str = Field(default="redis://127.0.0.1:16379/0", pattern=r"^(rediss?|unix)://")
     """The online feature store."""
     delivery: Literal["exactly_once", "at_least_once"] = "exactly_once"
     """What Kafka readers of our outputs can rely on."""
-    topic_prefix: str = Field("", pattern=r"^[A-Za-z0-9_.-]*$")
+    topic_prefix: str = Field(default="", pattern=r"^[A-Za-z0-9_.-]*$")
     """Separates environments that share a broker; also prefixes groups and transactional ids."""
-    partitions: int = Field(4, ge=1, le=10_000)
+    partitions: int = Field(default=4, ge=1, le=10_000)
     """Partition count of the topics keyed by user; only used when topics are created."""
-    replication: int = Field(1, ge=1, le=10)
+    replication: int = Field(default=1, ge=1, le=10)
     """Replication factor of created topics."""
     data_dir: Path = Path(".thalweg")
     """Where `up` keeps its broker, its Redis server, its keys and its logs."""
@@ -42,12 +42,12 @@ class Settings(BaseSettings):
     trusted_keys_dir: Path | None = None
     """Public keys (PEM) whose snapshots may be loaded; `up` fills it."""
     metrics_host: str = "127.0.0.1"
-    metrics_port: int = Field(9600, ge=0, le=65_535)
+    metrics_port: int = Field(default=9600, ge=0, le=65_535)
     """Prometheus endpoint of this process; 0 turns it off."""
     web_host: str = "127.0.0.1"
-    web_port: int = Field(8600, ge=1, le=65_535)
+    web_port: int = Field(default=8600, ge=1, le=65_535)
     """The ops page and API."""
-    feature_ttl_days: int = Field(90, ge=1)
+    feature_ttl_days: int = Field(default=90, ge=1)
     """How long Redis keeps the features of a user who does nothing."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
