@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App
 
+from agents.commands.flag import Flag
+
 if TYPE_CHECKING:
     from agents.set_aside import DeadLetter
 
@@ -20,7 +22,7 @@ For example:
 
 
 @app.command
-def ls(reason: str | None = None, /, *, limit: int = 20, json: bool = False) -> int:
+def ls(reason: str | None = None, /, *, limit: int = 20, json: Flag = False) -> int:
     """Count what was set aside by reason, or list what was set aside for one reason.
 
     For example:
@@ -73,7 +75,7 @@ def ls(reason: str | None = None, /, *, limit: int = 20, json: bool = False) -> 
 
 
 @app.command
-def show(offset: int, /, *, json: bool = False) -> int:
+def show(offset: int, /, *, json: Flag = False) -> int:
     """Show one record that was set aside: where it came from, why, and its original bytes.
 
     For example:

@@ -1,7 +1,9 @@
 """`thalweg doctor`."""
 
+from agents.commands.flag import Flag
 
-def doctor(*, json: bool = False) -> int:
+
+def doctor(*, json: Flag = False) -> int:
     """Check this machine, its settings, and what they point to.
 
     The exit code is 0 unless a check failed; a warning is what `thalweg up` puts right by itself.

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App
 
+from agents.commands.flag import Flag
+
 if TYPE_CHECKING:
     from agents.pipeline import Pipeline
 
@@ -21,7 +23,7 @@ For example:
 
 
 @app.command
-def ls(*, json: bool = False) -> int:
+def ls(*, json: Flag = False) -> int:
     """List the features in the order in which models see them, and their declarations.
 
     For example:
@@ -67,7 +69,7 @@ def explain() -> int:
 
 
 @app.command
-def show(user: str, /, *, json: bool = False) -> int:
+def show(user: str, /, *, json: Flag = False) -> int:
     """Show the latest features of one user, as Redis has them.
 
     For example:

@@ -2,6 +2,8 @@
 
 from cyclopts import App
 
+from agents.commands.flag import Flag
+
 app = App(
     name="models",
     help="""See the models that serve and compete.
@@ -15,7 +17,7 @@ For example:
 
 
 @app.command
-def ls(*, json: bool = False) -> int:
+def ls(*, json: Flag = False) -> int:
     """List the newest snapshot of each model: what it learned, and how well it predicts.
 
     The scores are prequential: each outcome was predicted before it was learned.

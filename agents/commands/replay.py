@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from agents.commands.flag import Flag
+
 
 def replay(
     file: Path,
@@ -9,8 +11,8 @@ def replay(
     *,
     rate: float = 500.0,
     limit: int | None = None,
-    from_start: bool = False,
-    json: bool = False,
+    from_start: Flag = False,
+    json: Flag = False,
 ) -> int:
     """Publish a file of events to `user-events`, in the order of their time.
 

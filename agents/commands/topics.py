@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App
 
+from agents.commands.flag import Flag
+
 if TYPE_CHECKING:
     from agents.topic_admin import TopicState
 
@@ -21,7 +23,7 @@ For example:
 
 
 @app.command
-def ls(*, json: bool = False) -> int:
+def ls(*, json: Flag = False) -> int:
     """List the declared topics, and where the broker's differ from them.
 
     For example:
@@ -40,7 +42,7 @@ def ls(*, json: bool = False) -> int:
 
 
 @app.command
-def create(*, json: bool = False) -> int:
+def create(*, json: Flag = False) -> int:
     """Create the topics that are missing; what exists is left as it is.
 
     For example:

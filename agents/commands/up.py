@@ -4,6 +4,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from agents.commands.flag import Flag
+
 KAFKA_PORT = 19_092
 REDIS_PORT = 16_379
 
@@ -12,16 +14,16 @@ def up(
     *,
     rate: float = 500.0,
     limit: int | None = None,
-    no_replay: bool = False,
-    exit_after_replay: bool = False,
-    fresh: bool = False,
+    no_replay: Flag = False,
+    exit_after_replay: Flag = False,
+    fresh: Flag = False,
     data_dir: Path | None = None,
     kafka_port: int = KAFKA_PORT,
     redis_port: int = REDIS_PORT,
     web_port: int | None = None,
     metrics_port: int | None = None,
     predict_workers: int = 1,
-    json: bool = False,
+    json: Flag = False,
 ) -> int:
     """Start everything on this machine and keep it running.
 

@@ -17,11 +17,9 @@ def worker(role: Role, /, *, slot: int = 0) -> int:
     Parameters
     ----------
     role
-        `predict` scores events, `learn` teaches models, `store` keeps Redis up to date, `watch`
-        measures and raises alerts.
+        Scores events, teaches models, keeps Redis up to date, or raises alerts.
     slot
-        Which of the role's workers this is. A restarted worker with the slot of its predecessor
-        takes over its partitions at once.
+        Which of the role's workers this is: its successor takes over its partitions at once.
     """
     from agents import settings  # noqa: PLC0415  # --help stays quick
     from agents.worker import run  # noqa: PLC0415
