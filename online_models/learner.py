@@ -99,7 +99,7 @@ class Learner:
         features = dict(zip(self.feature_names, outcome.features, strict=True))
         score = self._judge(outcome, features)
 
-        self._estimator.learn_one(features, outcome.label)  # type: ignore[arg-type]  # dict[str, …] is no dict[Hashable, …]
+        self._estimator.learn_one(features, outcome.label)  # type: ignore[arg-type]  # invariance
         if len(progress.samples) < _SAMPLES:
             progress.samples.append(outcome.features)
         else:
