@@ -114,7 +114,22 @@ class App(faust.App):
     @property
     def is_ready(self) -> bool:
         """Whether records can flow through this worker."""
-        return self._consumer is not None and self._consumer.is_ready  # type: ignore[attr-defined]
+        return self._consumer is not None and self._consumer.is_ready  # type: ignore[attr-defined,no-any-return]
+
+    @property
+    def n_in_flight(self) -> int:
+        """Records delivered and not yet committed."""
+        if self._consumer is None:
+            return 0
+        return self._consumer.in_flight.n_records  # type: ignore[attr-defined,no-any-return]
+
+    def publish(self, topic: str, value: bytes, key: bytes) -> None:
+        """Send a record at once, outside of any batch and its transaction."""
+        self.producer.publish(topic, value, key)  # type: ignore[attr-defined]
+
+    def fail(self, failure: BaseException) -> None:
+        """End the worker because of a failure. Callable from any thread."""
+        self.consumer.fail(failure)  # type: ignore[attr-defined]
 
     def crash_soon(self, failure: BaseException) -> None:
         """End the worker because of a failure. Event loop only."""

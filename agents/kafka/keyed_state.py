@@ -10,10 +10,13 @@ from typing import Protocol
 
 
 class Restoring(Protocol):
-    """State of one partition while its changelog is read back."""
+    """State of one partition while its changelog is read back, in a thread of its own."""
 
     def restore(self, key: bytes, value: bytes | None) -> None:
         """Apply one changelog record; a value of `None` is a tombstone."""
+
+    def complete(self) -> None:
+        """Do what is left to do once the changelog is at its end: indexes, replays."""
 
 
 class KeyedState(Protocol):

@@ -17,7 +17,7 @@ from agents.kafka.batch import Batch
 from agents.kafka.client_settings import KafkaSettings
 from agents.kafka.in_flight import InFlight
 from agents.kafka.rebalance import SETTLE_TIMEOUT_S, Rebalance
-from schemas.errors import DeliveryFailed, Fenced
+from schemas.errors import DeliveryFailed
 
 POLL_S: Final = 0.1
 PATIENCE_S: Final = 1.0
@@ -197,8 +197,7 @@ class Poller:
         return True
 
     def _judge(self, error: KafkaError) -> None:
-        if error.code() in (KafkaError._FENCED, KafkaError.FENCED_INSTANCE_ID):
-            raise Fenced(f"another worker runs as {self._settings.identity}: {error.str()}")
-        if error.fatal():
-            raise DeliveryFailed(f"consumer of {self._settings.group}: {error.str()}")
+        # A member that was fenced out of its group learns it as `_FATAL`, without `fatal()`.
+        if error.code() == KafkaError._FATAL or error.fatal():
+            raise DeliveryFailed(f"consumer of {self._settings.identity}: {error.str()}")
         self._on_consumer_error(error)

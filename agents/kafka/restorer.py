@@ -91,6 +91,7 @@ class Restorer:
             if key is not None:
                 restore(key, value)
                 restoration.n_records += 1
-        restoration.ratio = 1.0
         if not restoration.cancelled.is_set():
+            state.complete()
+            restoration.ratio = 1.0
             self._on_restored(restoration)

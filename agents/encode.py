@@ -1,0 +1,89 @@
+"""Write the records of the hot path: predictions, shadow predictions, feature updates.
+
+The contracts are `schemas.predictions` and `docs/dataflow.md`; here a record is one literal and
+one call of orjson, and its constant headers are built once.
+"""
+
+from typing import Final
+
+import orjson
+
+from schemas import cloudevents
+from schemas.cloudevents import TRACEPARENT, Headers
+
+
+class Envelope:
+    """CloudEvents headers for records of one kind.
+
+    >>> envelope = Envelope("thalweg.prediction", "/thalweg/predict")
+    >>> envelope.at(0)
+    >>> dict(envelope.headers("p1"))["ce_id"]
+    b'p1'
+    """
+
+    def __init__(self, type_: str, source: str) -> None:
+        self._constant: Final = list(cloudevents.constant_headers(type_, source))
+        self._of_batch: Headers = self._constant
+
+    def at(self, now_ms: int) -> None:
+        """Set the time of the records to come; once per batch."""
+        self._of_batch = [*self._constant, ("ce_time", cloudevents.rfc3339(now_ms))]
+
+    def headers(self, id_: str, traceparent: bytes | None = None) -> Headers:
+        """Make the headers of one record."""
+        if traceparent is None:
+            return [*self._of_batch, ("ce_id", id_.encode())]
+        return [*self._of_batch, ("ce_id", id_.encode()), (TRACEPARENT, traceparent)]
+
+
+def prediction(
+    *,
+    prediction_id: str,
+    event_id: str,
+    user_id: str,
+    use_case: str,
+    score: float,
+    decision: bool,
+    source: str,
+    model: str,
+    model_version: int,
+    variant: str,
+    event_at: int,
+    published_at: int,
+    predicted_at: int,
+    degraded: list[str],
+) -> bytes:
+    """Write one `schemas.predictions.Prediction`.
+
+    Confidence is the distance from a coin flip, scaled to 0..1.
+    """
+    return orjson.dumps(
+        {
+            "prediction_id": prediction_id,
+            "event_id": event_id,
+            "user_id": user_id,
+            "use_case": use_case,
+            "score": score,
+            "confidence": abs(2.0 * score - 1.0),
+            "decision": decision,
+            "source": source,
+            "model": model,
+            "model_version": model_version,
+            "variant": variant,
+            "event_at": event_at,
+            "published_at": published_at,
+            "predicted_at": predicted_at,
+            "degraded": degraded,
+        }
+    )
+
+
+def feature_update(user_id: str, as_of: int, schema: str, features: dict[str, float]) -> bytes:
+    """Write the latest features of one user, as the store keeps them.
+
+    >>> feature_update("ada", 7, "s1", {"event_count_1h": 2.0})
+    b'{"user_id":"ada","as_of":7,"schema":"s1","features":{"event_count_1h":2.0}}'
+    """
+    return orjson.dumps(
+        {"user_id": user_id, "as_of": as_of, "schema": schema, "features": features}
+    )

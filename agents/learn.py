@@ -1,0 +1,206 @@
+"""The learn role: the one writer of every model.
+
+`outcomes` has one partition, hence one order and one learner; a second worker of the role waits
+as a standby of the consumer group. What is learned is published as signed snapshots on `models`,
+in the transaction that commits the outcomes. A successor starts from the newest snapshots and
+learns again what the log holds between them and the committed offset: the same models, to the
+last bit.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from typing import Final
+
+import faust
+import msgspec
+from faust.types.tuples import TP
+
+from agents import metric_list
+from agents.kafka.app import App, Batch
+from agents.kafka.client_settings import KafkaSettings
+from agents.kafka.keyed_state import Restoring
+from agents.kafka.log_reader import read_to_end
+from agents.kafka.offsets import committed_offsets
+from agents.learner_metrics import LearnerMetrics
+from agents.metrics import Metrics
+from agents.model_feed import LEARNED_SINCE
+from agents.pipeline import Pipeline
+from online_models.learner import Learner
+from online_models.signing import Signer, Verifier
+from online_models.snapshot import decode, encode
+from schemas.errors import SnapshotRefused
+from schemas.outcomes import Outcome
+from streams.fold import FeatureFold
+
+CHAMPION_INTERVAL_S: Final = 0.5
+"""How often the champion is published while it learns: the larger part of its freshness."""
+CHALLENGER_INTERVAL_S: Final = 10.0
+"""Challengers may be large, and nobody waits for them."""
+OFFSETS_TIMEOUT_S: Final = 30.0
+
+_decode_outcome = msgspec.msgpack.Decoder(Outcome).decode
+
+
+class Training:
+    """All learners of a pipeline, and where in the log they are.
+
+    Also the keyed state of the role (`agents.kafka.keyed_state`): its changelog is `models`.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        fold: FeatureFold,
+        kafka: KafkaSettings,
+        *,
+        outcomes: str,
+        models: str,
+        signer: Signer,
+        verifier: Verifier,
+        metrics: Metrics,
+    ) -> None:
+        self.changelog: Final = models
+        self.learners: dict[str, Learner] = {}
+        self._pipeline = pipeline
+        self._fold = fold
+        self._kafka = kafka
+        self._outcomes = TP(outcomes, 0)
+        self._signer = signer
+        self._verifier = verifier
+        self._metrics = LearnerMetrics(metrics)
+        self._published_at_s: dict[str, float] = {}
+        self._learned_since_ms: dict[str, int] = {}
+
+    # ---- restore -------------------------------------------------------------------------------
+
+    def begin_restore(self, partition: int) -> "_Restoring":
+        """Start from newest snapshots."""
+        return _Restoring(self)
+
+    def install(self, partition: int, restored: Restoring) -> None:
+        """Go on with what was restored."""
+        if isinstance(restored, _Restoring):
+            self.learners = restored.learners
+            self._learned_since_ms.clear()
+
+    def discard(self, partition: int) -> None:
+        """Stop learning: another worker is the writer now."""
+        self.learners = {}
+
+    def restored(self, snapshots: Mapping[str, bytes]) -> dict[str, Learner]:
+        """Load each model's snapshot, or begin anew where there is no good one."""
+        names = (self._pipeline.champion, *self._pipeline.challengers)
+        learners = {name: self._load(name, snapshots.get(name)) for name in names}
+        self._catch_up(learners)
+        return learners
+
+    def _load(self, name: str, blob: bytes | None) -> Learner:
+        if blob is not None:
+            try:
+                return decode(blob, self._verifier, schema=self._fold.schema).learner
+            except SnapshotRefused as refusal:
+                self._metrics.refused(name, str(refusal))
+        rule, lateness = self._pipeline.label, self._pipeline.allowed_lateness
+        return Learner(
+            name,
+            feature_names=self._fold.names,
+            schema=self._fold.schema,
+            label_delay=rule.horizon + lateness,
+        )
+
+    def _catch_up(self, learners: Mapping[str, Learner]) -> None:
+        """Learn again what is committed but in no snapshot."""
+        committed = committed_offsets(self._kafka, [self._outcomes], timeout_s=OFFSETS_TIMEOUT_S)
+        end = committed.get(self._outcomes, 0)
+        start = 1 + min(learner.through for learner in learners.values())
+        for offset, _, value in read_to_end(self._kafka, self._outcomes, start=start, end=end):
+            outcome = _decode_outcome(value or b"")
+            for learner in learners.values():
+                learner.learn(outcome, offset)
+
+    def tell(self) -> None:
+        """Set the metrics of all models; takes a millisecond a model, so once a second."""
+        self._metrics.tell(self.learners.values())
+
+    # ---- learn ---------------------------------------------------------------------------------
+
+    def learn(self, batch: Batch) -> None:
+        """Judge and learn a batch of outcomes."""
+        for record in batch:
+            outcome = _decode_outcome(record.value() or b"")
+            offset = record.offset() or 0
+            for learner in self.learners.values():
+                learner.learn(outcome, offset)
+        _, known_at_ms = batch.records[0].timestamp()
+        for name in self.learners:
+            self._learned_since_ms.setdefault(name, known_at_ms)
+
+    def publish_due(self, batch: Batch, now_s: float) -> None:
+        """Emit a snapshot of every model that is due."""
+        for name in list(self._learned_since_ms):
+            if self.due_in_s(name, now_s) <= 0:
+                self._publish(batch, name, now_s)
+
+    def due_in_s(self, name: str, now_s: float) -> float:
+        """Tell how long a model that learned may still wait for its snapshot."""
+        interval_s = (
+            CHAMPION_INTERVAL_S if name == self._pipeline.champion else CHALLENGER_INTERVAL_S
+        )
+        return self._published_at_s.get(name, 0.0) + interval_s - now_s
+
+    def champion_due_in_s(self, now_s: float) -> float:
+        """Tell how long the champion's news may still wait; 0 when there is none."""
+        champion = self._pipeline.champion
+        if champion not in self._learned_since_ms:
+            return 0.0
+        return max(0.0, self.due_in_s(champion, now_s))
+
+    def _publish(self, batch: Batch, name: str, now_s: float) -> None:
+        learner = self.learners[name]
+        blob = encode(learner, self._signer, at_ms=int(now_s * 1_000))
+        since_ms = self._learned_since_ms.pop(name)
+        batch.emit(
+            self.changelog,
+            blob,
+            name.encode(),
+            partition=0,
+            headers=[(LEARNED_SINCE, str(since_ms).encode())],
+        )
+        self._published_at_s[name] = now_s
+        self._metrics.published(name, len(blob))
+
+
+class _Restoring:
+    """Newest snapshots, until the changelog is at its end; then learners."""
+
+    def __init__(self, training: Training) -> None:
+        self.learners: dict[str, Learner] = {}
+        self._training = training
+        self._snapshots: dict[str, bytes] = {}
+
+    def restore(self, key: bytes, value: bytes | None) -> None:
+        if value is None:
+            self._snapshots.pop(key.decode(), None)
+        else:
+            self._snapshots[key.decode()] = value
+
+    def complete(self) -> None:
+        self.learners = self._training.restored(self._snapshots)
+
+
+def build(app: App, outcomes: str, training: Training) -> None:
+    """Register the role's agent on an app."""
+    topic = app.topic(outcomes, value_type=Batch)  # type: ignore[arg-type]
+
+    @app.agent(topic)
+    async def learn(batches: faust.StreamT[Batch]) -> AsyncIterator[int]:
+        async for batch in batches:
+            training.learn(batch)
+            training.publish_due(batch, time.time())
+            # The last outcomes before a quiet time wait here for their snapshot rather than for
+            # the next outcome: nobody waits for this batch to commit.
+            while (wait_s := training.champion_due_in_s(time.time())) and topic.queue.empty():
+                await asyncio.sleep(min(wait_s, 0.05))
+                training.publish_due(batch, time.time())
+            yield len(batch)

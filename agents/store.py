@@ -1,0 +1,130 @@
+"""The store role: the latest features of each user in Redis, for everyone who asks in a hurry.
+
+It reads `feature-updates` as committed and writes each batch in one pipeline, so Redis is never
+ahead of what is committed. Each hash remembers the offset it was written from, and a write from an
+earlier one loses: after a crash or a rebalance, an old worker cannot undo a newer one's work.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Iterable
+from datetime import timedelta
+from typing import Final
+
+import faust
+import msgspec
+from confluent_kafka import Message
+from redis.asyncio import Redis
+from redis.commands.core import AsyncScript
+from redis.exceptions import RedisError
+
+from agents import metric_list
+from agents.kafka.app import App, Batch
+from agents.metrics import Metrics
+
+logger = logging.getLogger(__name__)
+
+RETRY_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
+"""Waits between tries; the last one repeats. Meanwhile the lag grows and nothing is lost."""
+
+# KEYS[1] is the hash; ARGV are the offset, the ttl in ms, then pairs of field and value.
+WRITE_IF_NEWER: Final = """
+local offset = tonumber(redis.call('HGET', KEYS[1], '_offset') or -1)
+if offset >= tonumber(ARGV[1]) then return 0 end
+redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[1], '_offset', ARGV[1], unpack(ARGV, 3))
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return 1
+"""
+
+
+class FeatureUpdate(msgspec.Struct, gc=False):
+    """One record of `feature-updates`."""
+
+    user_id: str
+    as_of: int
+    schema: str
+    features: dict[str, float]
+
+
+_decode = msgspec.json.Decoder(FeatureUpdate).decode
+
+
+class FeatureStore:
+    """Features by user in Redis hashes.
+
+    Parameters
+    ----------
+    namespace
+        Key prefix: `<topic prefix>features:<use case>`.
+    ttl
+        How long the features of a user who does nothing are kept.
+    """
+
+    def __init__(self, redis: Redis, namespace: str, ttl: timedelta) -> None:
+        self._redis = redis
+        self._namespace = namespace
+        self._ttl_ms = ttl // timedelta(milliseconds=1)
+        self._write: AsyncScript = redis.register_script(WRITE_IF_NEWER)
+
+    def key(self, user_id: str) -> str:
+        """Name the hash of a user.
+
+        >>> FeatureStore(Redis(), "features:purchase-intent", timedelta(days=90)).key("ada")
+        'features:purchase-intent:ada'
+        """
+        return f"{self._namespace}:{user_id}"
+
+    async def write(self, records: Iterable[Message]) -> int:
+        """Write the newest update of each user, in one round trip; tell how many users."""
+        newest = {record.key(): record for record in records if record.value() is not None}
+        if not newest:
+            return 0
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            for record in newest.values():
+                update = _decode(record.value() or b"")
+                values: list[str | float | int] = [record.offset() or 0, self._ttl_ms]
+                values += ("_as_of", update.as_of, "_schema", update.schema)
+                for name, value in update.features.items():
+                    values += (name, value)
+                await self._write(keys=[self.key(update.user_id)], args=values, client=pipeline)
+            await pipeline.execute()
+        return len(newest)
+
+    async def read(self, user_id: str) -> dict[str, float]:
+        """Read the features of a user; empty when there are none."""
+        found = await self._redis.hgetall(self.key(user_id))
+        return {
+            name.decode(): float(value)
+            for name, value in found.items()
+            if not name.startswith(b"_")
+        }
+
+
+def build(app: App, feature_updates: str, store: FeatureStore, metrics: Metrics) -> None:
+    """Register the role's agent on an app."""
+    users_written = metrics.counter(metric_list.USERS_WRITTEN)
+    redis_seconds = metrics.histogram(metric_list.REDIS_SECONDS)
+    redis_errors = metrics.counter(metric_list.REDIS_ERRORS)
+    behind = metrics.gauge(metric_list.STORE_BEHIND_SECONDS)
+
+    @app.agent(app.topic(feature_updates, value_type=Batch))  # type: ignore[arg-type]
+    async def store_features(batches: faust.StreamT[Batch]) -> AsyncIterator[int]:
+        async for batch in batches:
+            attempt = 0
+            started_at = time.monotonic()
+            while True:
+                try:
+                    users_written.inc(await store.write(batch))
+                    break
+                except RedisError as error:
+                    redis_errors.inc()
+                    wait_s = RETRY_S[min(attempt, len(RETRY_S) - 1)]
+                    attempt += 1
+                    logger.warning("Redis does not take features, again in %g s: %s", wait_s, error)
+                    await asyncio.sleep(wait_s)
+            redis_seconds.observe(time.monotonic() - started_at)
+            _, updated_at_ms = batch.records[-1].timestamp()
+            behind.set(time.time() - updated_at_ms / 1_000)
+            yield len(batch)

@@ -1,0 +1,230 @@
+"""One worker process: settings, pipeline, metrics and telemetry around one role's agents."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from agents import metric_list, pipeline
+from agents.garbage import GarbagePolicy
+from agents.kafka.app import App, KafkaSettings
+from agents.kafka.keyed_state import KeyedState
+from agents.metrics import Metrics
+from agents.pipeline import Pipeline
+from agents.settings import Settings
+from agents.telemetry import telemetry_record
+from agents.transport_metrics import TransportMetrics
+from schemas import topics
+from schemas.errors import InvalidSetting
+from schemas.topics import Topic
+
+TELEMETRY_INTERVAL_S: Final = 1.0
+
+
+@dataclass(slots=True)
+class Worker:
+    """What every role is built from, and what it adds to."""
+
+    role: str
+    slot: int
+    settings: Settings
+    pipeline: Pipeline
+    kafka: KafkaSettings
+    metrics: Metrics
+    on_start: list[Callable[[], None]] = field(default_factory=list)
+    each_second: list[Callable[[], None]] = field(default_factory=list)
+    is_ready: list[Callable[[], bool]] = field(default_factory=list)
+    on_stop: list[Callable[[], None]] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """Role and slot, as in telemetry."""
+        return f"{self.role}-{self.slot}"
+
+    def topic(self, topic: Topic) -> str:
+        """Name a topic within this environment."""
+        return topic.named(self.settings.topic_prefix)
+
+    def app(self, keyed_state: KeyedState | None = None) -> App:
+        """Make the Faust app of this worker."""
+        return App(
+            self.kafka.group,
+            self.kafka,
+            keyed_state=keyed_state,
+            observer=TransportMetrics(self.metrics),
+            datadir=self.settings.data_dir / "faust" / self.name,
+        )
+
+
+def run(role: str, slot: int, settings: Settings) -> int:
+    """Run a worker until it is told to stop.
+
+    Raises
+    ------
+    InvalidSetting, InvalidDeclaration
+        Before anything is consumed.
+    """
+    from faust import Worker as FaustWorker  # noqa: PLC0415  # a second; errors above come first
+
+    metrics = Metrics()
+    worker = Worker(
+        role,
+        slot,
+        settings,
+        pipeline.load(settings.pipeline),
+        KafkaSettings(
+            bootstrap=settings.kafka_bootstrap,
+            group=f"{settings.topic_prefix}{role}",
+            slot=slot,
+            delivery=settings.delivery,
+        ),
+        metrics,
+    )
+    app = _BUILDERS[role](worker)
+    metrics.serve(settings.metrics_host, settings.metrics_port)
+    _add_telemetry(app, worker)
+    for start in worker.on_start:
+        start()
+    try:
+        FaustWorker(
+            app, loglevel=settings.log_level, redirect_stdouts=False
+        ).execute_from_commandline()
+    finally:
+        for stop in worker.on_stop:
+            stop()
+    return 0
+
+
+def trusted_keys(settings: Settings) -> list[bytes]:
+    """Read the public keys whose snapshots may be loaded."""
+    directory = settings.trusted_keys_dir
+    if directory is None:
+        raise InvalidSetting("THALWEG_TRUSTED_KEYS_DIR is not set: no model could be trusted")
+    return [path.read_bytes() for path in sorted(directory.glob("*.pem"))]
+
+
+def signing_key(settings: Settings) -> bytes:
+    """Read the private key that snapshots are signed with."""
+    path = settings.signing_key_file
+    if path is None:
+        raise InvalidSetting("THALWEG_SIGNING_KEY_FILE is not set: learn could not sign snapshots")
+    return _read(path, "THALWEG_SIGNING_KEY_FILE")
+
+
+def _read(path: Path, setting: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidSetting(f"{setting}: cannot read {path}: {error.strerror}") from error
+
+
+def _add_telemetry(app: App, worker: Worker) -> None:
+    metrics = worker.metrics
+    up, ready = metrics.gauge(metric_list.UP), metrics.gauge(metric_list.READY)
+    in_flight = metrics.gauge(metric_list.IN_FLIGHT_RECORDS)
+    garbage = GarbagePolicy(metrics.histogram(metric_list.GC_PAUSE_SECONDS))
+    telemetry = worker.topic(topics.TELEMETRY)
+    up.set(1)
+    ready.set(0)
+
+    @app.task
+    async def begin() -> None:
+        garbage.begin()
+
+    @app.timer(TELEMETRY_INTERVAL_S)
+    async def publish_telemetry() -> None:
+        n_in_flight = app.n_in_flight
+        in_flight.set(n_in_flight)
+        ready.set(app.is_ready and all(is_ready() for is_ready in worker.is_ready))
+        for tell in worker.each_second:
+            tell()
+        record = telemetry_record(worker.name, metrics, time.time_ns() // 1_000_000)
+        app.publish(telemetry, record, worker.name.encode())
+        garbage.collect_if_due(idle=n_in_flight == 0)
+
+
+# ---- the roles; each imports only what it needs -------------------------------------------------
+
+
+def _predict(worker: Worker) -> App:
+    from agents import predict  # noqa: PLC0415
+    from agents.model_feed import ModelFeed  # noqa: PLC0415
+    from agents.partition import PredictPlan  # noqa: PLC0415
+    from online_models.signing import Verifier  # noqa: PLC0415
+
+    declared = worker.pipeline
+    plan = PredictPlan(declared, worker.metrics, worker.topic)
+    feed = ModelFeed(
+        worker.kafka,
+        worker.topic(topics.MODELS),
+        models=frozenset({declared.champion, *declared.challengers}),
+        schema=plan.fold.schema,
+        verifier=Verifier(trusted_keys(worker.settings)),
+        metrics=worker.metrics,
+        on_failure=lambda failure: app.fail(failure),
+    )
+    partitions = predict.Partitions(worker.topic(topics.PREDICT_STATE), plan, feed.serving)
+    app = worker.app(partitions)
+    predict.build(app, partitions, worker.topic(topics.USER_EVENTS), worker.topic(topics.LABELS))
+    worker.on_start.append(feed.start)
+    worker.on_stop.append(feed.stop)
+    worker.is_ready.append(feed.caught_up.is_set)
+    worker.each_second += (feed.tell_ages, partitions.tell)
+    return app
+
+
+def _learn(worker: Worker) -> App:
+    from agents import learn  # noqa: PLC0415
+    from online_models.signing import Signer, Verifier  # noqa: PLC0415
+    from streams.fold import compile_features  # noqa: PLC0415
+
+    declared = worker.pipeline
+    training = learn.Training(
+        declared,
+        compile_features(declared.features, declared.event),
+        worker.kafka,
+        outcomes=worker.topic(topics.OUTCOMES),
+        models=worker.topic(topics.MODELS),
+        signer=Signer.from_pem(signing_key(worker.settings)),
+        verifier=Verifier(trusted_keys(worker.settings)),
+        metrics=worker.metrics,
+    )
+    app = worker.app(training)
+    learn.build(app, worker.topic(topics.OUTCOMES), training)
+    worker.each_second.append(training.tell)
+    return app
+
+
+def _store(worker: Worker) -> App:
+    from redis.asyncio import Redis  # noqa: PLC0415
+
+    from agents import store  # noqa: PLC0415
+
+    app = worker.app()
+    namespace = f"{worker.settings.topic_prefix}features:{worker.pipeline.use_case}"
+    features = store.FeatureStore(
+        Redis.from_url(worker.settings.redis_url),
+        namespace,
+        timedelta(days=worker.settings.feature_ttl_days),
+    )
+    store.build(app, worker.topic(topics.FEATURE_UPDATES), features, worker.metrics)
+    return app
+
+
+def _watch(worker: Worker) -> App:
+    from agents import watch  # noqa: PLC0415
+
+    app = worker.app()
+    watch.build(app, worker.settings, worker.pipeline, worker.metrics)
+    return app
+
+
+_BUILDERS: Final[dict[str, Callable[[Worker], App]]] = {
+    "predict": _predict,
+    "learn": _learn,
+    "store": _store,
+    "watch": _watch,
+}
