@@ -1,0 +1,256 @@
+"""Laws of the label join, held against a join over the whole history."""
+
+from collections.abc import Hashable
+from datetime import timedelta
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from river import stream
+
+from schemas.errors import InvalidDeclaration
+from schemas.labels import Label
+from schemas.outcomes import Outcome
+from streams.label_join import LabelJoin, happens_within
+from streams.pending import Pending, pack_features, pending_table
+from streams.positives import positives_table
+from streams.state import Change, PartitionState
+from streams.watermark import Watermark
+
+MS = timedelta(milliseconds=1)
+HORIZON_MS = 30
+FOREVER = 1 << 60
+
+
+class Event(NamedTuple):
+    """What happens to a user, and how much later than it happened it arrives."""
+
+    user: str
+    at_ms: int
+    action: str
+    delay_ms: int = 0
+
+
+class Partition:
+    """A label join with its tables, as an agent holds it."""
+
+    def __init__(self, capacity: int = 1_000, changelog: list[Change] | None = None) -> None:
+        pending, positives = pending_table(), positives_table()
+        self.state = PartitionState([pending, positives])
+        for key, value in changelog or []:
+            self.state.restore(key, value)
+        rule = happens_within("buy", HORIZON_MS * MS)
+        self.join = LabelJoin(rule, pending, positives, capacity=capacity)
+        self.outcomes: list[Outcome] = []
+
+    def arrive(self, prediction_id: str, event: Event) -> None:
+        self.outcomes += self.join.observe(event.user, event.action, event.at_ms)
+        self.enrol(prediction_id, event.user, event.at_ms)
+
+    def enrol(self, prediction_id: str, user: str, at_ms: int) -> None:
+        outcome = self.join.enrol(pending(prediction_id, user, at_ms))
+        self.outcomes += [] if outcome is None else [outcome]
+
+    @property
+    def labels(self) -> dict[str, bool]:
+        assert len({o.prediction_id for o in self.outcomes}) == len(self.outcomes)
+        return {outcome.prediction_id: outcome.label for outcome in self.outcomes}
+
+
+def pending(prediction_id: str, user: str = "u", at_ms: int = 0) -> Pending:
+    return Pending(
+        prediction_id,
+        event_id=f"event of {prediction_id}",
+        use_case="test",
+        user_id=user,
+        event_at=at_ms,
+        score=0.25,
+        model="m_v1",
+        model_version=3,
+        schema="5ca1ab1e",
+        features=pack_features([0.1, at_ms]),
+    )
+
+
+def joined_in_hindsight(events: list[Event]) -> dict[str, bool]:
+    return {
+        str(n): any(
+            other.user == event.user
+            and other.action == "buy"
+            and event.at_ms < other.at_ms <= event.at_ms + HORIZON_MS
+            for other in events
+        )
+        for n, event in enumerate(events)
+    }
+
+
+LATENESS_MS = 20
+EVENTS = st.lists(
+    st.builds(
+        Event,
+        user=st.sampled_from("ab"),
+        at_ms=st.integers(100, 250),
+        action=st.sampled_from(["buy", "view", "view"]),
+        delay_ms=st.integers(0, LATENESS_MS),
+    ),
+    max_size=40,
+)
+
+
+@given(EVENTS, st.sets(st.integers(0, 40)), st.sets(st.integers(0, 40)))
+def test_any_order_within_the_lateness_gives_the_labels_of_hindsight(events, ends, restarts):
+    """`ends` are the positions at which a batch ends, `restarts` those at which a worker dies."""
+    arrivals = sorted(enumerate(events), key=lambda item: item[1].at_ms + item[1].delay_ms)
+    partition, watermark = Partition(), Watermark(LATENESS_MS * MS)
+    outcomes: list[Outcome] = []
+    changelog: list[Change] = []
+    for position, (n, event) in enumerate(arrivals):
+        assert not watermark.is_late(event.at_ms)
+        watermark.advance(event.at_ms)
+        partition.arrive(str(n), event)
+        if position in ends | restarts:
+            partition.outcomes += partition.join.advance(watermark.at_ms)
+            changelog += partition.state.changes()
+        if position in restarts:
+            outcomes += partition.outcomes
+            partition = Partition(changelog=changelog)
+    partition.outcomes = outcomes + partition.outcomes + partition.join.advance(FOREVER)
+
+    assert partition.labels == joined_in_hindsight(events)
+    assert len(partition.join) == 0
+
+
+@given(EVENTS)
+def test_when_all_is_resolved_the_changelog_holds_nothing(events):
+    partition = Partition()
+    changelog: list[Change] = []
+    for n, event in enumerate(events):
+        partition.arrive(str(n), event)
+        changelog += partition.state.changes()
+    partition.join.advance(FOREVER)
+    changelog += partition.state.changes()
+
+    assert [key for key, value in dict(changelog).items() if value is not None] == []
+
+
+@given(st.lists(st.integers(0, 100), min_size=1), st.integers(2, 50))
+def test_a_fixed_delay_asks_and_answers_as_simulate_qa_of_river_does(gaps, delay_ms):
+    times = [sum(gaps[: n + 1]) for n in range(len(gaps))]
+    rows: list[tuple[dict[Hashable, int], bool]] = [({"t": at_ms}, False) for at_ms in times]
+    expected = [(str(n), y) for n, _, y in stream.simulate_qa(rows, moment="t", delay=delay_ms)]
+
+    # Nobody buys: every answer is no, and comes once the watermark is past t + delay - 1.
+    rule = happens_within("buy", (delay_ms - 1) * MS)
+    join = LabelJoin(rule, pending_table(), positives_table(), capacity=1_000)
+    actual: list[tuple[str, bool | None]] = []
+    for n, at_ms in enumerate(times):
+        actual += [(o.prediction_id, o.label) for o in join.advance(at_ms)]
+        join.enrol(pending(str(n).zfill(4), at_ms=at_ms))
+        actual.append((str(n).zfill(4), None))
+    actual += [(o.prediction_id, o.label) for o in join.advance(FOREVER)]
+
+    assert [(str(int(name)), y) for name, y in actual] == expected
+
+
+def test_an_outcome_carries_what_was_served():
+    partition = Partition()
+    partition.arrive("p", Event("u", 100, "view"))
+    partition.state.changes()
+    partition.arrive("q", Event("u", 110, "buy"))
+
+    assert partition.outcomes == [
+        Outcome(
+            prediction_id="p",
+            use_case="test",
+            user_id="u",
+            event_at=100,
+            labelled_at=110,
+            label=True,
+            score=0.25,
+            model="m_v1",
+            model_version=3,
+            schema="5ca1ab1e",
+            features=[0.1, 100.0],
+        )
+    ]
+
+
+def test_a_negative_is_known_when_its_horizon_ends():
+    partition = Partition()
+    partition.enrol("p", "u", 100)
+
+    assert partition.join.advance(100 + HORIZON_MS) == []
+    (outcome,) = partition.join.advance(100 + HORIZON_MS + 1)
+    assert (outcome.label, outcome.labelled_at) == (False, 100 + HORIZON_MS)
+
+
+@pytest.mark.parametrize("names", [{"event_id": "event of p"}, {"prediction_id": "p"}])
+def test_a_label_resolves_the_prediction_it_names(names):
+    partition = Partition()
+    partition.enrol("p", "u", 100)
+
+    outcome = partition.join.label(Label("u", True, 105, **names))
+
+    assert outcome is not None
+    assert (outcome.prediction_id, outcome.label, outcome.labelled_at) == ("p", True, 105)
+    assert partition.join.advance(FOREVER) == []
+
+
+def test_the_first_label_stands_and_the_others_are_counted():
+    join = Partition().join
+    join.enrol(pending("p"))
+
+    assert join.label(Label("u", False, 1, prediction_id="p")) is not None
+    assert join.label(Label("u", False, 2, event_id="event of p")) is None
+    assert join.label(Label("u", True, 3, prediction_id="p")) is None
+    assert join.label(Label("u", True, 4, prediction_id="never heard of")) is None
+    assert (join.fates.duplicate, join.fates.conflicting, join.fates.unknown) == (1, 1, 1)
+
+
+def test_a_label_of_another_user_is_unknown():
+    join = Partition().join
+    join.enrol(pending("p", user="u"))
+
+    assert join.label(Label("v", True, 1, prediction_id="p")) is None
+    assert join.fates.unknown == 1
+    assert len(join) == 1
+
+
+def test_a_prediction_whose_horizon_has_passed_is_not_enrolled():
+    join = Partition().join
+    join.advance(100)
+
+    assert join.enrol(pending("p", at_ms=100 - HORIZON_MS - 1)) is None
+    assert (join.fates.late, len(join)) == (1, 0)
+
+
+def test_when_room_is_short_the_prediction_whose_horizon_ends_first_gives_way():
+    partition = Partition(capacity=2)
+    for prediction_id, at_ms in (("b", 101), ("a", 100), ("c", 102)):
+        partition.enrol(prediction_id, "u", at_ms)
+    partition.outcomes += partition.join.advance(FOREVER)
+
+    assert partition.labels == {"b": False, "c": False}
+    assert partition.join.fates.forgotten == 1
+
+
+@given(EVENTS, st.integers(1, 5))
+def test_every_prediction_has_exactly_one_fate(events, capacity):
+    partition = Partition(capacity)
+    for n, event in enumerate(events):
+        partition.arrive(str(n), event)
+        partition.outcomes += partition.join.advance(event.at_ms)
+        assert len(partition.join) <= capacity
+    partition.outcomes += partition.join.advance(FOREVER)
+
+    fates = partition.join.fates
+    assert fates.positive == sum(partition.labels.values())
+    assert fates.negative == len(partition.labels) - fates.positive
+    assert len(partition.labels) + fates.late + fates.forgotten == len(events)
+
+
+@pytest.mark.parametrize("rule", [("", HORIZON_MS * MS), ("Buy", HORIZON_MS * MS), ("buy", 0 * MS)])
+def test_a_rule_needs_an_action_in_lower_case_and_a_horizon(rule):
+    with pytest.raises(InvalidDeclaration, match="label rule"):
+        happens_within(*rule)
