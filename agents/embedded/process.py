@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar, Final, Self
 
@@ -136,12 +137,11 @@ class EmbeddedServer(ABC):
     def _stop_orphan(self) -> None:
         orphan = self._orphan()
         if orphan is not None:
-            orphan.terminate()
-            try:
-                orphan.wait(_ORPHAN_TIMEOUT_S)
-            except psutil.TimeoutExpired:
-                orphan.kill()
-                orphan.wait(_ORPHAN_TIMEOUT_S)
+            with suppress(psutil.NoSuchProcess):
+                orphan.terminate()
+                if not _ends(orphan, _ORPHAN_TIMEOUT_S):
+                    orphan.kill()
+                    _ends(orphan, _ORPHAN_TIMEOUT_S)
         self._pid_path.unlink(missing_ok=True)
 
     def _orphan(self) -> psutil.Process | None:
@@ -169,6 +169,16 @@ def free_port() -> int:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def _ends(process: psutil.Process, timeout_s: float) -> bool:
+    """Wait for the end of a process; one that its parent never reaps has ended, too."""
+    deadline = time.monotonic() + timeout_s
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_S)
+    return True
 
 
 def _listens(port: int) -> bool:

@@ -37,6 +37,7 @@ class EmbeddedRedis(EmbeddedServer):
             "dir": str(directory),
             "appendonly": "yes",
             "appendfsync": "everysec",
+            "set-proc-title": "no",  # the directory in its command line is how an orphan is known
             "save": "",  # the append-only file is enough, and forks less
         }
         arguments = [part for key, value in options.items() for part in (f"--{key}", value)]

@@ -79,6 +79,16 @@ def test_a_registry_that_cannot_be_reached_ends_in_one_line(
     assert len(str(failure.value)) < 200
 
 
+def test_a_cache_that_cannot_be_written_is_named(
+    smallest: Jar, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("THALWEG_CACHE_DIR", str(tmp_path / "file"))
+
+    with pytest.raises(DownloadFailed, match="THALWEG_CACHE_DIR names another place"):
+        jars.ensure(locked=[smallest])
+
+
 def test_what_is_intact_needs_no_registry(
     smallest: Jar, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,7 +38,7 @@ def create(broker: EmbeddedKafka, topic: str) -> None:
 
 
 def test_what_was_committed_survives_a_kill(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    with EmbeddedKafka(tmp_path, free_port()) as broker:
+    with EmbeddedKafka(tmp_path / "données d'été", free_port()) as broker:
         create(broker, "kept")
         write(broker, "kept", b"value")
         identity = broker.cluster_id

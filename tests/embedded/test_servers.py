@@ -37,6 +37,11 @@ def gone(pid: int | None) -> bool:
         return True
 
 
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0
+
+
 def test_a_stopped_server_leaves_neither_process_nor_note(make: Make) -> None:
     with make() as server:
         pid = server.pid
@@ -86,6 +91,7 @@ def test_the_orphan_of_a_crashed_owner_is_stopped_first(make: Make) -> None:
     command = server._command()
     orphan = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     server._note_pid(orphan.pid)
+    wait_until(lambda: listens(server.port), timeout_s=30)
 
     with server:
         assert orphan.poll() is not None
