@@ -69,7 +69,11 @@ class Audit:
     def wait_until_answered(self) -> None:
         """Wait until every event is answered, or no answer has come for a long while."""
         self._answered_at = time.monotonic()
-        while self._books.n_unanswered and time.monotonic() - self._answered_at < QUIET_S:
+        while (
+            self._books.n_unanswered
+            and self._follower.failure is None
+            and time.monotonic() - self._answered_at < QUIET_S
+        ):
             time.sleep(_POLL_S)
 
     def figures(self) -> Figures:

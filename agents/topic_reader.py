@@ -106,7 +106,8 @@ class Follower:
         )
         self._handle = handle
         self._stopping = threading.Event()
-        self._failure: BaseException | None = None
+        self.failure: BaseException | None = None
+        """What broke the thread, if anything did."""
         self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
 
     def start(self) -> None:
@@ -118,8 +119,8 @@ class Follower:
         self._stopping.set()
         self._thread.join()
         self._consumer.close()
-        if self._failure is not None:
-            raise self._failure
+        if self.failure is not None:
+            raise self.failure
 
     def _run(self) -> None:
         try:
@@ -129,7 +130,7 @@ class Follower:
                 for message in batch:
                     self._handle(message, arrived_at)
         except BaseException as failure:  # noqa: BLE001  # raised again by stop
-            self._failure = failure
+            self.failure = failure
 
 
 def _batch(consumer: Consumer) -> list[Message]:
