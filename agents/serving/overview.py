@@ -143,18 +143,22 @@ class Overview:
 
 def _problems(
     processes: list[Row], lag: list[Row], numbers: dict[str, float | None]
-) -> Iterator[str]:
-    """Say in words what an operator should look at."""
+) -> Iterator[Row]:
+    """Say in words what an operator should look at; the id stays while the words change."""
     for process in processes:
+        name = process["name"]
         if process["state"] == "down":
-            yield f"{process['name']} has been silent for {process['silent_seconds']:.0f} s"
+            text = f"{name} has been silent for {process['silent_seconds']:.0f} s"
+            yield {"id": f"{name} down", "text": text}
         elif process["state"] == "starting":
             restored = process["restored_ratio"]
             progress = "" if restored is None else f": {restored:.0%} of its state is restored"
-            yield f"{process['name']} is not ready{progress}"
+            yield {"id": f"{name} starting", "text": f"{name} is not ready{progress}"}
     p99 = numbers["latency_p99_seconds"]
     if p99 is not None and p99 > LATENCY_BUDGET_S:
-        yield f"p99 latency is {p99 * 1000:.0f} ms, over {LATENCY_BUDGET_S * 1000:.0f} ms"
+        text = f"p99 latency is {p99 * 1000:.0f} ms, over {LATENCY_BUDGET_S * 1000:.0f} ms"
+        yield {"id": "latency", "text": text}
     for row in lag:
         if row.get("seconds", 0.0) > LAG_BUDGET_S:
-            yield f"{row['group']} is {row['seconds']:.0f} s behind on {row['topic']}"
+            text = f"{row['group']} is {row['seconds']:.0f} s behind on {row['topic']}"
+            yield {"id": f"{row['group']} {row['topic']} lag", "text": text}

@@ -1,0 +1,214 @@
+// The ops page: one frame a second from /events, laid over the history from /api/overview.
+
+import { drawCharts } from "./charts.js";
+import { element, keep, number, setNumber, setText } from "./dom.js";
+import { clock, text, utc } from "./format.js";
+
+const HISTORY = 15 * 60;
+const STALE_MS = 4000;
+
+const $ = (id) => document.getElementById(id);
+let points = [];
+let heardAt = null; // when the last frame came, by this machine's clock
+
+function show(frame) {
+  heardAt = Date.now();
+  setText($("use-case"), frame.use_case);
+  setText($("delivery"), frame.delivery.replace("_", " "));
+  for (const node of document.querySelectorAll(".figures data, .ledger data")) {
+    setNumber(node, frame.numbers[node.dataset.metric]);
+  }
+  for (const node of document.querySelectorAll("[data-metric^=latency_]")) {
+    node.classList.toggle("over", Number(node.value) > frame.latency_budget_seconds);
+  }
+  showHealth(frame);
+  showLag(frame.lag);
+  showModels(frame.models);
+  showScores(frame.scores);
+  showAlerts(frame.alerts);
+  showDrift(frame.drift);
+  showDeadLetters(frame.dead_letters);
+  drawCharts(points, groupsOf(frame.lag), frame.latency_budget_seconds);
+  setText($("clock"), `as of ${clock(frame.at / 1000)}`);
+}
+
+function showHealth(frame) {
+  const all = frame.processes;
+  const ready = all.filter((p) => p.state === "ready").length;
+  let state = "well";
+  let words = `All well: ${ready} of ${all.length} processes ready`;
+  if (frame.heard_at === null) [state, words] = ["waiting", "Waiting for telemetry"];
+  else if (all.every((p) => p.state === "down")) [state, words] = ["down", "No process speaks"];
+  else if (frame.problems.length) {
+    const n = frame.problems.length;
+    [state, words] = ["troubled", n === 1 ? "One thing needs a look" : `${n} things need a look`];
+  }
+  document.body.dataset.state = state;
+  setText($("health-text"), words);
+  document.title = state === "well" ? "Thalweg" : `Thalweg: ${words}`;
+
+  keep($("processes"), all, (p) => p.name, (p) => element("li", {}, p.name, element("span")), (li, p) => {
+    li.dataset.state = p.state;
+    li.title = `process ${p.pid}`;
+    const restoring = p.state === "starting" && p.restored_ratio != null && p.restored_ratio < 1;
+    setText(li.lastChild, restoring ? `restoring ${Math.floor(p.restored_ratio * 100)} %` : p.state);
+  });
+  // A problem keeps its item while its seconds count, so that it is read out once.
+  keep($("problems"), frame.problems, (problem) => problem.id, () => element("li"), (li, problem) => {
+    setText(li, problem.text);
+  });
+}
+
+const groupsOf = (lag) => [...new Set(lag.map((row) => row.group))];
+
+function showLag(lag) {
+  const groups = groupsOf(lag);
+  const make = (row) => {
+    const name = `lag.${row.group}.${row.topic}`;
+    const key = element("i", { className: `key group-${Math.min(groups.indexOf(row.group), 4)}` });
+    return element("tr", {},
+      element("th", { scope: "row" }, key, row.group),
+      element("td", { textContent: row.topic }),
+      element("td", { className: "number" }, number(`${name}.records`, "count")),
+      element("td", { className: "number" }, number(`${name}.seconds`, "duration")));
+  };
+  keep($("lag"), lag, (row) => `${row.group} ${row.topic}`, make, (tr, row) => {
+    setNumber(tr.cells[2].firstChild, row.records);
+    setNumber(tr.cells[3].firstChild, row.seconds);
+  });
+}
+
+const MODEL_COLUMNS = [
+  ["version", "version"], ["outcomes", "count"], ["roc_auc", "score"], ["window_roc_auc", "score"],
+  ["log_loss", "score"], ["age_seconds", "duration"], ["freshness_p99_seconds", "duration"],
+];
+
+function showModels(models) {
+  const make = (model) => element("tr", { data: { part: model.part } },
+    element("th", { scope: "row" },
+      model.part === "baseline" ? model.model.replace("baseline_", "").replace("_", " ") : model.model,
+      element("span", { className: "part", textContent: model.part })),
+    ...MODEL_COLUMNS.map(([name, format]) =>
+      element("td", { className: "number" }, number(`models.${model.model}.${name}`, format))));
+  keep($("models"), models, (model) => model.model, make, (tr, model) => {
+    MODEL_COLUMNS.forEach(([name], i) => setNumber(tr.cells[i + 1].firstChild, model[name]));
+  });
+}
+
+function showScores(counts) {
+  const total = counts.reduce((sum, n) => sum + n, 0);
+  const most = Math.max(1, ...counts);
+  const bins = counts.map((n, i) => ({ n, low: i / counts.length, high: (i + 1) / counts.length }));
+  keep($("scores"), bins, (bin) => `scores.${bin.high.toFixed(2)}`, () => element("i"), (bar, bin) => {
+    bar.style.setProperty("--share", bin.n / most);
+    bar.dataset.count = bin.n;
+    bar.title = `${bin.low.toFixed(2)} to ${bin.high.toFixed(2)}: ${text("count", bin.n)}`;
+  });
+  $("scores").ariaLabel = total ? `Distribution of ${text("count", total)} scores` : "No scores in the last minute";
+}
+
+function showAlerts(alerts) {
+  const make = (alert) => element("li", { data: { level: alert.level } },
+    element("span", { className: "level", textContent: alert.level }),
+    element("span", { className: "what" },
+      element("strong", { textContent: alert.kind }), ` ${alert.signal} `,
+      number(`alerts.${alert.alert_id}.value`, "score"), " against ",
+      number(`alerts.${alert.alert_id}.threshold`, "score"),
+      alert.incident ? element("span", { className: "incident", textContent: alert.incident }) : ""),
+    element("time", { dateTime: new Date(alert.raised_at).toISOString(), textContent: utc(alert.raised_at) }),
+    element("span", { className: "evidence", textContent: evidence(alert) }));
+  keep($("alerts"), alerts, (alert) => alert.alert_id, make, (li, alert) => {
+    const [value, threshold] = li.querySelectorAll("data");
+    setNumber(value, alert.value);
+    setNumber(threshold, alert.threshold);
+  });
+  $("alerts-empty").hidden = alerts.length > 0;
+}
+
+function evidence(alert) {
+  const short = (value) =>
+    typeof value === "number" && !Number.isInteger(value) ? Number(value.toPrecision(4)) : value;
+  const facts = Object.entries(alert.evidence)
+    .map(([name, value]) => `${name.replaceAll("_", " ")} ${typeof value === "object" ? JSON.stringify(value) : short(value)}`);
+  if (alert.action !== "none") facts.push(`action: ${alert.action}`);
+  return facts.join("  ·  ");
+}
+
+function showDrift(rows) {
+  const make = (row) => {
+    const name = `drift.${row.partition}.${row.signal}`;
+    const track = element("div", { className: "track", role: "meter" }, element("i"));
+    track.ariaLabel = `Drift of ${row.signal} on partition ${row.partition}`;
+    return element("li", {},
+      element("span", { textContent: `partition ${row.partition}, ${row.signal.replaceAll("_", " ")}` }),
+      element("span", { className: "figure" },
+        number(`${name}.statistic`, "figure"), " of ", number(`${name}.threshold`, "figure")),
+      track,
+      element("span", { className: "means" },
+        "mean ", number(`${name}.mean`, "figure"), ", reference ", number(`${name}.reference`, "figure"),
+        ", alarms ", number(`${name}.alarms`, "count")));
+  };
+  keep($("drift"), rows, (row) => `${row.partition} ${row.signal}`, make, (li, row) => {
+    const share = row.threshold ? Math.min(1, row.statistic / row.threshold) : 0;
+    ["statistic", "threshold", "mean", "reference", "alarms"].forEach((figure, i) => {
+      setNumber(li.querySelectorAll("data")[i], row[figure]);
+    });
+    const track = li.querySelector(".track");
+    track.firstChild.style.setProperty("--share", share);
+    track.ariaValueMin = 0;
+    track.ariaValueMax = row.threshold;
+    track.ariaValueNow = row.statistic;
+    li.className = share >= 1 ? "past" : share >= 0.75 ? "near" : "";
+  });
+  $("drift-empty").hidden = rows.length > 0;
+}
+
+function showDeadLetters(byReason) {
+  const rows = Object.entries(byReason);
+  const most = Math.max(1, ...rows.map(([, n]) => n));
+  const make = ([reason]) => element("li", {},
+    element("span", { textContent: reason.replaceAll("_", " ") }),
+    element("span", { className: "figure" }, number(`dead_letters.${reason}`, "count")),
+    element("div", { className: "track" }, element("i")));
+  keep($("dead-letters"), rows, ([reason]) => reason, make, (li, [, n]) => {
+    setNumber(li.querySelector("data"), n);
+    li.querySelector(".track i").style.setProperty("--share", n / most);
+  });
+  $("dead-letters-empty").hidden = rows.length > 0;
+}
+
+function add(point) {
+  if (points.length && point.at <= points.at(-1).at) points.pop();
+  points.push(point);
+  if (points.length > HISTORY) points.shift();
+}
+
+async function begin() {
+  const answer = await fetch("/api/overview");
+  if (!answer.ok) {
+    document.body.dataset.state = "waiting";
+    setText($("health-text"), "Waiting for Kafka");
+    return;
+  }
+  const overview = await answer.json();
+  points = overview.history;
+  show(overview);
+}
+
+// After a break the history has a hole: fetch it anew.
+const events = new EventSource("/events");
+events.onopen = () => begin().catch(() => {});
+events.onmessage = async (message) => {
+  const frame = JSON.parse(message.data);
+  if (!points.length) await begin();
+  add(frame.point);
+  show(frame);
+};
+
+setInterval(() => {
+  if (heardAt === null || Date.now() - heardAt < STALE_MS) return;
+  const words = `Stale: nothing heard for ${text("duration", Math.round((Date.now() - heardAt) / 1000))}`;
+  document.body.dataset.state = "stale";
+  setText($("health-text"), words);
+  document.title = `Thalweg: ${words}`;
+}, 1000);
