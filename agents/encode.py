@@ -78,6 +78,28 @@ def prediction(
     )
 
 
+def shadow_prediction(
+    *,
+    prediction_id: str,
+    event_id: str,
+    use_case: str,
+    score: float,
+    model: str,
+    model_version: int,
+) -> bytes:
+    """Write what a challenger would have said."""
+    return orjson.dumps(
+        {
+            "prediction_id": prediction_id,
+            "event_id": event_id,
+            "use_case": use_case,
+            "score": score,
+            "model": model,
+            "model_version": model_version,
+        }
+    )
+
+
 def feature_update(user_id: str, as_of: int, schema: str, features: dict[str, float]) -> bytes:
     """Write the latest features of one user, as the store keeps them.
 

@@ -16,7 +16,6 @@ import faust
 import msgspec
 from faust.types.tuples import TP
 
-from agents import metric_list
 from agents.kafka.app import App, Batch
 from agents.kafka.client_settings import KafkaSettings
 from agents.kafka.keyed_state import Restoring

@@ -23,6 +23,9 @@ class DriftPolicy:
     """Average number of events between false alarms, over all partitions."""
     warmup_events: int = 200
     """Scores of a partition that set its reference before the first alarm."""
+    model_warmup_outcomes: int = 2_000
+    """Outcomes the champion must have learned before its scores are watched: while it is young it
+    moves its scores itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

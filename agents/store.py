@@ -56,6 +56,8 @@ class FeatureStore:
 
     Parameters
     ----------
+    redis
+        A client that decodes responses.
     namespace
         Key prefix: `<topic prefix>features:<use case>`.
     ttl
@@ -71,7 +73,8 @@ class FeatureStore:
     def key(self, user_id: str) -> str:
         """Name the hash of a user.
 
-        >>> FeatureStore(Redis(), "features:purchase-intent", timedelta(days=90)).key("ada")
+        >>> redis = Redis(decode_responses=True)
+        >>> FeatureStore(redis, "features:purchase-intent", timedelta(days=90)).key("ada")
         'features:purchase-intent:ada'
         """
         return f"{self._namespace}:{user_id}"
@@ -95,11 +98,7 @@ class FeatureStore:
     async def read(self, user_id: str) -> dict[str, float]:
         """Read the features of a user; empty when there are none."""
         found = await self._redis.hgetall(self.key(user_id))
-        return {
-            name.decode(): float(value)
-            for name, value in found.items()
-            if not name.startswith(b"_")
-        }
+        return {str(name): float(value) for name, value in found.items() if name[:1] != "_"}
 
 
 def build(app: App, feature_updates: str, store: FeatureStore, metrics: Metrics) -> None:

@@ -105,7 +105,9 @@ def _start(settings: Settings, options: Options, console: Console, stack: ExitSt
                 redis_port=options.redis_port,
                 predict_workers=options.predict_workers,
                 fresh=options.fresh,
-                tell=lambda line: console.print(f"  {line}", style="yellow", markup=False),
+                tell=lambda line: console.print(
+                    f"  {line}", style="yellow", markup=False, soft_wrap=True
+                ),
                 downloaded=downloaded,
             )
         )

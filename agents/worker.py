@@ -1,12 +1,11 @@
 """One worker process: settings, pipeline, metrics and telemetry around one role's agents."""
 
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from agents import metric_list, pipeline
 from agents.garbage import GarbagePolicy
@@ -59,8 +58,8 @@ class Worker:
         )
 
 
-def run(role: str, slot: int, settings: Settings) -> int:
-    """Run a worker until it is told to stop.
+def run(role: str, slot: int, settings: Settings) -> NoReturn:
+    """Run a worker until it is told to stop; ends by `SystemExit`.
 
     Raises
     ------
@@ -89,13 +88,13 @@ def run(role: str, slot: int, settings: Settings) -> int:
     for start in worker.on_start:
         start()
     try:
+        # Ends with SystemExit, or with what made the worker crash.
         FaustWorker(
             app, loglevel=settings.log_level, redirect_stdouts=False
         ).execute_from_commandline()
     finally:
         for stop in worker.on_stop:
             stop()
-    return 0
 
 
 def trusted_keys(settings: Settings) -> list[bytes]:
@@ -130,11 +129,11 @@ def _add_telemetry(app: App, worker: Worker) -> None:
     up.set(1)
     ready.set(0)
 
-    @app.task
+    @app.task  # type: ignore[untyped-decorator]
     async def begin() -> None:
         garbage.begin()
 
-    @app.timer(TELEMETRY_INTERVAL_S)
+    @app.timer(TELEMETRY_INTERVAL_S)  # type: ignore[untyped-decorator]
     async def publish_telemetry() -> None:
         n_in_flight = app.n_in_flight
         in_flight.set(n_in_flight)
@@ -152,7 +151,7 @@ def _add_telemetry(app: App, worker: Worker) -> None:
 def _predict(worker: Worker) -> App:
     from agents import predict  # noqa: PLC0415
     from agents.model_feed import ModelFeed  # noqa: PLC0415
-    from agents.partition import PredictPlan  # noqa: PLC0415
+    from agents.predict_plan import PredictPlan  # noqa: PLC0415
     from online_models.signing import Verifier  # noqa: PLC0415
 
     declared = worker.pipeline
@@ -164,7 +163,8 @@ def _predict(worker: Worker) -> App:
         schema=plan.fold.schema,
         verifier=Verifier(trusted_keys(worker.settings)),
         metrics=worker.metrics,
-        on_failure=lambda failure: app.fail(failure),
+        # The app is made below: the feed does not run yet.
+        on_failure=lambda failure: app.fail(failure),  # noqa: PLW0108
     )
     partitions = predict.Partitions(worker.topic(topics.PREDICT_STATE), plan, feed.serving)
     app = worker.app(partitions)
@@ -206,7 +206,7 @@ def _store(worker: Worker) -> App:
     app = worker.app()
     namespace = f"{worker.settings.topic_prefix}features:{worker.pipeline.use_case}"
     features = store.FeatureStore(
-        Redis.from_url(worker.settings.redis_url),
+        Redis.from_url(worker.settings.redis_url, decode_responses=True),
         namespace,
         timedelta(days=worker.settings.feature_ttl_days),
     )

@@ -20,7 +20,7 @@ class Alert(msgspec.Struct):
     value: float
     threshold: float
     raised_at: int
-    """Ms since the epoch: event time for drift (see `evidence`), wall time otherwise."""
+    """Wall time, ms since the epoch; the event time of what was seen is in `evidence`."""
     evidence: dict[str, Any] = {}
     action: str = "none"
     """What the system did about it by itself."""

@@ -114,7 +114,7 @@ class App(faust.App):
     @property
     def is_ready(self) -> bool:
         """Whether records can flow through this worker."""
-        return self._consumer is not None and self._consumer.is_ready  # type: ignore[attr-defined,no-any-return]
+        return self._consumer is not None and self._consumer.is_ready  # type: ignore[attr-defined]
 
     @property
     def n_in_flight(self) -> int:

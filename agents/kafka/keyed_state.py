@@ -22,8 +22,9 @@ class Restoring(Protocol):
 class KeyedState(Protocol):
     """State of all partitions of one worker."""
 
-    changelog: str
-    """Full name of the changelog topic."""
+    @property
+    def changelog(self) -> str:
+        """Full name of the changelog topic."""
 
     def begin_restore(self, partition: int) -> Restoring:
         """Make a new, empty state to restore into. Called from the restoring thread."""

@@ -1,0 +1,43 @@
+"""From a drift alarm to the alert that people read."""
+
+from online_models.drift import DriftAlarm
+from schemas.alerts import Alert
+from schemas.cloudevents import rfc3339
+
+
+def drift_alert(
+    alarm: DriftAlarm,
+    *,
+    use_case: str,
+    partition: int,
+    event_id: str,
+    event_at: int,
+    raised_at: int,
+    model: str,
+    model_version: int,
+) -> Alert:
+    """Say that the scores of a partition are no longer what they were, and on what that rests.
+
+    Its id follows from the event that raised it: the same alarm computed twice is one alert.
+    """
+    return Alert(
+        alert_id=f"drift-{use_case}-{partition}-{event_id}-{alarm.signal}",
+        kind="drift",
+        level="warning",
+        use_case=use_case,
+        signal=alarm.signal,
+        value=alarm.value,
+        threshold=alarm.threshold,
+        raised_at=raised_at,
+        evidence={
+            "event_at": event_at,
+            "event_time": rfc3339(event_at).decode(),
+            "event_id": event_id,
+            "partition": partition,
+            "reference": alarm.reference,
+            "statistic": alarm.statistic,
+            "scores_since_reset": alarm.n,
+            "model": model,
+            "model_version": model_version,
+        },
+    )

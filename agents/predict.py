@@ -1,0 +1,74 @@
+"""The predict role: events in, predictions out."""
+
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Final
+
+import faust
+
+from agents.kafka.app import App, Batch
+from agents.kafka.keyed_state import Restoring
+from agents.model_feed import Serving
+from agents.partition import Partition
+from agents.predict_plan import PredictPlan
+
+
+class Partitions:
+    """The partitions of this worker: keyed state of the role (`agents.kafka.keyed_state`)."""
+
+    def __init__(self, changelog: str, plan: PredictPlan, serving: Serving) -> None:
+        self.changelog: Final = changelog
+        self._plan = plan
+        self._serving = serving
+        self._by_number: dict[int, Partition] = {}
+
+    def begin_restore(self, partition: int) -> Partition:
+        """Make an empty partition."""
+        return Partition(partition, self._plan)
+
+    def install(self, partition: int, restored: Restoring) -> None:
+        """Take a partition into use."""
+        if isinstance(restored, Partition):
+            self._by_number[partition] = restored
+
+    def discard(self, partition: int) -> None:
+        """Forget a partition."""
+        if self._by_number.pop(partition, None) is not None:
+            self._plan.metrics.no_drift(partition)
+
+    def process_events(self, batch: Batch) -> None:
+        """Predict every event of a batch."""
+        started_at = time.perf_counter()
+        now_ms = time.time_ns() // 1_000_000
+        self._by_number[batch.partition].process_events(batch, self._serving.by_name, now_ms)
+        self._plan.metrics.processing(time.perf_counter() - started_at)
+
+    def process_labels(self, batch: Batch) -> None:
+        """Join a batch of labels."""
+        now_ms = time.time_ns() // 1_000_000
+        self._by_number[batch.partition].process_labels(batch, now_ms)
+
+    def tell(self) -> None:
+        """Set the metrics of all partitions; once a second."""
+        counts: Counter[str] = Counter()
+        for number, partition in self._by_number.items():
+            self._plan.metrics.drift(number, partition.drift)
+            counts.update(partition.entries())
+        self._plan.metrics.entries(counts)
+
+
+def build(app: App, partitions: Partitions, user_events: str, labels: str) -> None:
+    """Register the role's agents on an app."""
+
+    @app.agent(app.topic(user_events, value_type=Batch))  # type: ignore[arg-type]
+    async def predict(batches: faust.StreamT[Batch]) -> AsyncIterator[int]:
+        async for batch in batches:
+            partitions.process_events(batch)
+            yield len(batch)
+
+    @app.agent(app.topic(labels, value_type=Batch))  # type: ignore[arg-type]
+    async def join_labels(batches: faust.StreamT[Batch]) -> AsyncIterator[int]:
+        async for batch in batches:
+            partitions.process_labels(batch)
+            yield len(batch)
