@@ -151,9 +151,10 @@ class Partition:
             users.put(user_id, user)
         else:
             users.mark(user_id)
+        is_visit = at_ms - user.last_ms >= plan.visit_gap_ms
         features = fold.update(user, event)
         score = answer.score(features)
-        if answer.is_warm and (alarm := self._drift.update(score)) is not None:
+        if is_visit and answer.is_warm and (alarm := self._drift.update(score)) is not None:
             outputs.drift_alert(alarm, event, answer)
 
         if not is_late:  # else its label may have gone by: it would teach what is not so

@@ -19,10 +19,13 @@ from streams.label_join import LabelRule
 class DriftPolicy:
     """How often the drift detectors may cry wolf."""
 
-    events_per_false_alarm: float = 1_000_000
-    """Average number of events between false alarms, over all partitions."""
-    warmup_events: int = 200
-    """Scores of a partition that set its reference before the first alarm."""
+    scores_per_false_alarm: float = 100_000
+    """Average number of watched scores between false alarms, over all partitions together."""
+    warmup_scores: int = 100
+    """Watched scores of a partition that set its reference before the first alarm."""
+    visit_gap: timedelta = timedelta(minutes=30)
+    """Only the first score after a user was away for so long is watched: the scores of one visit
+    resemble each other, and would alarm some twenty times as often as promised."""
     model_warmup_outcomes: int = 2_000
     """Outcomes the champion must have learned before its scores are watched: while it is young it
     moves its scores itself."""

@@ -21,6 +21,7 @@ NO_MODEL: Final = "no_model"
 LATE: Final = "late"
 PRIOR: Final = 0.5
 """The score while no model was ever published."""
+_MS: Final = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,8 @@ class PredictPlan:
     def __init__(self, pipeline: Pipeline, metrics: Metrics, name: Callable[[Topic], str]) -> None:
         self.pipeline: Final = pipeline
         self.fold: Final = compile_features(pipeline.features, pipeline.event)
-        self.retention_ms: Final = self.fold.retention // timedelta(milliseconds=1)
+        self.retention_ms: Final = self.fold.retention // _MS
+        self.visit_gap_ms: Final = pipeline.drift.visit_gap // _MS
         self.events: Final = EventCleaner(
             pipeline.event,
             actions=pipeline.actions,
@@ -118,13 +120,13 @@ class PredictPlan:
         policy = self.pipeline.drift
         if encoded is None:
             return ScoreDrift(
-                events_per_false_alarm=policy.events_per_false_alarm,
-                warmup_events=policy.warmup_events,
+                events_per_false_alarm=policy.scores_per_false_alarm,
+                warmup_events=policy.warmup_scores,
             )
         return ScoreDrift.decode(
             encoded,
-            events_per_false_alarm=policy.events_per_false_alarm,
-            warmup_events=policy.warmup_events,
+            events_per_false_alarm=policy.scores_per_false_alarm,
+            warmup_events=policy.warmup_scores,
         )
 
     def is_sampled(self) -> bool:
