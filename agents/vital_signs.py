@@ -44,6 +44,8 @@ class VitalSigns:
 
     def unready(self, pids: Mapping[str, int]) -> list[str]:
         """Tell which of the processes have not said yet that records can flow."""
+        if self._follower.failure is not None:
+            raise self._follower.failure
         return [name for name, pid in pids.items() if not is_ready(self.newest.get(name), pid)]
 
     def wait_until_still(self, process: str, sample: str, *, timeout_s: float) -> None:
