@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from agents.kafka.client_settings import KafkaSettings
 from agents.settings import Settings
@@ -17,6 +17,10 @@ from schemas.errors import DeliveryFailed
 CHUNK: Final = 1_000
 TIMEOUT_S: Final = 5.0
 _POLL_S: Final = 0.1
+_WITHOUT_LEADER: Final = (
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+)
 
 Positions = Mapping[str, Sequence[int]]
 """Topic -> offset for each of its partitions."""
@@ -146,15 +150,25 @@ def _batch(consumer: Consumer) -> list[Message]:
 
 
 def _bounds(consumer: Consumer, settings: Settings, topic: str) -> list[tuple[int, int]]:
-    try:
-        metadata = consumer.list_topics(topic, timeout=TIMEOUT_S).topics[topic]
-        if metadata.error is not None:
-            raise DeliveryFailed(f"topic `{topic}`: {metadata.error.str()}")
-        return [
-            consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=TIMEOUT_S)
-            for partition in sorted(metadata.partitions)
-        ]
-    except KafkaException as error:
-        raise DeliveryFailed(
-            f"topic `{topic}` of {settings.kafka_bootstrap}: {error.args[0].str()}"
-        ) from error
+    """Tell where each partition begins and ends, once a topic that was just made has leaders."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while True:
+        try:
+            return _bounds_now(consumer, topic)
+        except KafkaException as exception:
+            error = exception.args[0]
+            if error.code() not in _WITHOUT_LEADER or time.monotonic() > deadline:
+                raise DeliveryFailed(
+                    f"topic `{topic}` of {settings.kafka_bootstrap}: {error.str()}"
+                ) from exception
+            time.sleep(_POLL_S)
+
+
+def _bounds_now(consumer: Consumer, topic: str) -> list[tuple[int, int]]:
+    metadata = consumer.list_topics(topic, timeout=TIMEOUT_S).topics[topic]
+    if metadata.error is not None:
+        raise KafkaException(metadata.error)
+    return [
+        consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=TIMEOUT_S)
+        for partition in sorted(metadata.partitions)
+    ]
