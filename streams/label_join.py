@@ -5,7 +5,6 @@ watermark passes the horizon first. Any order of arrival within the allowed late
 labels.
 """
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import timedelta
 from heapq import heappop, heappush
@@ -118,7 +117,9 @@ class LabelJoin:
         self._by_event: dict[str, str] = {}
         # Of resolved predictions too, until their time comes.
         self._deadlines: list[tuple[int, str]] = []
-        self._resolved: OrderedDict[str, bool] = OrderedDict()
+        # Labels by prediction id and by event id, in two generations of at most `capacity` names.
+        self._resolved: dict[str, bool] = {}
+        self._resolved_before: dict[str, bool] = {}
         for _, prediction in pending.scan():
             self._index(prediction)
 
@@ -126,11 +127,13 @@ class LabelJoin:
         return self._n_waiting
 
     def enrol(self, prediction: Pending) -> Outcome | None:
-        """Let a prediction wait, unless its user has already acted in time."""
+        """Let a prediction wait, unless its user has already acted in time or it waits already."""
         event_at = prediction.event_at
         deadline = event_at + self._horizon_ms
         if deadline < self._watermark_ms:
             self.fates.late += 1
+            return None
+        if prediction.prediction_id in self._pending:
             return None
         acted_at = self._positives.first_after(prediction.user_id, event_at)
         if acted_at is not None:
@@ -153,15 +156,18 @@ class LabelJoin:
             for prediction_id, event_at in self._by_user.get(user_id, {}).items()
             if earliest <= event_at < at_ms
         ]
-        return [self._resolve(self._take(waiting), True, at_ms) for waiting in fulfilled]
+        predictions = map(self._take, fulfilled)
+        return [self._resolve(found, True, at_ms) for found in predictions if found is not None]
 
     def label(self, label: Label) -> Outcome | None:
         """Resolve the prediction that a cleaned label names, if it waits."""
         prediction_id = label.prediction_id or self._by_event.get(label.event_id or "", "")
-        prediction = self._pending.get(prediction_id)
-        if prediction is not None and prediction.user_id == label.user_id:
-            return self._resolve(self._take(prediction_id), bool(label.label), int(label.ts))
-        known = self._resolved.get(label.prediction_id or label.event_id or "")
+        waiting = self._pending.get(prediction_id)
+        if waiting is not None and waiting.user_id == label.user_id:
+            self._take(prediction_id)
+            return self._resolve(waiting, bool(label.label), int(label.ts))
+        name = label.prediction_id or label.event_id or ""
+        known = self._resolved.get(name, self._resolved_before.get(name))
         if known is None:
             self.fates.unknown += 1
         elif known == label.label:
@@ -172,13 +178,15 @@ class LabelJoin:
 
     def advance(self, watermark_ms: int) -> list[Outcome]:
         """Resolve as negative what can no longer come true: its horizon is behind the watermark."""
-        self._watermark_ms = max(self._watermark_ms, watermark_ms)
-        outcomes = []
-        while self._deadlines and self._deadlines[0][0] < watermark_ms:
-            deadline, prediction_id = heappop(self._deadlines)
-            if prediction_id in self._pending:
-                outcomes.append(self._resolve(self._take(prediction_id), False, deadline))
+        watermark_ms = self._watermark_ms = max(self._watermark_ms, watermark_ms)
         self._positives.forget(watermark_ms)
+        outcomes = []
+        deadlines = self._deadlines
+        while deadlines and deadlines[0][0] < watermark_ms:
+            deadline, prediction_id = heappop(deadlines)
+            prediction = self._take(prediction_id)
+            if prediction is not None:
+                outcomes.append(self._resolve(prediction, False, deadline))
         return outcomes
 
     def _index(self, prediction: Pending) -> None:
@@ -188,17 +196,16 @@ class LabelJoin:
         heappush(self._deadlines, (prediction.event_at + self._horizon_ms, prediction_id))
         self._n_waiting += 1
 
-    def _take(self, prediction_id: str) -> Pending:
-        """Remove a waiting prediction."""
-        prediction = self._pending.get(prediction_id)
-        assert prediction is not None  # noqa: S101 - for the type checker
-        self._pending.delete(prediction_id)
-        self._n_waiting -= 1
-        self._by_event.pop(prediction.event_id, None)
-        of_user = self._by_user[prediction.user_id]
-        del of_user[prediction_id]
-        if not of_user:
-            del self._by_user[prediction.user_id]
+    def _take(self, prediction_id: str) -> Pending | None:
+        """Return a prediction that waits, which it then does no longer."""
+        prediction = self._pending.pop(prediction_id)
+        if prediction is not None:
+            self._n_waiting -= 1
+            self._by_event.pop(prediction.event_id, None)
+            of_user = self._by_user[prediction.user_id]
+            del of_user[prediction_id]
+            if not of_user:
+                del self._by_user[prediction.user_id]
         return prediction
 
     def _resolve(self, prediction: Pending, label: bool, at_ms: int) -> Outcome:
@@ -206,16 +213,14 @@ class LabelJoin:
             self.fates.positive += 1
         else:
             self.fates.negative += 1
-        for name in (prediction.prediction_id, prediction.event_id):
-            self._resolved[name] = label
-        while len(self._resolved) > 2 * self._capacity:
-            self._resolved.popitem(last=False)
+        resolved = self._resolved
+        resolved[prediction.prediction_id] = resolved[prediction.event_id] = label
+        if len(resolved) >= self._capacity:
+            self._resolved_before, self._resolved = resolved, {}
         return prediction.outcome(label, labelled_at=at_ms)
 
     def _forget_oldest(self) -> None:
-        while True:
-            _, prediction_id = heappop(self._deadlines)
-            if prediction_id in self._pending:
-                self._take(prediction_id)
-                self.fates.forgotten += 1
-                return
+        prediction = None
+        while prediction is None:
+            prediction = self._take(heappop(self._deadlines)[1])
+        self.fates.forgotten += 1

@@ -1,7 +1,7 @@
 """A prediction that waits for its label, with its features as served."""
 
 from collections.abc import Collection
-from struct import pack, unpack
+from struct import pack
 
 import msgspec
 
@@ -47,17 +47,17 @@ class Pending(msgspec.Struct, array_like=True, gc=False):
             self.model,
             self.model_version,
             self.schema,
-            list(unpack(f"<{len(self.features) // 8}d", self.features)),
+            memoryview(self.features).cast("d").tolist(),  # type: ignore[arg-type]  # floats
         )
 
 
 def pack_features(values: Collection[float]) -> bytes:
-    """Write feature values without loss, eight bytes each.
+    """Write feature values without loss, eight bytes each, in the machine's byte order.
 
     >>> len(pack_features([0.1, 0.2]))
     16
     """
-    return pack(f"<{len(values)}d", *values)
+    return pack(f"{len(values)}d", *values)
 
 
 def pending_table() -> Table[Pending]:

@@ -114,6 +114,19 @@ class Table(Generic[V]):
             self._touched[key] = None
             self._changed[key] = None
 
+    def pop(self, key: str) -> V | None:
+        """Forget a key and return the value it had."""
+        if key in self._touched:
+            value = self._touched[key]
+            self.delete(key)
+            return value
+        raw = self._logged.pop(key, None)
+        if raw is None:
+            return None
+        self._touched[key] = None
+        self._changed[key] = None
+        return self._decode(raw)
+
     def oldest(self) -> str | None:
         """Return the key whose last change was logged longest ago: the one to think of forgetting.
 

@@ -217,6 +217,27 @@ def test_a_label_of_another_user_is_unknown():
     assert len(join) == 1
 
 
+def test_a_prediction_that_waits_is_not_enrolled_again():
+    partition = Partition()
+    partition.enrol("p", "u", 100)
+    partition.enrol("p", "u", 100)
+    partition.outcomes += partition.join.advance(FOREVER)
+
+    assert partition.labels == {"p": False}
+    assert len(partition.join) == 0
+
+
+def test_resolved_names_are_forgotten_in_the_end():
+    join = Partition(capacity=3).join
+    for n in range(6):
+        join.enrol(pending(str(n)))
+        join.label(Label("u", True, 1, prediction_id=str(n)))
+
+    for n in range(6):
+        assert join.label(Label("u", True, 2, prediction_id=str(n))) is None
+    assert (join.fates.unknown, join.fates.duplicate) == (4, 2)
+
+
 def test_a_prediction_whose_horizon_has_passed_is_not_enrolled():
     join = Partition().join
     join.advance(100)

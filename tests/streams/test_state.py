@@ -58,6 +58,10 @@ class StateMachine(RuleBasedStateMachine):
         self.table(prefix).delete(key)
         self.naive[prefix].pop(key, None)
 
+    @rule(prefix=tables, key=KEYS)
+    def pop(self, prefix: str, key: str) -> None:
+        assert self.table(prefix).pop(key) == self.naive[prefix].pop(key, None)
+
     @rule()
     def collect(self) -> None:
         self.collect_changes()
@@ -80,6 +84,7 @@ class StateMachine(RuleBasedStateMachine):
         for prefix, expected in self.naive.items():
             assert len(self.table(prefix)) == len(expected)
             for key in ["", "a", "b", "ü", "ab"]:
+                assert (key in self.table(prefix)) == (key in expected)
                 raw = self.table(prefix).raw(key)
                 assert (raw and msgspec.msgpack.decode(raw)) == expected.get(key)
 
