@@ -54,7 +54,6 @@ class Worker:
             self.kafka,
             keyed_state=keyed_state,
             observer=TransportMetrics(self.metrics),
-            datadir=self.settings.data_dir / "faust" / self.name,
         )
 
 
@@ -137,7 +136,8 @@ def _add_telemetry(app: App, worker: Worker) -> None:
     async def publish_telemetry() -> None:
         n_in_flight = app.n_in_flight
         in_flight.set(n_in_flight)
-        ready.set(app.is_ready and all(is_ready() for is_ready in worker.is_ready))
+        is_ready = app.is_ready and all(condition() for condition in worker.is_ready)
+        ready.set(float(is_ready))
         for tell in worker.each_second:
             tell()
         record = telemetry_record(worker.name, metrics, time.time_ns() // 1_000_000)

@@ -141,6 +141,9 @@ class App(faust.App):
         self.tables._tables_registered.set()  # type: ignore[attr-defined]
         self.tables._tables_finalized.set()  # type: ignore[attr-defined]
 
+    def _create_directories(self) -> None:
+        """Make none: without tables there is nothing to keep on disk."""
+
     async def _wait_for_table_recovery_completed(self) -> bool:
         return False
 
