@@ -117,7 +117,7 @@ def _announce(console: Console, system: LocalSystem, took_s: float) -> None:
     """Say what is where."""
     settings = system.settings
     ports = [process.metrics_port for process in system.processes if process.metrics_port]
-    metrics = f"{settings.metrics_host}:{ports[0]}-{ports[-1]}/metrics" if ports else "off"
+    metrics = f"http://{settings.metrics_host}:{ports[0]}-{ports[-1]}/metrics" if ports else "off"
     for name, place in {
         "page": f"http://{settings.web_host}:{settings.web_port}",
         "kafka": settings.kafka_bootstrap,
