@@ -190,16 +190,16 @@ class _Restoring:
 
 def build(app: App, outcomes: str, training: Training) -> None:
     """Register the role's agent on an app."""
-    topic = app.topic(outcomes, value_type=Batch)  # type: ignore[arg-type]
 
-    @app.agent(topic)
+    @app.agent(app.topic(outcomes, value_type=Batch))  # type: ignore[arg-type]
     async def learn(batches: faust.StreamT[Batch]) -> AsyncIterator[int]:
+        waiting = batches.channel.queue  # type: ignore[attr-defined]
         async for batch in batches:
             training.learn(batch)
             training.publish_due(batch, time.time())
             # The last outcomes before a quiet time wait here for their snapshot rather than for
             # the next outcome: nobody waits for this batch to commit.
-            while (wait_s := training.champion_due_in_s(time.time())) and topic.queue.empty():
+            while (wait_s := training.champion_due_in_s(time.time())) and waiting.empty():
                 await asyncio.sleep(min(wait_s, 0.05))
                 training.publish_due(batch, time.time())
             yield len(batch)
