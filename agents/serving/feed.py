@@ -18,6 +18,7 @@ from schemas.errors import DeliveryFailed
 from schemas.telemetry import Telemetry
 
 RETRY_S: Final = 1.0
+STOP_TIMEOUT_S: Final = 2.0
 HISTORY: Final = SPAN_S * 8
 """Telemetry read at the start: what the charts span, for so many processes."""
 
@@ -46,9 +47,9 @@ class Feed:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread."""
+        """End the thread; one that waits for a broker ends with the process."""
         self._stopping.set()
-        self._thread.join()
+        self._thread.join(STOP_TIMEOUT_S)
 
     def drain(self, limit: int) -> Iterator[Telemetry | Alert]:
         """Take out what has come in, at most so many records."""

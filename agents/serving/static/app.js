@@ -185,30 +185,33 @@ function add(point) {
 
 async function begin() {
   const answer = await fetch("/api/overview");
-  if (!answer.ok) {
-    document.body.dataset.state = "waiting";
-    setText($("health-text"), "Waiting for Kafka");
-    return;
-  }
-  const overview = await answer.json();
-  points = overview.history;
-  show(overview);
+  if (answer.ok) points = (await answer.json()).history;
 }
 
-// After a break the history has a hole: fetch it anew.
+// Frames come once the server has read the past; after a break the history has a hole.
 const events = new EventSource("/events");
-events.onopen = () => begin().catch(() => {});
+const openedAt = Date.now();
+let hasHole = true;
+events.onopen = () => { hasHole = true; };
 events.onmessage = async (message) => {
   const frame = JSON.parse(message.data);
-  if (!points.length) await begin();
+  if (hasHole) {
+    await begin();
+    hasHole = false;
+  }
   add(frame.point);
   show(frame);
 };
 
-setInterval(() => {
-  if (heardAt === null || Date.now() - heardAt < STALE_MS) return;
-  const words = `Stale: nothing heard for ${text("duration", Math.round((Date.now() - heardAt) / 1000))}`;
-  document.body.dataset.state = "stale";
+function showSilence(state, words) {
+  document.body.dataset.state = state;
   setText($("health-text"), words);
   document.title = `Thalweg: ${words}`;
+}
+
+setInterval(() => {
+  const silence = Date.now() - (heardAt ?? openedAt);
+  if (silence < STALE_MS) return;
+  if (heardAt === null) showSilence("waiting", "Waiting for Kafka");
+  else showSilence("stale", `Stale: nothing heard for ${text("duration", Math.round(silence / 1000))}`);
 }, 1000);

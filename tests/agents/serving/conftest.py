@@ -1,0 +1,102 @@
+"""A real server of the page, and what publishes to it."""
+
+import os
+import sys
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from confluent_kafka import Producer
+
+from agents import child, topic_admin
+from agents.embedded.kafka import EmbeddedKafka
+from agents.metrics import Metrics
+from agents.settings import Settings
+from agents.telemetry import telemetry_record
+from schemas import topics
+from schemas.alerts import Alert
+from tests.waiting import wait_until
+
+
+class Site:
+    """One system's page: its own topics, and a server process."""
+
+    def __init__(self, settings: Settings, log_path: Path) -> None:
+        self.settings = settings
+        self.url = f"http://{settings.web_host}:{settings.web_port}"
+        self._log_path = log_path
+        self._producer = Producer({"bootstrap.servers": settings.kafka_bootstrap, "linger.ms": 0})
+
+    def start(self) -> None:
+        env = {
+            **os.environ,
+            "THALWEG_KAFKA_BOOTSTRAP": self.settings.kafka_bootstrap,
+            "THALWEG_TOPIC_PREFIX": self.settings.topic_prefix,
+            "THALWEG_WEB_PORT": str(self.settings.web_port),
+        }
+        command = [sys.executable, "-m", "agents.cli", "serve"]
+        self.process = child.start(command, log_path=self._log_path, env=env)
+        wait_until(
+            lambda: self.process.poll() is not None or self.status("/health/live") == 200, 20
+        )
+        assert self.process.poll() is None, self._log_path.read_text()
+
+    def stop(self) -> int:
+        return child.stop(self.process, 10)
+
+    def status(self, path: str) -> int | None:
+        try:
+            with urllib.request.urlopen(self.url + path) as response:
+                return int(response.status)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code
+        except urllib.error.URLError:
+            return None
+
+    def say(self, process: str, metrics: Metrics, at_ms: int) -> None:
+        self._produce(topics.TELEMETRY, process, telemetry_record(process, metrics, at_ms))
+
+    def raise_alert(self, alert: Alert) -> None:
+        self._produce(topics.ALERTS, alert.use_case, msgspec.json.encode(alert))
+
+    def produce_garbage(self) -> None:
+        for topic in (topics.TELEMETRY, topics.ALERTS):
+            for value in (None, b"", b"{", b"[1]", b"\xff", b'{"process": 7}'):
+                self._produce(topic, "garbage", value)
+
+    def _produce(self, topic: topics.Topic, key: str, value: bytes | None) -> None:
+        self._producer.produce(topic.named(self.settings.topic_prefix), value, key)
+        assert self._producer.flush(30) == 0
+
+
+MakeSite = Callable[[], Site]
+
+
+@pytest.fixture
+def make_site(
+    kafka: EmbeddedKafka, free_port: Callable[[], int], tmp_path: Path
+) -> Iterator[MakeSite]:
+    """Make sites whose servers end with the test."""
+    sites: list[Site] = []
+
+    def make() -> Site:
+        settings = Settings(
+            kafka_bootstrap=kafka.bootstrap,
+            topic_prefix=f"{uuid.uuid4().hex[:8]}.",
+            partitions=1,
+            web_port=free_port(),
+        )
+        topic_admin.create(settings)
+        site = Site(settings, tmp_path / f"serve-{len(sites)}.log")
+        sites.append(site)
+        site.start()
+        return site
+
+    yield make
+    for site in sites:
+        site.stop()

@@ -1,0 +1,142 @@
+"""The model of the page."""
+
+import datetime as dt
+
+import orjson
+
+from agents import metric_list
+from agents.metric_spec import GaugeSpec
+from agents.metrics import Metrics
+from agents.serving.fleet import SILENT_MS
+from agents.serving.overview import MAX_ALERTS, Overview
+from agents.serving.timeline import SPAN_S
+from examples.shop.pipeline import PIPELINE
+from schemas.alerts import Alert
+from schemas.telemetry import Telemetry
+
+
+def overview() -> Overview:
+    return Overview(PIPELINE, "exactly_once")
+
+
+def said(process: str, at: int, metrics: Metrics) -> Telemetry:
+    return Telemetry(process=process, pid=1, at=at, samples=metrics.samples())
+
+
+def alert(number: int, raised_at: dt.datetime) -> Alert:
+    raised_ms = int(raised_at.timestamp() * 1000)
+    return Alert(f"a{number}", "drift", "warning", "u", "score_mean", 0.2, 0.1, raised_ms)
+
+
+def test_before_any_telemetry_nothing_is_known_and_nothing_is_wrong() -> None:
+    frame = overview().frame(1_000)
+
+    assert frame["heard_at"] is None
+    assert frame["processes"] == frame["problems"] == frame["lag"] == frame["alerts"] == []
+    assert frame["numbers"]["events_per_second"] is None
+    assert frame["numbers"]["latency_p99_seconds"] is None
+
+
+def test_every_frame_is_json() -> None:
+    page, metrics = overview(), Metrics()
+    for spec in metric_list.ALL:
+        labels = dict.fromkeys(spec.labels, "0")
+        if isinstance(spec, GaugeSpec):
+            metrics.gauge(spec, **labels).set(1)
+    page.fold(said("predict-0", 0, metrics), 0)
+
+    assert orjson.loads(orjson.dumps(page.with_history(0)))["processes"][0]["state"] == "ready"
+
+
+def test_the_history_of_a_replayed_past_has_its_own_times() -> None:
+    page, metrics = overview(), Metrics()
+    for second in range(1, 61):
+        metrics.counter(metric_list.PREDICTIONS).inc(second)
+        page.fold(said("predict-0", second * 1_000, metrics), now_ms=10_000_000)
+    history = page.with_history(60_900)["history"]
+
+    assert [point["at"] for point in history] == list(range(1, 61))
+    # A second's point is taken as it begins, before that second's record is in.
+    assert [point["predictions"] for point in history[2:]] == list(range(2, 60))
+
+
+def test_the_history_is_bounded_and_a_gap_in_it_costs_nothing() -> None:
+    page = overview()
+    page.frame(0)
+    history = page.with_history(10_000_000_000)["history"]
+
+    assert len(history) == SPAN_S
+    assert history[-1]["at"] == 10_000_000
+
+
+def test_a_clock_that_is_ahead_does_not_run_away_with_the_charts() -> None:
+    page = overview()
+    page.fold(said("predict-0", 9_999_999, Metrics()), now_ms=5_000)
+
+    assert [point["at"] for point in page.with_history(6_000)["history"]] == [5, 6]
+
+
+def test_problems_name_who_is_down_who_is_not_ready_and_what_is_slow() -> None:
+    page, silent, starting, watch = overview(), Metrics(), Metrics(), Metrics()
+    silent.gauge(metric_list.READY).set(1)
+    starting.gauge(metric_list.READY).set(0)
+    starting.gauge(metric_list.RESTORE_PROGRESS).set(0.625)
+    watch.gauge(metric_list.READY).set(1)
+    now_ms = SILENT_MS + 3_000
+    page.fold(said("learn-0", 0, silent), now_ms)
+    page.fold(said("watch-0", now_ms - 1_000, watch), now_ms)
+    watch.histogram(metric_list.LATENCY_SECONDS).observe_many([0.08] * 10)
+    labels = {"group": "store", "topic": "feature-updates"}
+    watch.gauge(metric_list.LAG_RECORDS, **labels).set(70)
+    watch.gauge(metric_list.LAG_SECONDS, **labels).set(12)
+    page.fold(said("watch-0", now_ms, watch), now_ms)
+    page.fold(said("predict-0", now_ms, starting), now_ms)
+
+    assert [problem["text"] for problem in page.frame(now_ms + 1_000)["problems"]] == [
+        "learn-0 has been silent for 9 s",
+        "predict-0 is not ready: 62% of its state is restored",
+        "p99 latency is 80 ms, over 50 ms",
+        "store is 12 s behind on feature-updates",
+    ]
+
+
+def test_models_stand_beside_the_baselines_they_must_beat() -> None:
+    page, metrics = overview(), Metrics()
+    for model, auc in ((PIPELINE.champion, 0.84), (metric_list.BASELINE_RATE, 0.5)):
+        metrics.gauge(metric_list.MODEL_ROC_AUC, model=model).set(auc)
+    page.fold(said("learn-0", 0, metrics), 0)
+    rows = page.frame(0)["models"]
+
+    assert [row["part"] for row in rows] == ["champion", "challenger", "baseline", "baseline"]
+    assert [row.get("roc_auc") for row in rows] == [0.84, None, 0.5, None]
+
+
+def test_drift_is_told_by_partition_in_their_order() -> None:
+    page, metrics = overview(), Metrics()
+    for partition in (10, 2):
+        labels = {"partition": partition, "signal": "score_mean"}
+        metrics.gauge(metric_list.DRIFT_STATISTIC, **labels).set(partition / 4)
+        metrics.counter(metric_list.DRIFT_ALARMS, **labels).inc(partition)
+    page.fold(said("predict-0", 0, metrics), 0)
+
+    assert page.frame(0)["drift"] == [
+        {"partition": "2", "signal": "score_mean", "statistic": 0.5, "alarms": 2},
+        {"partition": "10", "signal": "score_mean", "statistic": 2.5, "alarms": 10},
+    ]
+
+
+def test_an_alert_is_held_against_the_known_incidents() -> None:
+    page = overview()
+    page.fold_alert(alert(1, dt.datetime(2024, 2, 28, 23, 59, tzinfo=dt.UTC)))
+    page.fold_alert(alert(2, dt.datetime(2024, 3, 3, 23, 59, tzinfo=dt.UTC)))
+
+    assert [told["incident"] for told in page.alerts()] == ["viral article", None]
+
+
+def test_alerts_come_newest_first_once_each_and_boundedly() -> None:
+    page = overview()
+    for number in [*range(MAX_ALERTS + 10), MAX_ALERTS + 9]:
+        page.fold_alert(alert(number, dt.datetime(2024, 1, 1, tzinfo=dt.UTC)))
+    ids = [told["alert_id"] for told in page.alerts()]
+
+    assert ids == [f"a{number}" for number in range(MAX_ALERTS + 9, 9, -1)]

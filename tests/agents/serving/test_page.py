@@ -1,0 +1,195 @@
+"""The ops page in a real browser, on a real server and a real broker."""
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from agents import metric_list
+from agents.metrics import Metrics
+from examples.shop.pipeline import PIPELINE
+from schemas.alerts import Alert
+from tests.agents.serving.conftest import MakeSite, Site
+
+pytestmark = pytest.mark.integration
+
+ARGUMENTS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync", "--no-first-run"),
+]
+TIMEOUT_MS = 15_000
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+UNKNOWN = "\N{EN DASH}"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    found = (shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome"))
+    path = next(filter(None, found), None)
+    if path is None:
+        if os.environ.get("CI"):
+            pytest.fail("CI must have a Chromium: apt-get install chromium")
+        pytest.skip("no Chromium is installed")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page that must not complain on its console, be it of scripts or of the content policy."""
+    complaints: list[str] = []
+    page = browser.new_page()
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    yield page
+    page.close()
+    assert [text for text in complaints if "net::ERR" not in text] == []
+
+
+def expect(page: Page, metric: str, value: float) -> None:
+    """Wait until a number stands on the page."""
+    page.wait_for_function(
+        """([metric, value]) => {
+            const node = document.querySelector(`data[data-metric="${metric}"]`);
+            return node && node.value !== "" && Math.abs(Number(node.value) - value) < 1e-9;
+        }""",
+        arg=[metric, value],
+        timeout=TIMEOUT_MS,
+    )
+
+
+def expect_state(page: Page, state: str) -> None:
+    page.wait_for_function(
+        "state => document.body.dataset.state === state", arg=state, timeout=TIMEOUT_MS
+    )
+
+
+def say_all(site: Site) -> None:
+    """Two seconds in the life of a system."""
+    predict, learn, watch = Metrics(), Metrics(), Metrics()
+    now_ms = time.time_ns() // 1_000_000
+    for ago_ms in (2_000, 0):
+        for metrics in (predict, learn, watch):
+            metrics.gauge(metric_list.READY).set(1)
+        predict.counter(metric_list.EVENTS, topic="user-events").inc(1_000)
+        predict.counter(metric_list.EVENTS, topic="labels").inc(5)
+        predict.counter(metric_list.PREDICTIONS).inc(990)
+        predict.counter(metric_list.DUPLICATES).inc(3)
+        predict.counter(metric_list.DEAD_LETTERS, reason="not_json").inc(7)
+        predict.histogram(metric_list.SCORES).observe_many([0.02] * 30 + [0.42] * 10)
+        partition = {"partition": 1, "signal": "score_mean"}
+        predict.gauge(metric_list.DRIFT_STATISTIC, **partition).set(3.5)
+        predict.gauge(metric_list.DRIFT_THRESHOLD, **partition).set(14.0)
+        predict.gauge(metric_list.MODEL_VERSION, model=PIPELINE.champion).set(12)
+        learn.gauge(metric_list.MODEL_ROC_AUC, model=PIPELINE.champion).set(0.842)
+        learn.gauge(metric_list.MODEL_LOG_LOSS, model=metric_list.BASELINE_RATE).set(0.325)
+        watch.histogram(metric_list.LATENCY_SECONDS).observe_many([0.0095] * 980 + [0.0375] * 20)
+        lag = {"group": "learn", "topic": "outcomes"}
+        watch.gauge(metric_list.LAG_RECORDS, **lag).set(17)
+        watch.gauge(metric_list.LAG_SECONDS, **lag).set(1.25)
+        for process, metrics in (("predict-0", predict), ("learn-0", learn), ("watch-0", watch)):
+            site.say(process, metrics, now_ms - ago_ms)
+
+
+def test_the_page_waits_for_telemetry_honestly_then_shows_the_real_numbers(
+    make_site: MakeSite, page: Page
+) -> None:
+    site = make_site()
+    page.goto(site.url)
+    expect_state(page, "waiting")
+    assert page.inner_text("#health-text") == "Waiting for telemetry"
+    assert page.inner_text('[data-metric="events_per_second"]') == UNKNOWN
+
+    say_all(site)
+
+    expect(page, "events_per_second", 500)
+    expect(page, "predictions_per_second", 495)
+    expect_state(page, "well")
+    assert page.inner_text("#health-text") == "All well: 3 of 3 processes ready"
+    assert page.inner_text('[data-metric="events_per_second"]') == "500/s"
+    for metric, value in {
+        "events_total": 2_000,
+        "predictions_total": 1_980,
+        "duplicates_total": 6,
+        "dead_letters_total": 14,
+        "dead_letters.not_json": 14,
+        "lag.learn.outcomes.records": 17,
+        "lag.learn.outcomes.seconds": 1.25,
+        "drift.1.score_mean.statistic": 3.5,
+        f"models.{PIPELINE.champion}.version": 12,
+        f"models.{PIPELINE.champion}.roc_auc": 0.842,
+        "models.baseline_rate.log_loss": 0.325,
+    }.items():
+        expect(page, metric, value)
+    # 0.0095 s lies in the bucket (0.008, 0.01]: half of it is at 0.008 + 0.002 * 500/980.
+    expect(page, "latency_p50_seconds", 0.008 + 0.002 * 500 / 980)
+    assert page.inner_text('[data-metric="latency_p99_seconds"]') == "38ms"
+    assert page.locator("#scores i").evaluate_all(
+        "bars => bars.map(bar => +bar.dataset.count)"
+    ) == [
+        *([30] + [0] * 7 + [10] + [0] * 11),
+    ]
+
+
+def test_alerts_appear_as_they_are_raised_and_their_words_are_only_words(
+    make_site: MakeSite, page: Page
+) -> None:
+    site = make_site()
+    page.goto(site.url)
+    expect_state(page, "waiting")
+    hostile = '<img src=x onerror="document.title=1"><script>document.title=1</script>'
+    evidence = {"note": hostile, "n": 18_211}
+    site.raise_alert(
+        Alert("d1", "drift", "critical", "u", hostile, 0.181, 0.05, 1_709_251_200_000, evidence)
+    )
+
+    alert = page.locator("#alerts li")
+    alert.wait_for(timeout=TIMEOUT_MS)
+    text = alert.inner_text()
+    assert hostile in text
+    for part in ("critical", "0.181", "0.050", "viral article", "2024-03-01 00:00 UTC", "18211"):
+        assert part in text
+    assert page.locator("main img, main script").count() == 0
+    assert page.title() != "1"
+
+
+def test_the_page_says_so_when_its_stream_stops_and_recovers(
+    make_site: MakeSite, page: Page
+) -> None:
+    site = make_site()
+    page.goto(site.url)
+    say_all(site)
+    expect_state(page, "well")
+    site.stop()
+    expect_state(page, "stale")
+    assert page.inner_text("#health-text").startswith("Stale: nothing heard for")
+    site.start()
+    say_all(site)
+    expect_state(page, "well")
+
+
+def test_the_page_fits_every_width_in_both_themes(
+    make_site: MakeSite, page: Page, tmp_path: Path
+) -> None:
+    site = make_site()
+    page.goto(site.url)
+    say_all(site)
+    expect(page, "events_total", 2_000)
+    for width, scheme in product((420, 800, 1280), SCHEMES):
+        page.emulate_media(color_scheme=scheme)
+        page.set_viewport_size({"width": width, "height": 900})
+        picture = page.screenshot(path=tmp_path / f"page-{width}-{scheme}.png", full_page=True)
+        background = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/g)")
+
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        assert page.locator("canvas").count() == 3
+        assert len(picture) > 20_000
+        assert (sum(map(int, background)) < 3 * 128) == (scheme == "dark")
