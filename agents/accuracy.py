@@ -19,6 +19,9 @@ DROPS: Final[Mapping[Level, float]] = {"warning": 0.05, "critical": 0.15}
 LEVELS: Final[tuple[Level, ...]] = ("normal", *DROPS)
 CONFIDENCE_Z: Final = 3.0
 """Standard errors. Every reading is a chance to be wrong, and the best is itself a lucky draw."""
+DESIGN_EFFECT: Final = 3.0
+"""How much larger the variance is than that of as many independent outcomes. Those of one visit
+resemble each other: on the bundled shop data, windows of 1,000 outcomes vary 2.9 times as much."""
 MIN_PER_LABEL: Final = 30
 """Fewer positives or negatives in the window say nothing; the interval below is asymptotic."""
 
@@ -50,9 +53,7 @@ class LevelChange:
 
 
 def roc_auc_error(roc_auc: float, positives: int, negatives: int) -> float:
-    """Estimate the standard error of a ROC AUC (Hanley and McNeil, 1982).
-
-    Labels are taken as independent. Those of one session are not, so this is a lower bound.
+    """Estimate the standard error of a ROC AUC of independent outcomes (Hanley and McNeil, 1982).
 
     >>> roc_auc_error(0.75, positives=100, negatives=900)
     0.0290...
@@ -74,9 +75,14 @@ class AccuracyWatch:
     Memory is bounded by the readings that arrive while one window of outcomes goes by; readings
     without a new outcome are skipped.
 
+    Parameters
+    ----------
+    design_effect
+        1 for independent outcomes.
+
     Examples
     --------
-    >>> watch = AccuracyWatch()
+    >>> watch = AccuracyWatch(design_effect=1.0)
     >>> for evaluated in range(1_000, 3_001, 100):
     ...     change = watch.update(Reading(0.80, 500, 500, evaluated))
     >>> change, watch.best
@@ -86,7 +92,8 @@ class AccuracyWatch:
     ('normal', 'warning', 0.76)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, design_effect: float = DESIGN_EFFECT) -> None:
+        self._z = CONFIDENCE_Z * sqrt(design_effect)
         self.level: Level = "normal"
         self.best: float | None = None
         """The highest value kept up for a whole window; `None` until there is one."""
@@ -107,7 +114,7 @@ class AccuracyWatch:
             return None
 
         error = roc_auc_error(reading.roc_auc, reading.positives, reading.negatives)
-        upper = min(1.0, reading.roc_auc + CONFIDENCE_Z * error)
+        upper = min(1.0, reading.roc_auc + self._z * error)
         entered = _rank(upper, self.best, share_of_drop=1.0)
         not_left = _rank(reading.roc_auc, self.best, share_of_drop=0.5)
         before, rank = self.level, LEVELS.index(self.level)

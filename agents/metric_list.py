@@ -93,7 +93,7 @@ TRANSACTION_SECONDS: Final = HistogramSpec(
 TRANSACTIONS: Final = CounterSpec(
     "thalweg_transactions_total",
     "transactions",
-    "Transactions by result: committed; aborted and tried again; recovered by a new producer.",
+    "Transactions by result: committed; retried after an abort or with a new producer.",
     ("result",),
 )
 IN_FLIGHT_RECORDS: Final = GaugeSpec(

@@ -117,10 +117,11 @@ class Fleet:
         return _sum(self._totals[spec.name], labels)
 
     def totals_by(self, spec: CounterSpec, label: str) -> dict[str, float]:
-        """Tell what was counted, by the values of a label; the largest first."""
+        """Tell what was counted at all, by the values of a label; the largest first."""
         totals: defaultdict[str, float] = defaultdict(float)
         for sample, total in self._totals[spec.name].items():
-            totals[parse(sample).labels[label]] += total
+            if total > 0:
+                totals[parse(sample).labels[label]] += total
         return dict(sorted(totals.items(), key=lambda item: -item[1]))
 
     def per_second(self, spec: CounterSpec, now_ms: int, **labels: str) -> float | None:

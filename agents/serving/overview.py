@@ -61,9 +61,7 @@ class Overview:
     def alerts(self, last: int = MAX_ALERTS) -> list[Row]:
         """Tell the latest alerts, newest first."""
         newest = list(reversed(self._alerts.values()))[:last]
-        return [
-            {**msgspec.to_builtins(alert), "incident": self._incident(alert)} for alert in newest
-        ]
+        return [self._told(alert) for alert in newest]
 
     def with_history(self, now_ms: int) -> dict[str, Any]:
         """Tell everything that the page shows, and the charts' points, oldest first."""
@@ -116,8 +114,7 @@ class Overview:
             "drift_alarms_total": fleet.total(metric_list.DRIFT_ALARMS),
             "rebalances_total": fleet.total(metric_list.REBALANCES),
             "transactions_committed_total": fleet.total(transactions, result="committed"),
-            "transactions_aborted_total": fleet.total(transactions, result="aborted"),
-            "transactions_recovered_total": fleet.total(transactions, result="recovered"),
+            "transactions_retried_total": fleet.total(transactions, result="retried"),
             "users_written_total": fleet.total(metric_list.USERS_WRITTEN),
             "redis_errors_total": fleet.total(metric_list.REDIS_ERRORS),
             "freshness_p99_seconds": quantile(freshness, 0.99),
@@ -134,11 +131,13 @@ class Overview:
         recent = self._fleet.recent_buckets(metric_list.SCORES, now_ms, over_ms=SCORES_OVER_MS)
         return [count for _, count in recent[: metric_list.SCORE_BUCKETS]]
 
-    def _incident(self, alert: Alert) -> str | None:
-        """Name the known incident during which an alert was raised."""
-        day = datetime.fromtimestamp(alert.raised_at / 1000, UTC).date()
+    def _told(self, alert: Alert) -> Row:
+        """Add when it happened, which for drift is event time, and what is known of that time."""
+        happened_at = alert.evidence.get("event_at", alert.raised_at)
+        day = datetime.fromtimestamp(happened_at / 1000, UTC).date()
         during = (i.name for i in self._pipeline.incidents if i.first <= day <= i.last)
-        return next(during, None)
+        row: Row = msgspec.to_builtins(alert)
+        return {**row, "happened_at": happened_at, "incident": next(during, None)}
 
 
 def _problems(

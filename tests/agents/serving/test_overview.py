@@ -133,6 +133,17 @@ def test_an_alert_is_held_against_the_known_incidents() -> None:
     assert [told["incident"] for told in page.alerts()] == ["viral article", None]
 
 
+def test_an_alert_about_past_events_happened_when_they_did() -> None:
+    page = overview()
+    replayed = alert(1, dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
+    replayed.evidence = {"event_at": int(dt.datetime(2024, 3, 1, tzinfo=dt.UTC).timestamp() * 1000)}
+    page.fold_alert(replayed)
+    (told,) = page.alerts()
+
+    assert told["happened_at"] == replayed.evidence["event_at"] < told["raised_at"]
+    assert told["incident"] == "viral article"
+
+
 def test_alerts_come_newest_first_once_each_and_boundedly() -> None:
     page = overview()
     for number in [*range(MAX_ALERTS + 10), MAX_ALERTS + 9]:
