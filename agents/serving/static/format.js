@@ -8,7 +8,7 @@ const known = (format) => (value) => (value == null ? none : format(value));
 
 export const formats = {
   count: known((n) => [whole.format(n), ""]),
-  rate: known((n) => [n < 10 ? tenths.format(n) : whole.format(n), "/s"]),
+  rate: known((n) => [n > 0 && n < 10 ? tenths.format(n) : whole.format(n), "/s"]),
   version: known((n) => [`v${n}`, ""]),
   figure: known((x) => [String(Number(x.toPrecision(3))), ""]),
   score: known((x) => [x.toFixed(3), ""]),
