@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.deduplicate import Deduplicator, Segment, segment_table
-from streams.state import PartitionState, Table
+from streams.state import Change, PartitionState, Table
 
 RETENTION_MS = 100
 BATCHES = st.lists(
@@ -79,26 +79,33 @@ def test_when_room_is_short_the_oldest_batch_is_forgotten_first():
     assert [seen.is_new(event_id, 3) for event_id in "bca"] == [False, False, True]
 
 
-@given(BATCHES, st.integers(0, 12))
-def test_a_restart_changes_no_answer(batches, position):
-    table = segment_table()
-    state = PartitionState([table])
-    kept, restarted = deduplicator(capacity=5), deduplicator(table, capacity=5)
-    restored = segment_table()
-    for n, batch in enumerate(timed(batches)):
-        if n == position:
-            restarted = deduplicator(restored, capacity=5)
-            state = PartitionState([restored])
+def test_an_id_is_remembered_for_exactly_the_retention():
+    for later_ms, is_forgotten in ((RETENTION_MS, False), (RETENTION_MS + 1, True)):
+        seen = deduplicator()
+        seen.is_new("a", 0)
+        seen.seal()
+        seen.is_new("b", later_ms)
+        seen.seal()
+
+        assert seen.is_new("a", later_ms) == is_forgotten
+
+
+@given(BATCHES, st.integers(1, 6))
+def test_restarts_change_no_answer(batches, capacity):
+    kept = deduplicator(capacity=capacity)
+    changelog: list[Change] = []
+    for batch in timed(batches):
+        table = segment_table()
+        state = PartitionState([table])
+        for key, value in changelog:
+            state.restore(key, value)
+        restarted = deduplicator(table, capacity=capacity)
+        assert len(kept) == len(restarted)
         for event_id, now_ms in batch:
             assert kept.is_new(event_id, now_ms) == restarted.is_new(event_id, now_ms)
         kept.seal()
         restarted.seal()
-        changes = state.changes()
-        if n < position:
-            for key, value in changes:
-                PartitionState([restored]).restore(key, value)
-
-    assert len(kept) == len(restarted)
+        changelog += state.changes()
 
 
 def test_a_batch_costs_one_record_and_forgetting_it_one_tombstone():

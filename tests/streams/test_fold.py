@@ -187,6 +187,18 @@ def test_the_order_of_arrival_does_not_change_what_windows_hold(sales, random):
     assert served(order) == served(sales[:-1])
 
 
+@pytest.mark.parametrize(("gap", "n_sessions"), [(SESSION_GAP, 1), (SESSION_GAP + MS, 2)])
+@pytest.mark.parametrize("arrival", [1, -1])
+def test_a_session_without_an_id_ends_after_the_gap(gap, n_sessions, arrival):
+    state = FOLD.new()
+    sales = [Sale("u", "view", START), Sale("u", "view", START + gap // MS)]
+    first, last = (FOLD.update(state, sale) for sale in sales[::arrival])
+
+    assert first["session_events"] == 1
+    assert last["session_events"] == 3 - n_sessions
+    assert last["session_duration"] == (gap / MS / 1000 if n_sessions == 1 else 0)
+
+
 @given(st.lists(SALES, max_size=25), st.integers(0, 25))
 def test_a_state_that_was_encoded_goes_on_as_if_nothing_had_happened(sales, position):
     kept, restored = FOLD.new(), FOLD.new()

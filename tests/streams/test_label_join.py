@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import pytest
 from hypothesis import given
@@ -30,6 +30,7 @@ class Event(NamedTuple):
     at_ms: int
     action: str
     delay_ms: int = 0
+    then: Literal["", "batch ends", "worker dies"] = ""
 
 
 class Partition:
@@ -93,26 +94,26 @@ EVENTS = st.lists(
         at_ms=st.integers(100, 250),
         action=st.sampled_from(["buy", "view", "view"]),
         delay_ms=st.integers(0, LATENESS_MS),
+        then=st.sampled_from(["", "batch ends", "worker dies"]),
     ),
     max_size=40,
 )
 
 
-@given(EVENTS, st.sets(st.integers(0, 40)), st.sets(st.integers(0, 40)))
-def test_any_order_within_the_lateness_gives_the_labels_of_hindsight(events, ends, restarts):
-    """`ends` are the positions at which a batch ends, `restarts` those at which a worker dies."""
+@given(EVENTS)
+def test_any_order_within_the_lateness_gives_the_labels_of_hindsight(events):
     arrivals = sorted(enumerate(events), key=lambda item: item[1].at_ms + item[1].delay_ms)
     partition, watermark = Partition(), Watermark(LATENESS_MS * MS)
     outcomes: list[Outcome] = []
     changelog: list[Change] = []
-    for position, (n, event) in enumerate(arrivals):
+    for n, event in arrivals:
         assert not watermark.is_late(event.at_ms)
         watermark.advance(event.at_ms)
         partition.arrive(str(n), event)
-        if position in ends | restarts:
+        if event.then:
             partition.outcomes += partition.join.advance(watermark.at_ms)
             changelog += partition.state.changes()
-        if position in restarts:
+        if event.then == "worker dies":
             outcomes += partition.outcomes
             partition = Partition(changelog=changelog)
     partition.outcomes = outcomes + partition.outcomes + partition.join.advance(FOREVER)
@@ -151,6 +152,22 @@ def test_a_fixed_delay_asks_and_answers_as_simulate_qa_of_river_does(gaps, delay
     actual += [(o.prediction_id, o.label) for o in join.advance(FOREVER)]
 
     assert [(str(int(name)), y) for name, y in actual] == expected
+
+
+@pytest.mark.parametrize(
+    ("after_ms", "label"), [(-1, False), (0, False), (1, True), (30, True), (31, False)]
+)
+@pytest.mark.parametrize("act_first", [False, True])
+def test_acting_counts_after_the_prediction_until_its_horizon_ends(after_ms, label, act_first):
+    partition = Partition()
+    if not act_first:
+        partition.enrol("p", "u", 100)
+    partition.outcomes += partition.join.observe("u", "buy", 100 + after_ms)
+    if act_first:
+        partition.enrol("p", "u", 100)
+    partition.outcomes += partition.join.advance(FOREVER)
+
+    assert partition.labels == {"p": label}
 
 
 def test_an_outcome_carries_what_was_served():
@@ -242,8 +259,10 @@ def test_a_prediction_whose_horizon_has_passed_is_not_enrolled():
     join = Partition().join
     join.advance(100)
 
-    assert join.enrol(pending("p", at_ms=100 - HORIZON_MS - 1)) is None
-    assert (join.fates.late, len(join)) == (1, 0)
+    assert join.enrol(pending("just in time", at_ms=100 - HORIZON_MS)) is None
+    assert (join.fates.late, len(join)) == (0, 1)
+    assert join.enrol(pending("late", at_ms=100 - HORIZON_MS - 1)) is None
+    assert (join.fates.late, len(join)) == (1, 1)
 
 
 def test_when_room_is_short_the_prediction_whose_horizon_ends_first_gives_way():
