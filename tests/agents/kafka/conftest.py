@@ -29,9 +29,7 @@ class Bench:
         self.log_dir = log_dir
         self.workers = []
         self.readers = []
-        self.producer = Producer(
-            KafkaSettings(bootstrap=bootstrap, group=self.prefix).producer()
-        )
+        self.producer = Producer(KafkaSettings(bootstrap=bootstrap, group=self.prefix).producer())
 
     def create(self, *names, partitions=PARTITIONS, **config):
         admin = AdminClient({"bootstrap.servers": self.bootstrap})

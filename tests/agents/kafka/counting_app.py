@@ -42,7 +42,7 @@ class _Restoring:
 
 class Printed(Unobserved):
     def on_transaction_retried(self, reason):
-        print("retried:", reason, file=sys.stderr, flush=True)
+        sys.stderr.write(f"retried: {reason}\n")
 
 
 def build(prefix, **kafka):
@@ -59,9 +59,7 @@ def build(prefix, **kafka):
                 of_key[key] = of_key.get(key, 0) + 1
                 batch.emit(f"{prefix}counted", b"%s %d" % (record.value(), of_key[key]), key)
             for key in {record.key() for record in batch}:
-                batch.emit(
-                    counts.changelog, b"%d" % of_key[key], key, partition=batch.partition
-                )
+                batch.emit(counts.changelog, b"%d" % of_key[key], key, partition=batch.partition)
             yield len(batch)
 
     return app

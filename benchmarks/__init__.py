@@ -1,0 +1,1 @@
+"""Comparisons in one run, as ratios; tests never assert wall-clock time."""

@@ -1,0 +1,1 @@
+"""Card payments: is this card being misused?"""
