@@ -170,6 +170,15 @@ def test_acting_counts_after_the_prediction_until_its_horizon_ends(after_ms, lab
     assert partition.labels == {"p": label}
 
 
+def test_an_action_near_the_watermark_is_found_by_a_prediction_that_comes_after_it():
+    partition = Partition()
+    partition.join.advance(100)
+    partition.outcomes += partition.join.observe("u", "buy", 101)
+    partition.enrol("p", "u", 100)
+
+    assert partition.labels == {"p": True}
+
+
 def test_an_outcome_carries_what_was_served():
     partition = Partition()
     partition.arrive("p", Event("u", 100, "view"))

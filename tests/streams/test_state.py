@@ -110,6 +110,18 @@ def test_what_came_and_went_within_a_batch_is_not_logged():
     assert table.changes() == []
 
 
+def test_a_logged_key_changed_and_deleted_in_one_batch_leaves_a_tombstone():
+    table = list_table("t")
+    table.put("a", [1])
+    table.changes()
+
+    table.put("a", [2])
+    table.delete("a")
+
+    assert table.changes() == [(b"ta", None)]
+    assert table.get("a") is None
+
+
 def test_a_key_deleted_put_and_deleted_again_leaves_a_tombstone():
     table = list_table("t")
     table.put("a", [1])
