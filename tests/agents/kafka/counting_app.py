@@ -50,7 +50,7 @@ def build(prefix, **kafka):
     counts = Counts(f"{prefix}counting-state")
     app = App("counting", settings, keyed_state=counts, observer=Printed())
 
-    @app.agent(app.topic(f"{prefix}events", value_type=Batch))
+    @app.agent(app.topic(f"{prefix}events", value_type=Batch))  # type: ignore[arg-type]
     async def count(batches):
         async for batch in batches:
             of_key = counts.by_partition[batch.partition]

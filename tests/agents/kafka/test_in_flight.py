@@ -1,5 +1,7 @@
 """Laws of the ledger between poll and commit, whatever order things happen in."""
 
+from typing import Any
+
 from faust.types.tuples import TP
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -14,6 +16,7 @@ from hypothesis.stateful import (
 from agents.kafka.batch import Batch
 from agents.kafka.in_flight import InFlight
 
+NO_RECORD: Any = None
 PARTITIONS = tuple(TP("events", partition) for partition in range(3))
 
 
@@ -32,7 +35,7 @@ class InFlightMachine(RuleBasedStateMachine):
     @rule(target=unfinished, tp=st.sampled_from(PARTITIONS), size=st.integers(1, 5))
     def deliver(self, tp, size):
         self.end[tp] += size
-        batch = Batch(tp, [None] * size, self.end[tp])
+        batch = Batch(tp, [NO_RECORD] * size, self.end[tp])
         self.ledger.add(batch)
         self.outstanding[tp].append(batch)
         return batch
@@ -81,7 +84,7 @@ TestInFlight = InFlightMachine.TestCase
 
 def test_settle_tells_when_batches_stay_unfinished():
     ledger = InFlight(max_records=10)
-    ledger.add(Batch(PARTITIONS[0], [None], 1))
+    ledger.add(Batch(PARTITIONS[0], [NO_RECORD], 1))
 
     assert not ledger.settle(PARTITIONS, timeout_s=0.01)
     assert ledger.settle([PARTITIONS[1]], timeout_s=0.01)
@@ -89,7 +92,7 @@ def test_settle_tells_when_batches_stay_unfinished():
 
 def test_a_closed_ledger_keeps_nobody_waiting():
     ledger = InFlight(max_records=10)
-    ledger.add(Batch(PARTITIONS[0], [None], 1))
+    ledger.add(Batch(PARTITIONS[0], [NO_RECORD], 1))
     ledger.close()
 
     assert ledger.take_finished(timeout_s=60) == []
