@@ -100,7 +100,12 @@ class Accounting:
         """Note a drift alarm; alerts of other kinds are not part of an audit."""
         if alert.kind == "drift":
             self._alarms.append(
-                DriftAlarm(alert.raised_at, alert.signal, alert.value, alert.threshold)
+                DriftAlarm(
+                    alert.evidence.get("event_at", alert.raised_at),
+                    alert.signal,
+                    alert.value,
+                    alert.threshold,
+                )
             )
 
     @property
