@@ -107,13 +107,14 @@ class Partition:
                 outputs.dead_letter(record, invalid)
                 continue
             at_ms: int = event.ts  # type: ignore[assignment]  # milliseconds, once cleaned
-            self._newest_ms = max(self._newest_ms, at_ms)
+            newest_ms = max(self._newest_ms, at_ms)
             if event.event_id is None:
                 # Unique by construction: nothing to remember.
                 event.event_id = f"{unnamed}{record.offset()}"
-            elif not deduplicator.is_new(event.event_id, self._newest_ms):
+            elif not deduplicator.is_new(event.event_id, newest_ms):
                 n_duplicates += 1
                 continue
+            self._newest_ms = newest_ms
             is_late = watermark.is_late(at_ms)
             n_late += is_late
             watermark.advance(at_ms)
@@ -138,11 +139,14 @@ class Partition:
         self, event: UserEvent, answer: Answer, outputs: PartitionOutputs, *, is_late: bool
     ) -> tuple[dict[str, float], float]:
         """Take an event into the user's features, score it, and let the prediction wait."""
-        plan, users = self._plan, self._users
+        plan, users, join = self._plan, self._users, self._join
         fold = plan.fold
         user_id: str = event.user_id  # type: ignore[assignment]  # text, once cleaned
         at_ms: int = event.ts  # type: ignore[assignment]  # milliseconds, once cleaned
-        for outcome in self._join.observe(user_id, event.action, at_ms):
+        if is_late:  # what the watermark decided stays so, wherever batches are cut
+            for outcome in join.advance(self._watermark.at_ms):
+                outputs.outcome(outcome)
+        for outcome in join.observe(user_id, event.action, at_ms):
             outputs.outcome(outcome)
 
         user = users.get(user_id)
@@ -170,7 +174,7 @@ class Partition:
                 fold.schema,
                 pack_features(features.values()),
             )
-            settled = self._join.enrol(prediction)
+            settled = join.enrol(prediction)
             if settled is not None:
                 outputs.outcome(settled)
         return features, score
