@@ -149,7 +149,7 @@ def test_outcomes_go_to_one_partition_with_the_features_as_served() -> None:
 
 def test_each_batch_tells_the_latest_features_of_each_user_it_touched_once() -> None:
     stream = messy(1)
-    fold, users = PLAN.fold, {}
+    fold, users = PLAN.fold, {}  # type: ignore[var-annotated]
     clean = EventCleaner(
         ShopEvent,
         actions=PIPELINE.actions,
@@ -173,7 +173,7 @@ def test_each_batch_tells_the_latest_features_of_each_user_it_touched_once() -> 
         assert len(told) == len(latest)
         assert {u["user_id"]: (u["as_of"], u["schema"], u["features"]) for u in told} == latest
         keys = [output.key for output in run.last_batch if output.topic == "feature-updates"]
-        assert keys == [user_id.encode() for user_id in latest]
+        assert keys == [user_id.encode() for user_id in latest]  # type: ignore[union-attr]
 
 
 def test_challengers_answer_a_share_of_events_where_nobody_acts_on_it() -> None:
