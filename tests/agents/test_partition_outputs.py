@@ -9,6 +9,7 @@ from examples.shop.pipeline import PIPELINE, ShopEvent
 from schemas.cloudevents import rfc3339
 from schemas.predictions import Prediction
 from streams.clean import EventCleaner
+from streams.fold import UserState
 from tests.agents.garbage import GARBAGE
 from tests.agents.partition_run import (
     NOON_MS,
@@ -149,7 +150,8 @@ def test_outcomes_go_to_one_partition_with_the_features_as_served() -> None:
 
 def test_each_batch_tells_the_latest_features_of_each_user_it_touched_once() -> None:
     stream = messy(1)
-    fold, users = PLAN.fold, {}  # type: ignore[var-annotated]
+    fold = PLAN.fold
+    users: dict[str, UserState] = {}
     clean = EventCleaner(
         ShopEvent,
         actions=PIPELINE.actions,
@@ -165,15 +167,16 @@ def test_each_batch_tells_the_latest_features_of_each_user_it_touched_once() -> 
         for record in records:
             if fates[record.offset()] == "predicted":
                 cleaned = clean(record.key(), record.value(), published_at_ms=PUBLISHED_MS)
-                state = users.setdefault(cleaned.user_id, fold.new())
+                user_id = str(cleaned.user_id)
+                state = users.setdefault(user_id, fold.new())
                 features = fold.update(state, cleaned)
-                latest[cleaned.user_id] = (state.last_ms, fold.schema, features)
+                latest[user_id] = (state.last_ms, fold.schema, features)
 
         told = run.feature_updates[n_before:]
         assert len(told) == len(latest)
         assert {u["user_id"]: (u["as_of"], u["schema"], u["features"]) for u in told} == latest
         keys = [output.key for output in run.last_batch if output.topic == "feature-updates"]
-        assert keys == [user_id.encode() for user_id in latest]  # type: ignore[union-attr]
+        assert keys == [user_id.encode() for user_id in latest]
 
 
 def test_challengers_answer_a_share_of_events_where_nobody_acts_on_it() -> None:
