@@ -180,7 +180,9 @@ class LocalSystem:
             if death.restart_in_s is None
             else f"back in {death.restart_in_s:g} s"
         )
-        self._tell(f"{death.name} died ({_how(death.returncode)}), {again}: {death.last_words}")
+        # Who was killed had no time for last words: the log's last line is about something else.
+        said = f": {death.last_words}" if death.returncode > 0 else ""
+        self._tell(f"{death.name} died ({_how(death.returncode)}), {again}{said}")
 
 
 def _how(returncode: int) -> str:

@@ -4,30 +4,35 @@ import signal
 import sys
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Final
 
+from confluent_kafka import KafkaException
 from rich.console import Console
 
-from agents import metric_list, pipeline, summary
+from agents import pipeline, summary
 from agents.audit import Audit
 from agents.cli import EX_INTERRUPTED
+from agents.lag_reader import GroupLag
 from agents.local_system import LocalSystem
 from agents.pipeline import Pipeline
 from agents.progress import progress
 from agents.replay import Replay
 from agents.settings import Settings
 from agents.summary import Summary
+from schemas import topics
 from streams.fold import compile_features
 
 CHECKOUT: Final = Path(__file__).resolve().parent.parent
 """What the file of a pipeline's replay is relative to."""
 LEARNER: Final = "learn-0"
-LEARNED_TIMEOUT_S: Final = 30.0
+LEARNED_TIMEOUT_S: Final = 60.0
 """How long the summary waits for the learner to have learned what there is."""
+HEARD_TIMEOUT_S: Final = 5.0
+_POLL_S: Final = 0.1
 EX_BROKEN_PROMISE: Final = 1
 """An event was lost or predicted twice."""
 
@@ -159,11 +164,25 @@ def _audited(
         with progress(console, f"replay {replay.name}") as report:
             replay.run(rate, on_acknowledged=audit.sent, report=report)
         audit.wait_until_answered()
-        system.vital_signs.wait_until_still(
-            LEARNER,
-            f'{metric_list.MODEL_EVALUATED.name}{{model="{declared.champion}"}}',
-            timeout_s=LEARNED_TIMEOUT_S,
-        )
+        _wait_until_learned(system.settings)
+        system.vital_signs.wait_until_heard(LEARNER, timeout_s=HEARD_TIMEOUT_S)
         learner = system.vital_signs.newest.get(LEARNER)
         samples = {} if learner is None else learner.samples
         return summary.summarise(declared, audit.figures(), samples)
+
+
+def _wait_until_learned(settings: Settings) -> None:
+    """Wait until no outcome waits for the learner, or the time is over."""
+    outcomes = topics.OUTCOMES.named(settings.topic_prefix)
+    client = {"bootstrap.servers": settings.kafka_bootstrap, "log_level": 0}
+    lag = GroupLag(client, f"{settings.topic_prefix}learn", [outcomes])
+    deadline = time.monotonic() + LEARNED_TIMEOUT_S
+    try:
+        while time.monotonic() < deadline:
+            # Not by seconds: what waits is only just seen for the first time.
+            with suppress(KafkaException):  # it may be away for a moment; the time decides
+                if lag.read(time.time_ns() // 1_000_000)[outcomes].records == 0:
+                    return
+            time.sleep(_POLL_S)
+    finally:
+        lag.close()

@@ -48,24 +48,15 @@ class VitalSigns:
             raise self._follower.failure
         return [name for name, pid in pids.items() if not is_ready(self.newest.get(name), pid)]
 
-    def wait_until_still(self, process: str, sample: str, *, timeout_s: float) -> None:
-        """Wait until a figure of a process is the same in two records made from now on."""
+    def wait_until_heard(self, process: str, *, timeout_s: float) -> None:
+        """Wait until a process has told how it is from now on, or the time is over."""
+        now_ms = time.time_ns() // 1_000_000
         deadline = time.monotonic() + timeout_s
-        before = None
-        heard_at = self._heard_at(process)
         while time.monotonic() < deadline:
-            time.sleep(_POLL_S)
-            if (at := self._heard_at(process)) == heard_at:
-                continue
-            heard_at = at
-            value = self.newest[process].samples.get(sample)
-            if value is not None and value == before:
+            record = self.newest.get(process)
+            if record is not None and record.at >= now_ms:
                 return
-            before = value
-
-    def _heard_at(self, process: str) -> int | None:
-        record = self.newest.get(process)
-        return None if record is None else record.at
+            time.sleep(_POLL_S)
 
     def _note(self, message: Message, _arrived_at_s: float) -> None:
         record = msgspec.json.decode(message.value() or b"", type=Telemetry)
