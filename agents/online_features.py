@@ -24,7 +24,7 @@ def read(settings: Settings, declared: Pipeline, user_id: str) -> dict[str, floa
     ttl = timedelta(days=settings.feature_ttl_days)
 
     async def look() -> dict[str, float]:
-        async with Redis.from_url(settings.redis_url) as redis:
+        async with Redis.from_url(settings.redis_url, decode_responses=True) as redis:
             return await FeatureStore(redis, namespace, ttl).read(user_id)
 
     try:
