@@ -11,6 +11,7 @@ from agents.kafka.client_settings import KafkaSettings
 from schemas.errors import DeliveryFailed
 
 CHUNK: Final = 10_000
+BOUNDS_TIMEOUT_S: Final = 30.0
 QUIET_TIMEOUT_S: Final = 60.0
 """A partition that neither delivers nor ends for this long is given up: reading always ends."""
 
@@ -47,9 +48,8 @@ def read_to_end(
         When the partition cannot be read.
     """
     reader = Consumer(settings.reader())
-    topic_partition = TopicPartition(tp.topic, tp.partition, start)
     try:
-        low, high = reader.get_watermark_offsets(topic_partition, timeout=30)
+        low, high = _bounds(settings, tp)
         first = low if start == OFFSET_BEGINNING else max(low, start)
         stop = high if end is None else min(high, end)
         if first >= stop:
@@ -68,7 +68,7 @@ def read_to_end(
                     yield offset, message.key(), message.value()
                     position = offset + 1
                 elif error.code() == KafkaError._PARTITION_EOF:
-                    position = max(position, offset)
+                    position = min(max(position, offset), stop)
                 elif error.fatal() or not error.retriable():
                     raise DeliveryFailed(f"reading {tp.topic}:{tp.partition}: {error.str()}")
                 heard_at = time.monotonic()
@@ -84,3 +84,13 @@ def read_to_end(
         ) from exception
     finally:
         reader.close()
+
+
+def _bounds(settings: KafkaSettings, tp: TP) -> tuple[int, int]:
+    """Find the first offset and the one behind the last, be that committed or not."""
+    # To a consumer of committed records a partition ends before its first open transaction.
+    onlooker = Consumer({**settings.reader(), "isolation.level": "read_uncommitted"})
+    try:
+        return onlooker.get_watermark_offsets(TopicPartition(*tp), timeout=BOUNDS_TIMEOUT_S)
+    finally:
+        onlooker.close()

@@ -36,6 +36,8 @@ class Bench:
         new = [NewTopic(self.prefix + n, partitions, 1, config=config) for n in names]
         for created in admin.create_topics(new).values():
             created.result(30)
+        made = {self.prefix + name for name in names}
+        wait_until(lambda: made <= admin.list_topics(timeout=5).topics.keys())
 
     def send(self, numbers, *, topic="events", n_keys=50):
         for number in numbers:
