@@ -89,7 +89,7 @@ class ExactlyOnce:
         while True:
             batches = ledger.take_finished(timeout_s=1.0)
             if batches:
-                self._commit([batch for batch in batches if not batch.dropped])
+                self._commit(batches)
                 ledger.retire(batches)
             elif ledger.is_closed:
                 return

@@ -1,0 +1,178 @@
+"""A broker's transactions in memory, with the failures that the real one shows too rarely."""
+
+from collections import defaultdict, deque
+from typing import Any, Literal
+
+from confluent_kafka import KafkaError, KafkaException
+from faust.types.tuples import TP
+
+Fate = Literal[
+    "ok",
+    "slow",
+    "aborted",
+    "abort fails",
+    "unknown, committed",
+    "unknown, committed late",
+    "unknown, aborted",
+    "fenced",
+]
+
+
+def failure(code: int, **flags: bool) -> KafkaException:
+    return KafkaException(KafkaError(code, "as the test wants it", **flags))
+
+
+class Clock:
+    """Stands still unless it is moved."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+class FakeBroker:
+    """One transactional id, and the group whose offsets its transactions carry."""
+
+    def __init__(self) -> None:
+        self.fates: deque[Fate] = deque()
+        """Of the next transactions; then all goes well."""
+        self.committed: defaultdict[TP, int] = defaultdict(int)
+        self.outputs: list[tuple[Any, ...]] = []
+        self.n_witnessed = 0
+        """How often committed offsets were asked for."""
+        self.epoch = 0
+        self.generation = 0
+        self.pending: Transaction | None = None
+        self.clock = Clock()
+
+    def producer(self, settings: dict[str, object]) -> "FakeProducer":
+        self.settings = settings
+        return FakeProducer(self)
+
+    def committed_offsets(self, _: object, tps: set[TP], *, timeout_s: float) -> dict[TP, int]:
+        assert self.pending is None, "offsets of an open transaction are not stable"
+        self.n_witnessed += 1
+        return {tp: self.committed[tp] for tp in tps if tp in self.committed}
+
+
+class Transaction:
+    def __init__(self) -> None:
+        self.outputs: list[tuple[Any, ...]] = []
+        self.offsets: dict[TP, int] = {}
+        self.flushed = 0
+        self.fate: Fate = "ok"
+
+    def commit(self, broker: FakeBroker) -> None:
+        broker.outputs += self.outputs
+        for tp, offset in self.offsets.items():
+            assert offset > broker.committed[tp], "a batch was committed twice or out of order"
+            broker.committed[tp] = offset
+
+
+class FakeProducer:
+    """As much of `confluent_kafka.Producer` as the committer uses."""
+
+    def __init__(self, broker: FakeBroker) -> None:
+        self._broker = broker
+        self._epoch = -1
+        self._buffer_is_full = False
+        self.identities: set[str] = set()
+
+    def init_transactions(self, _: float) -> None:
+        broker = self._broker
+        broker.epoch += 1
+        self._epoch = broker.epoch
+        if broker.pending is not None and broker.pending.fate == "unknown, committed late":
+            broker.pending.commit(broker)
+        broker.pending = None
+
+    def begin_transaction(self) -> None:
+        assert self._broker.pending is None, "the last transaction was left open"
+        self._in_charge()
+        transaction = self._broker.pending = Transaction()
+        if self._broker.fates:
+            transaction.fate = self._broker.fates.popleft()
+
+    def produce(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None,
+        partition: int,
+        *,
+        headers: object,
+    ) -> None:
+        self._open.outputs.append((topic, value, key, partition, headers))
+
+    def flush(self, _: float) -> int:
+        self._open.flushed = len(self._open.outputs)
+        return 0
+
+    def send_offsets_to_transaction(self, offsets: Any, metadata: object, _: float) -> None:
+        if metadata != self._broker.generation:
+            raise failure(KafkaError.ILLEGAL_GENERATION, txn_requires_abort=True)
+        for each in offsets:
+            self._open.offsets[TP(each.topic, each.partition)] = each.offset
+            self.identities.add(each.metadata)
+
+    def commit_transaction(self, _: float) -> None:
+        broker, transaction = self._broker, self._open
+        assert transaction.flushed == len(transaction.outputs), "without a flush it takes 100 ms"
+        match transaction.fate:
+            case "aborted" | "abort fails":
+                raise failure(KafkaError.INVALID_TXN_STATE, txn_requires_abort=True)
+            case "fenced":
+                raise failure(KafkaError._FENCED, fatal=True)
+            case "unknown, aborted" | "unknown, committed late":
+                raise failure(KafkaError._TIMED_OUT, retriable=True)
+            case "slow":
+                broker.clock.now += 2
+        transaction.commit(broker)
+        broker.pending = None
+        if transaction.fate == "unknown, committed":
+            raise failure(KafkaError._TIMED_OUT, retriable=True)
+
+    def abort_transaction(self, _: float) -> None:
+        if self._open.fate == "abort fails":
+            raise failure(KafkaError._TIMED_OUT, retriable=True)
+        self._broker.pending = None
+
+    @property
+    def _open(self) -> Transaction:
+        self._in_charge()
+        assert self._broker.pending is not None
+        return self._broker.pending
+
+    def _in_charge(self) -> None:
+        assert self._epoch == self._broker.epoch, "a producer that was replaced is still used"
+
+
+class FakeMember:
+    """A group member that learns of a new generation only when it looks."""
+
+    def __init__(self, broker: FakeBroker) -> None:
+        self._broker = broker
+        self._known: int | None = None
+
+    def group_metadata(self, *, timeout_s: float) -> object:
+        if self._known is None:
+            self._known = self._broker.generation
+        return self._known
+
+    def refresh_group_metadata(self) -> None:
+        self._known = None
+
+
+class Notes:
+    """What an observer is told."""
+
+    def __init__(self) -> None:
+        self.committed: list[int] = []
+        self.retried: list[str] = []
+
+    def on_transaction(self, seconds: float, n_records: int) -> None:
+        self.committed.append(n_records)
+
+    def on_transaction_retried(self, reason: str) -> None:
+        self.retried.append(reason)

@@ -1,0 +1,328 @@
+"""Laws of the committer: whatever becomes of its transactions, each batch is published once."""
+
+from contextlib import ExitStack
+from typing import Any, cast, get_args
+from unittest.mock import patch
+
+import pytest
+from confluent_kafka import KafkaError
+from faust.types.tuples import TP
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    rule,
+)
+
+from agents.kafka import exactly_once
+from agents.kafka.batch import Batch
+from agents.kafka.client_settings import KafkaSettings
+from agents.kafka.exactly_once import ATTEMPTS, ExactlyOnce
+from agents.kafka.in_flight import InFlight
+from schemas.errors import DeliveryFailed, Fenced
+from tests.agents.kafka.fake_transactions import (
+    FakeBroker,
+    FakeMember,
+    FakeProducer,
+    Fate,
+    Notes,
+    failure,
+)
+
+EVENTS = TP("events", 0)
+PARTITIONS = tuple(TP("events", partition) for partition in range(3))
+SETTINGS = KafkaSettings(bootstrap="nowhere:1", group="test", slot=3)
+UNKNOWN: tuple[Fate, ...] = ("unknown, committed", "unknown, committed late", "slow")
+
+
+class Bench:
+    """A committer over a broker in memory.
+
+    Its ledger is closed, so that `run` commits what is finished and returns.
+    """
+
+    def __init__(self) -> None:
+        self.broker = FakeBroker()
+        self.notes = Notes()
+        self.ledger = InFlight(max_records=1_000)
+        self.ledger.close()
+        self._patches = ExitStack()
+        for name, fake in (
+            ("time", self.broker.clock),
+            ("committed_offsets", self.broker.committed_offsets),
+        ):
+            self._patches.enter_context(patch.object(exactly_once, name, fake))
+        self.committer = ExactlyOnce(
+            SETTINGS,
+            self.ledger,
+            FakeMember(self.broker),
+            self.notes,
+            producer=cast(Any, self.broker.producer),
+        )
+
+    def close(self) -> None:
+        self._patches.close()
+
+    def deliver(self, tp: TP, first: int, end: int) -> Batch:
+        """Add a batch whose outputs are the numbers of its records."""
+        batch = Batch(tp, cast(Any, [None] * (end - first)), end)
+        for number in range(first, end):
+            batch.emit("out", b"%d" % number, partition=tp.partition)
+        self.ledger.add(batch)
+        return batch
+
+    def finished(self, tp: TP, first: int, end: int) -> Batch:
+        batch = self.deliver(tp, first, end)
+        self.ledger.finish(batch)
+        return batch
+
+    def published(self, tp: TP) -> list[int]:
+        return [
+            int(value)
+            for _, value, _, partition, _ in self.broker.outputs
+            if partition == tp.partition
+        ]
+
+
+@pytest.fixture
+def bench():
+    made = Bench()
+    yield made
+    made.close()
+
+
+def test_all_finished_batches_go_into_one_transaction_with_their_offsets(bench):
+    bench.finished(PARTITIONS[0], 0, 3)
+    bench.finished(PARTITIONS[0], 3, 5)
+    bench.finished(PARTITIONS[1], 0, 2)
+    bench.committer.run()
+
+    assert bench.published(PARTITIONS[0]) == [0, 1, 2, 3, 4]
+    assert bench.broker.committed == {PARTITIONS[0]: 5, PARTITIONS[1]: 2}
+    assert bench.notes.committed == [7]
+    assert bench.notes.retried == []
+    assert bench.ledger.n_records == 0
+    assert bench.broker.settings["transactional.id"] == "test-3"
+    assert bench.committer._producer.identities == {"test-3"}
+
+
+def test_outputs_go_out_with_their_keys_headers_and_partitions(bench):
+    batch = bench.deliver(EVENTS, 0, 0)
+    batch.next_offset = 1
+    headers = [("ce_id", b"1")]
+    batch.emit("out", None, b"key", partition=2, headers=headers)
+    bench.ledger.finish(batch)
+    bench.committer.run()
+
+    assert bench.broker.outputs == [("out", None, b"key", 2, headers)]
+
+
+def test_a_transaction_that_must_be_aborted_is_tried_again_with_the_same_outputs(bench):
+    bench.broker.fates.extend(["aborted"])
+    bench.finished(EVENTS, 0, 3)
+    bench.committer.run()
+
+    assert bench.published(EVENTS) == [0, 1, 2]
+    assert bench.broker.epoch == 1  # the same producer
+    assert bench.broker.n_witnessed == 0
+    assert len(bench.notes.retried) == 1
+    assert bench.notes.committed == [3]
+
+
+def test_a_stale_generation_is_refreshed(bench):
+    bench.finished(EVENTS, 0, 1)
+    bench.committer.run()
+    bench.broker.generation += 1
+    bench.finished(EVENTS, 1, 2)
+    bench.committer.run()
+
+    assert bench.published(EVENTS) == [0, 1]
+    assert len(bench.notes.retried) == 1
+
+
+@pytest.mark.parametrize("fate", UNKNOWN)
+def test_an_unknown_outcome_replaces_the_producer_and_believes_the_committed_offsets(bench, fate):
+    bench.broker.fates.append(fate)
+    bench.finished(EVENTS, 0, 3)
+    bench.committer.run()
+
+    assert bench.published(EVENTS) == [0, 1, 2]
+    assert bench.broker.epoch == 2
+    assert bench.ledger.n_records == 0
+
+
+def test_an_unknown_outcome_that_was_none_is_published_after_all(bench):
+    bench.broker.fates.extend(["unknown, aborted", "unknown, aborted"])
+    bench.finished(EVENTS, 0, 3)
+    bench.committer.run()
+
+    assert bench.published(EVENTS) == [0, 1, 2]
+    assert bench.broker.epoch == 3
+
+
+def test_an_abort_that_fails_replaces_the_producer(bench):
+    bench.broker.fates.append("abort fails")
+    bench.finished(EVENTS, 0, 3)
+    bench.committer.run()
+
+    assert bench.published(EVENTS) == [0, 1, 2]
+    assert bench.broker.epoch == 2
+
+
+def test_who_is_fenced_ends_and_keeps_what_it_did_to_itself(bench):
+    bench.broker.fates.append("fenced")
+    bench.finished(EVENTS, 0, 3)
+
+    with pytest.raises(Fenced, match="another worker runs as test-3"):
+        bench.committer.run()
+    assert bench.published(EVENTS) == []
+    assert bench.ledger.n_records == 3
+
+
+def test_a_transaction_that_never_succeeds_ends_the_worker(bench):
+    bench.broker.fates.extend(["aborted"] * ATTEMPTS)
+    bench.finished(EVENTS, 0, 3)
+
+    with pytest.raises(DeliveryFailed, match="test-3 failed 20 times"):
+        bench.committer.run()
+
+
+def test_batches_of_a_lost_partition_are_never_published(bench):
+    bench.finished(PARTITIONS[0], 0, 3)
+    bench.finished(PARTITIONS[1], 0, 3)
+    bench.ledger.drop([PARTITIONS[0]])
+    bench.committer.run()
+
+    assert bench.published(PARTITIONS[0]) == []
+    assert bench.published(PARTITIONS[1]) == [0, 1, 2]
+    assert bench.ledger.n_records == 0
+
+
+def test_a_partition_lost_between_two_attempts_is_left_out_of_the_second(bench):
+    class LosesMeanwhile(FakeProducer):
+        def abort_transaction(self, timeout_s: float) -> None:
+            super().abort_transaction(timeout_s)
+            bench.ledger.drop([PARTITIONS[0]])
+
+    bench.committer._producer.__class__ = LosesMeanwhile
+    bench.broker.fates.append("aborted")
+    bench.finished(PARTITIONS[0], 0, 3)
+    bench.finished(PARTITIONS[1], 0, 3)
+    bench.committer.run()
+
+    assert bench.published(PARTITIONS[0]) == []
+    assert bench.published(PARTITIONS[1]) == [0, 1, 2]
+
+
+def test_a_full_buffer_is_flushed_and_the_record_handed_over_again(bench):
+    class IsFull(FakeProducer):
+        n_calls = 0
+
+        def produce(self, *args: Any, **kwargs: Any) -> None:
+            self.n_calls += 1
+            if self.n_calls == 2:
+                raise BufferError
+            super().produce(*args, **kwargs)
+
+    bench.committer._producer.__class__ = IsFull
+    bench.finished(EVENTS, 0, 3)
+    bench.committer.run()
+
+    assert bench.published(EVENTS) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("errors", "expected"),
+    [
+        ([failure(KafkaError._TIMED_OUT, retriable=True)], None),
+        ([failure(KafkaError._TIMED_OUT)], DeliveryFailed),
+        ([failure(KafkaError._FENCED, fatal=True)], Fenced),
+        ([failure(KafkaError.CONCURRENT_TRANSACTIONS, retriable=True)] * 40, DeliveryFailed),
+    ],
+)
+def test_a_producer_that_cannot_start_is_tried_as_long_as_that_may_help(errors, expected):
+    class Hesitates(FakeProducer):
+        def init_transactions(self, timeout_s: float) -> None:
+            broker.clock.now += 1
+            if errors:
+                raise errors.pop(0)
+            super().init_transactions(timeout_s)
+
+    broker, errors = FakeBroker(), list(errors)
+
+    def start() -> None:
+        ExactlyOnce(
+            SETTINGS,
+            InFlight(max_records=1),
+            FakeMember(broker),
+            Notes(),
+            producer=cast(Any, lambda _: Hesitates(broker)),
+        )
+
+    with patch.object(exactly_once, "time", broker.clock):
+        if expected is None:
+            start()
+            assert broker.epoch == 1
+        else:
+            with pytest.raises(expected):
+                start()
+
+
+class ExactlyOnceMachine(RuleBasedStateMachine):
+    """Records are numbers, each record's output is its number: the log must be 0, 1, 2, ..."""
+
+    unfinished = Bundle("unfinished")
+
+    @initialize()
+    def start(self) -> None:
+        self.bench = Bench()
+        self.position = dict.fromkeys(PARTITIONS, 0)
+
+    def teardown(self) -> None:
+        if hasattr(self, "bench"):
+            self.bench.close()
+
+    @rule(target=unfinished, tp=st.sampled_from(PARTITIONS), size=st.integers(1, 4))
+    def deliver(self, tp: TP, size: int) -> Batch:
+        first = self.position[tp]
+        self.position[tp] += size
+        return self.bench.deliver(tp, first, first + size)
+
+    @rule(batch=consumes(unfinished))
+    def finish(self, batch: Batch) -> None:
+        self.bench.ledger.finish(batch)
+
+    @rule(
+        fates=st.lists(
+            st.sampled_from([fate for fate in get_args(Fate) if fate != "fenced"]), max_size=4
+        )
+    )
+    def commit(self, fates: list[Fate]) -> None:
+        self.bench.broker.fates.extend(fates)
+        self.bench.committer.run()
+        self.bench.broker.fates.clear()
+
+    @rule(tp=st.sampled_from(PARTITIONS))
+    def lose_and_get_back(self, tp: TP) -> None:
+        """What was in flight is computed again, from the committed offset."""
+        self.bench.ledger.drop([tp])
+        self.bench.broker.generation += 1
+        self.position[tp] = self.bench.broker.committed[tp]
+
+    @invariant()
+    def each_record_is_published_once_and_in_order_as_far_as_is_committed(self) -> None:
+        if hasattr(self, "bench"):
+            for tp in PARTITIONS:
+                committed = self.bench.broker.committed[tp]
+                assert self.bench.published(tp) == list(range(committed))
+
+    @invariant()
+    def no_transaction_is_left_open(self) -> None:
+        if hasattr(self, "bench"):
+            assert self.bench.broker.pending is None
+
+
+TestExactlyOnce = ExactlyOnceMachine.TestCase
