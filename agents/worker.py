@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from agents import metric_list, pipeline
 from agents.garbage import GarbagePolicy
@@ -77,7 +77,9 @@ def run(role: str, slot: int, settings: Settings) -> NoReturn:
             bootstrap=settings.kafka_bootstrap,
             group=f"{settings.topic_prefix}{role}",
             slot=slot,
-            delivery=settings.delivery,
+            # Writing to Redis and counting can be repeated: no transaction is needed for them.
+            delivery=settings.delivery if role in ("predict", "learn") else "at_least_once",
+            **_PATIENCE.get(role, {}),
         ),
         metrics,
     )
@@ -221,6 +223,12 @@ def _watch(worker: Worker) -> App:
     watch.build(app, worker.settings, worker.pipeline, worker.metrics)
     return app
 
+
+_PATIENCE: Final[dict[str, dict[str, Any]]] = {
+    "learn": {"commit_interval_s": 0.1, "fetch_wait_ms": 100},
+    "store": {"fetch_wait_ms": 100},
+}
+"""Roles that nobody waits for leave the broker to those that somebody does."""
 
 _BUILDERS: Final[dict[str, Callable[[Worker], App]]] = {
     "predict": _predict,

@@ -9,6 +9,10 @@ ClientSettings = dict[str, Any]
 TRANSACTION_TIMEOUT_MS: Final = 10_000
 """A hung worker blinds `read_committed` readers of its partitions for at most this long (plus the
 broker's sweep); must exceed the request timeout, else a broker restart aborts good transactions."""
+IDLE_FETCH_MS: Final = 100
+"""How long a fetch waits when there is nothing; it is answered at once when there is something."""
+PATIENT_FETCH_BYTES: Final = 64 * 1024
+"""What a fetch waits for when nobody waits for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +29,12 @@ class KafkaSettings:
         Which of the group's workers this is. Stable over restarts: a restarted worker takes its
         predecessor's partitions without a rebalance (static membership, KIP-345) and fences what
         its predecessor left open.
+    commit_interval_s
+        Time between the beginnings of two transactions, at least. Each costs the broker a marker in
+        every partition it touches, however few records it holds.
+    fetch_wait_ms
+        How long the broker may gather records before it answers a fetch; 0 answers with the first
+        one. For workers that nobody waits for.
     extra
         Further librdkafka settings for every client: TLS, SASL.
     """
@@ -35,6 +45,8 @@ class KafkaSettings:
     delivery: Delivery = "exactly_once"
     max_batch: int = 500
     max_in_flight: int = 4_000
+    commit_interval_s: float = 0.008
+    fetch_wait_ms: int = 0
     extra: ClientSettings = field(default_factory=dict)
 
     @property
@@ -71,7 +83,8 @@ class KafkaSettings:
             "enable.auto.commit": self.delivery == "at_least_once",
             "auto.commit.interval.ms": 500,
             "isolation.level": "read_committed",
-            "fetch.wait.max.ms": 100,
+            "fetch.wait.max.ms": self.fetch_wait_ms or IDLE_FETCH_MS,
+            "fetch.min.bytes": PATIENT_FETCH_BYTES if self.fetch_wait_ms else 1,
             "fetch.queue.backoff.ms": 10,
             # A larger backlog per partition only costs memory: batches are small.
             "queued.max.messages.kbytes": 16_384,

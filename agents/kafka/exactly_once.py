@@ -86,9 +86,14 @@ class ExactlyOnce:
     def run(self) -> None:
         """Commit until the ledger is closed; the last finished batches are still committed."""
         ledger = self._in_flight
+        next_at_s = 0.0
         while True:
+            wait_s = next_at_s - time.monotonic()
+            if wait_s > 0 and not ledger.is_closed:
+                time.sleep(wait_s)
             batches = ledger.take_finished(timeout_s=1.0)
             if batches:
+                next_at_s = time.monotonic() + self._settings.commit_interval_s
                 self._commit(batches)
                 ledger.retire(batches)
             elif ledger.is_closed:
