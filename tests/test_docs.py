@@ -1,0 +1,153 @@
+"""The documents say what the code says; whoever changes one is told of the other."""
+
+import importlib
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from agents import encode, predict_plan
+from agents.kafka.client_settings import KafkaSettings
+from online_models import scorer
+from schemas import topics
+from schemas.reasons import Reason
+from schemas.topics import Topic
+from tests.markdown import anchors, rows, sections
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+PACKAGES = ("agents", "streams", "online_models", "schemas", "examples", "benchmarks", "tests")
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    dangling = []
+    for link in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text(encoding="utf-8")):
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        if not target.exists() or (anchor and anchor not in anchors(target.read_text("utf-8"))):
+            dangling.append(link)
+
+    assert dangling == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_modules_that_are_named_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(rf"`((?:{'|'.join(PACKAGES)})/[\w/.]+\.py)`", text)
+
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+# ---- dataflow ------------------------------------------------------------------------------------
+
+
+def test_every_topic_has_its_section_in_the_registrys_order() -> None:
+    told = sections(sections(read("docs/dataflow.md"), 2)["Topics"], 3)
+
+    assert [topic.name for topic in topics.ALL] == list(told)
+
+
+@pytest.mark.parametrize("topic", topics.ALL, ids=lambda topic: topic.name)
+def test_a_topics_section_says_what_the_registry_says(topic: Topic) -> None:
+    told = " ".join(sections(read("docs/dataflow.md"), 3)[topic.name].split())
+
+    assert f"Keyed by {topic.key}" in told
+    assert ("one partition" in told) == (not topic.partitioned)
+    assert ("compacted" in told) == ("compact" in topic.cleanup)
+    assert ("kept for ever" in told) == (topic.cleanup == "delete" and topic.retention is None)
+
+
+def test_records_without_a_class_of_their_own_have_the_fields_that_are_told() -> None:
+    shadow = encode.shadow_prediction(
+        prediction_id="", event_id="", use_case="", score=0.0, model="", model_version=0
+    )
+    written = {
+        "shadow-predictions": shadow,
+        "feature-updates": encode.feature_update("", 0, "", {}),
+    }
+    page = sections(read("docs/dataflow.md"), 3)
+    for topic, record in written.items():
+        fields = page[topic].partition("Fields:")[2]
+
+        assert re.findall(r"`(\w+)`", fields) == list(json.loads(record))
+
+
+# ---- decisions -----------------------------------------------------------------------------------
+
+
+def test_the_index_of_decisions_is_complete() -> None:
+    records = sorted((ROOT / "docs/adr").glob("[0-9]*.md"))
+    titles = [record.read_text(encoding="utf-8").splitlines()[0] for record in records]
+    index = [
+        f"{number}. [{title}]({record.name})"
+        for record, heading in zip(records, titles, strict=True)
+        for number, title in [heading.removeprefix("# ").split(". ", 1)]
+    ]
+
+    assert index == re.findall(r"^\d+\. .*$", read("docs/adr/README.md"), re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "record", sorted((ROOT / "docs/adr").glob("[0-9]*.md")), ids=lambda record: record.stem
+)
+def test_a_decision_has_its_four_parts(record: Path) -> None:
+    parts = list(sections(record.read_text(encoding="utf-8"), 2))
+
+    assert parts == ["Context", "Decision", "Rejected", "Consequences"]
+
+
+# ---- operations ----------------------------------------------------------------------------------
+
+
+def test_the_runbook_explains_every_reason_of_a_dead_letter() -> None:
+    told = rows(sections(read("docs/operations.md"), 2)["Dead letters rise"])
+
+    assert list(Reason) == list(told)
+
+
+def test_the_runbook_explains_every_degradation() -> None:
+    told = rows(sections(read("docs/operations.md"), 2)["Predictions are degraded"])
+    reasons = {
+        predict_plan.NO_MODEL,
+        predict_plan.LATE,
+        scorer.UNTRAINED,
+        scorer.FAILED,
+        scorer.NOT_A_PROBABILITY,
+    }
+
+    assert set(told) == reasons
+
+
+def test_the_runbook_has_a_section_for_every_kind_of_alert() -> None:
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "agents").glob("*_alert.py")]
+    kinds = {kind for source in sources for kind in re.findall(r'kind="(\w+)"', source)}
+    told = set(re.findall(r"^Kind `(\w+)`", read("docs/operations.md"), re.MULTILINE))
+
+    assert kinds == told
+
+
+def test_log_lines_that_the_runbook_quotes_are_logged() -> None:
+    section = sections(read("docs/operations.md"), 2)["A worker dies"]
+    quoted = re.findall(r"^- `([^`]+)`:", section, re.MULTILINE)
+    sources = "".join(
+        path.read_text(encoding="utf-8") for path in (ROOT / "agents/kafka").glob("*.py")
+    )
+
+    assert len(quoted) > 0
+    assert [line for line in quoted if line not in sources] == []
+
+
+def test_the_waits_of_the_runbook_are_those_of_the_code() -> None:
+    consumer = KafkaSettings(bootstrap="", group="").consumer()
+    told = rows(sections(read("docs/operations.md"), 2)["Waits worth knowing"])
+    for name, value in told.items():
+        module, _, constant = name.rpartition(".")
+        actual = consumer.get(name) or getattr(importlib.import_module(module), constant)
+
+        assert float(value) == actual, name
