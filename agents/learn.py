@@ -97,7 +97,7 @@ class Training:
     def _load(self, name: str, blob: bytes | None) -> Learner:
         if blob is not None:
             try:
-                return decode(blob, self._verifier, schema=self._fold.schema).learner
+                return decode(blob, self._verifier, model=name, schema=self._fold.schema).learner
             except SnapshotRefused as refusal:
                 self._metrics.refused(name, str(refusal))
         rule, lateness = self._pipeline.label, self._pipeline.allowed_lateness

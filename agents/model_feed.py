@@ -123,7 +123,7 @@ class ModelFeed:
         if name not in self._models or blob is None:
             return
         try:
-            snapshot = decode(blob, self._verifier, schema=self._schema)
+            snapshot = decode(blob, self._verifier, model=name, schema=self._schema)
         except SnapshotRefused as refusal:
             logger.warning("refused a snapshot of %s: %s", name, refusal)
             self._metrics.counter(metric_list.SNAPSHOTS, model=name, result="refused").inc()

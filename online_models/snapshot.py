@@ -1,9 +1,9 @@
 """A learner as one signed record on `models`.
 
 Whoever can write to the topic must not thereby run code in a worker. So a snapshot is refused
-unless, in this order: a trusted key signed the manifest; River, Python and the feature schema
-are ours; the state is the one whose hash was signed; its pickles name nothing but models; and
-the model gives the scores it gave when it was written.
+unless, in this order: a trusted key signed the manifest; the model, River, Python and the
+feature schema are ours; the state is the one whose hash was signed; its pickles name nothing but
+models; and the model gives the scores it gave when it was written.
 """
 
 import hashlib
@@ -86,9 +86,10 @@ def encode(learner: Learner, signer: Signer, *, at_ms: int) -> bytes:
     >>> signer = Signer.generate()
     >>> learner = Learner("binary_logistic_v1", feature_names=("clicks",), schema="s1")
     >>> blob = encode(learner, signer, at_ms=0)
-    >>> decode(blob, Verifier([signer.public_pem()]), schema="s1").manifest.model
-    'binary_logistic_v1'
-    >>> decode(blob, Verifier([]), schema="s1")
+    >>> ours = {"model": "binary_logistic_v1", "schema": "s1"}
+    >>> decode(blob, Verifier([signer.public_pem()]), **ours).manifest.version
+    0
+    >>> decode(blob, Verifier([]), **ours)
     Traceback (most recent call last):
     schemas.errors.SnapshotRefused: signature is by none of the 0 trusted keys
     """
@@ -118,8 +119,15 @@ def encode(learner: Learner, signer: Signer, *, at_ms: int) -> bytes:
     return msgspec.msgpack.encode(_Envelope(signer.sign(manifest), manifest, state))
 
 
-def decode(blob: bytes, verifier: Verifier, *, schema: str) -> Snapshot:
+def decode(blob: bytes, verifier: Verifier, *, model: str, schema: str) -> Snapshot:
     """Check a snapshot and load it.
+
+    Parameters
+    ----------
+    model
+        Whose it should be: the name it was published under, which nobody signed.
+    schema
+        Hash of the features that the pipeline computes.
 
     Raises
     ------
@@ -130,7 +138,7 @@ def decode(blob: bytes, verifier: Verifier, *, schema: str) -> Snapshot:
     envelope = _envelope(blob)
     verifier.verify(envelope.signature, envelope.manifest)
     manifest = _manifest(envelope.manifest)
-    _check_is_ours(manifest, schema)
+    _check_is_ours(manifest, model, schema)
     if hashlib.sha256(envelope.state).digest() != manifest.sha256:
         raise SnapshotRefused("state is not the one that was signed: its sha256 differs")
     return Snapshot(manifest, _load(envelope.state, manifest))
@@ -150,8 +158,9 @@ def _manifest(signed: bytes) -> Manifest:
         raise SnapshotRefused(f"manifest cannot be read: {error}") from error
 
 
-def _check_is_ours(manifest: Manifest, schema: str) -> None:
+def _check_is_ours(manifest: Manifest, model: str, schema: str) -> None:
     for what, found, expected in (
+        ("model", manifest.model, model),
         ("format", manifest.format, _FORMAT),
         ("River", manifest.river, _river()),
         ("Python", manifest.python, _python()),

@@ -14,9 +14,10 @@ from .conftest import FEATURES, SCHEMA, MakeLog
 
 SIGNER = Signer.generate()
 VERIFIER = Verifier([SIGNER.public_pem()])
+MODEL = "binary_logistic_v1"
 
 
-def learner_after(n: int, make_log: MakeLog, model: str = "binary_logistic_v1") -> Learner:
+def learner_after(n: int, make_log: MakeLog, model: str = MODEL) -> Learner:
     learner = Learner(model, feature_names=FEATURES, schema=SCHEMA)
     for offset, outcome in enumerate(make_log(1, n)):
         learner.learn(outcome, offset)
@@ -47,7 +48,9 @@ def resigned(blob: bytes, **changes: object) -> bytes:
 def test_a_decoded_learner_goes_on_where_the_encoded_one_was(model, make_log):
     learner = learner_after(300, make_log, model)
 
-    decoded = snapshot.decode(snapshot.encode(learner, SIGNER, at_ms=5), VERIFIER, schema=SCHEMA)
+    decoded = snapshot.decode(
+        snapshot.encode(learner, SIGNER, at_ms=5), VERIFIER, model=model, schema=SCHEMA
+    )
 
     assert decoded.learner.progress == learner.progress
     assert (decoded.manifest.model, decoded.manifest.created_at) == (model, 5)
@@ -70,7 +73,7 @@ def test_a_single_flipped_bit_is_refused_before_anything_is_unpickled(data, blob
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pickling, "loads", lambda _: pytest.fail("unpickled"))
         with pytest.raises(SnapshotRefused):
-            snapshot.decode(bytes(flipped), VERIFIER, schema=SCHEMA)
+            snapshot.decode(bytes(flipped), VERIFIER, model=MODEL, schema=SCHEMA)
 
 
 def test_every_bit_of_the_frame_and_of_the_signature_counts(blob, nothing_is_unpickled):
@@ -81,19 +84,19 @@ def test_every_bit_of_the_frame_and_of_the_signature_counts(blob, nothing_is_unp
         flipped[bit // 8] ^= 1 << bit % 8
 
         with pytest.raises(SnapshotRefused):
-            snapshot.decode(bytes(flipped), VERIFIER, schema=SCHEMA)
+            snapshot.decode(bytes(flipped), VERIFIER, model=MODEL, schema=SCHEMA)
 
 
 @given(junk=st.binary(max_size=300))
 def test_any_other_bytes_are_refused(junk):
     with pytest.raises(SnapshotRefused):
-        snapshot.decode(junk, VERIFIER, schema=SCHEMA)
+        snapshot.decode(junk, VERIFIER, model=MODEL, schema=SCHEMA)
 
 
 @given(cut=st.integers(0, 1_000_000))
 def test_a_part_of_a_snapshot_is_refused(cut, blob):
     with pytest.raises(SnapshotRefused):
-        snapshot.decode(blob[: cut % len(blob)], VERIFIER, schema=SCHEMA)
+        snapshot.decode(blob[: cut % len(blob)], VERIFIER, model=MODEL, schema=SCHEMA)
 
 
 @given(junk=st.binary(max_size=300))
@@ -102,25 +105,26 @@ def test_signed_junk_is_refused(junk):
     envelope = msgspec.msgpack.encode((SIGNER.sign(junk), junk, b""))
 
     with pytest.raises(SnapshotRefused):
-        snapshot.decode(envelope, VERIFIER, schema=SCHEMA)
+        snapshot.decode(envelope, VERIFIER, model=MODEL, schema=SCHEMA)
 
 
 def test_a_strangers_snapshot_is_refused(blob, nothing_is_unpickled):
     stranger = Verifier([Signer.generate().public_pem()])
 
     with pytest.raises(SnapshotRefused, match="none of the 1 trusted keys"):
-        snapshot.decode(blob, stranger, schema=SCHEMA)
+        snapshot.decode(blob, stranger, model=MODEL, schema=SCHEMA)
 
 
 def test_a_retired_key_is_trusted_until_it_is_taken_out(blob):
     verifier = Verifier([Signer.generate().public_pem(), SIGNER.public_pem()])
 
-    assert snapshot.decode(blob, verifier, schema=SCHEMA).manifest.n_learned == 60
+    assert snapshot.decode(blob, verifier, model=MODEL, schema=SCHEMA).manifest.n_learned == 60
 
 
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
+        ({"model": "binary_hoeffding_tree_v1"}, "model binary_hoeffding_tree_v1, expected binary"),
         ({"format": "thalweg-snapshot-0"}, "format thalweg-snapshot-0"),
         ({"river": "0.25"}, r"River 0\.25, expected"),
         ({"python": "2.7"}, rf"Python 2\.7, expected {platform.python_version()[:4]}"),
@@ -132,7 +136,7 @@ def test_a_snapshot_for_another_world_is_refused_unopened(
     changes, reason, blob, nothing_is_unpickled
 ):
     with pytest.raises(SnapshotRefused, match=reason):
-        snapshot.decode(resigned(blob, **changes), VERIFIER, schema=SCHEMA)
+        snapshot.decode(resigned(blob, **changes), VERIFIER, model=MODEL, schema=SCHEMA)
 
 
 @pytest.mark.parametrize(
@@ -144,5 +148,7 @@ def test_a_snapshot_for_another_world_is_refused_unopened(
     ],
 )
 def test_a_model_that_is_not_what_was_announced_is_refused(changes, reason, blob):
+    name = changes.get("model", MODEL)
+
     with pytest.raises(SnapshotRefused, match=reason):
-        snapshot.decode(resigned(blob, **changes), VERIFIER, schema=SCHEMA)
+        snapshot.decode(resigned(blob, **changes), VERIFIER, model=name, schema=SCHEMA)
