@@ -26,7 +26,7 @@ def drift_alert(
         level="warning",
         use_case=use_case,
         signal=alarm.signal,
-        value=alarm.value,
+        value=alarm.statistic,
         threshold=alarm.threshold,
         raised_at=raised_at,
         evidence={
@@ -34,8 +34,8 @@ def drift_alert(
             "event_time": rfc3339(event_at).decode(),
             "event_id": event_id,
             "partition": partition,
+            "recent": alarm.value,
             "reference": alarm.reference,
-            "statistic": alarm.statistic,
             "scores_since_reset": alarm.n,
             "model": model,
             "model_version": model_version,

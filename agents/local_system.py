@@ -70,7 +70,9 @@ class LocalSystem:
         self.processes = fleet.processes(settings, predict_workers)
         self._fresh = fresh
         self._tell = tell
-        self._kafka = EmbeddedKafka(self.data_dir.path, kafka_port, progress=downloaded)
+        self._kafka = EmbeddedKafka(
+            self.data_dir.path, kafka_port, throughput=True, progress=downloaded
+        )
         self._redis = EmbeddedRedis(self.data_dir.path, redis_port)
         self._stopping = threading.Event()
 

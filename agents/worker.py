@@ -130,9 +130,19 @@ def _add_telemetry(app: App, worker: Worker) -> None:
     up.set(1)
     ready.set(0)
 
+    def publish() -> None:
+        record = telemetry_record(worker.name, metrics, time.time_ns() // 1_000_000)
+        app.publish(telemetry, record, worker.name.encode())
+
     @app.task  # type: ignore[untyped-decorator]
     async def begin() -> None:
         garbage.begin()
+
+    @app.on_before_shutdown.connect
+    async def say_goodbye(*_: object, **__: object) -> None:
+        up.set(0)
+        ready.set(0)
+        publish()
 
     @app.timer(TELEMETRY_INTERVAL_S)  # type: ignore[untyped-decorator]
     async def publish_telemetry() -> None:
@@ -142,8 +152,7 @@ def _add_telemetry(app: App, worker: Worker) -> None:
         ready.set(float(is_ready))
         for tell in worker.each_second:
             tell()
-        record = telemetry_record(worker.name, metrics, time.time_ns() // 1_000_000)
-        app.publish(telemetry, record, worker.name.encode())
+        publish()
         garbage.collect_if_due(idle=n_in_flight == 0)
 
 

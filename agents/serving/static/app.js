@@ -118,13 +118,13 @@ function showAlerts(alerts) {
     element("span", { className: "evidence", textContent: evidence(alert) }));
   keep($("alerts"), alerts, (alert) => alert.alert_id, make, (li, alert) => {
     const [value, other] = li.querySelectorAll("data");
-    setNumber(value, alert.value);
+    setNumber(value, alert.evidence.recent ?? alert.value);
     setNumber(other, alert.evidence.reference ?? alert.threshold);
   });
   $("alerts-empty").hidden = alerts.length > 0;
 }
 
-// A drift alarm's threshold is for its statistic: the value is held against its reference.
+// Of a drift alarm people want to know what the scores are and were; the statistic is evidence.
 function against(alert) {
   const [words, name] = "reference" in alert.evidence ? [", was ", "reference"] : [" against ", "threshold"];
   return [words, number(`alerts.${alert.alert_id}.${name}`, "figure")];
@@ -133,11 +133,11 @@ function against(alert) {
 function evidence(alert) {
   const short = (value) =>
     typeof value === "number" && !Number.isInteger(value) ? Number(value.toPrecision(4)) : value;
-  const shown = ["event_at", "event_time", "reference"]; // above, as the time and beside the value
+  const shown = ["event_at", "event_time", "recent", "reference"]; // above, as the time and the figures
   const facts = Object.entries(alert.evidence)
     .filter(([name]) => !shown.includes(name))
     .map(([name, value]) => `${name.replaceAll("_", " ")} ${typeof value === "object" ? JSON.stringify(value) : short(value)}`);
-  if ("reference" in alert.evidence) facts.push(`threshold ${short(alert.threshold)}`);
+  if ("reference" in alert.evidence) facts.push(`statistic ${short(alert.value)} above ${short(alert.threshold)}`);
   if (alert.action !== "none") facts.push(`action: ${alert.action}`);
   return facts.join("  ·  ");
 }
