@@ -84,8 +84,9 @@ class Training:
             self._learned_since_ms.clear()
 
     def discard(self, partition: int) -> None:
-        """Stop learning: another worker is the writer now."""
+        """Stop learning: another worker is the writer now, and publishes what was learned."""
         self.learners = {}
+        self._learned_since_ms.clear()
 
     def restored(self, snapshots: Mapping[str, bytes]) -> dict[str, Learner]:
         """Load each model's snapshot, or begin anew where there is no good one."""

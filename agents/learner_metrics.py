@@ -23,7 +23,8 @@ class LearnerMetrics:
         for learner in learners:
             name = learner.model
             counter = self._metrics.counter(metric_list.MODEL_LEARNED, model=name)
-            counter.inc(learner.n_learned - self._n_learned.get(name, 0))
+            # Fewer than before when the learner was restored: what was not committed is gone.
+            counter.inc(max(0, learner.n_learned - self._n_learned.get(name, 0)))
             self._n_learned[name] = learner.n_learned
             self._evaluated(name, learner.prequential)
             # The baselines see the same outcomes with every learner: any learner's will do.

@@ -95,6 +95,7 @@ def test_a_partition_rebuilt_from_its_changelog_goes_on_as_if_nothing_had_happen
     run = PartitionRun()
     for records in batches[:n_before]:
         run.events(*records)
+    assert {output.partition for output in run.by_topic["predict-state"]} <= {0}
     successor = PartitionRun(run.compacted())
     for records in batches[n_before:]:
         run.events(*records)
@@ -133,6 +134,14 @@ def test_a_late_purchase_fulfils_what_still_waits_and_nothing_that_the_watermark
         parts.events(record)
 
     assert whole.labelled == parts.labelled == {"decided": False, "waits": True}
+
+
+def test_a_purchase_counts_for_events_that_come_after_it_and_happened_before_it() -> None:
+    run = PartitionRun()
+    run.events(event("purchase", NOON_MS + MINUTE_MS, action="purchase"))
+    run.events(event("before", NOON_MS), event("at once", NOON_MS + MINUTE_MS))
+
+    assert run.labelled == {"before": True}
 
 
 def test_users_whom_no_window_reaches_any_more_are_forgotten_with_tombstones() -> None:

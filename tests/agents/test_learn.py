@@ -1,0 +1,347 @@
+"""The one writer of every model: what it publishes, and how its successor goes on from there."""
+
+import uuid
+from collections.abc import Iterable
+from typing import Any, cast
+
+import msgspec
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+from faust.types.tuples import TP
+
+from agents import learn, metric_list, topic_admin
+from agents.kafka.app import App
+from agents.kafka.batch import Batch
+from agents.kafka.client_settings import KafkaSettings
+from agents.kafka.log_reader import read_to_end
+from agents.learn import CHALLENGER_INTERVAL_S, CHAMPION_INTERVAL_S, Training
+from agents.metrics import Metrics
+from agents.model_feed import LEARNED_SINCE
+from agents.settings import Settings
+from examples.shop.pipeline import PIPELINE
+from online_models.learner import Learner
+from online_models.signing import Signer, Verifier
+from online_models.snapshot import decode, encode
+from schemas import topics
+from schemas.outcomes import Outcome
+from tests.agents.outcome_log import FOLD, make_outcomes
+from tests.agents.record import PUBLISHED_MS, Record, batch
+
+SIGNER = Signer.generate()
+VERIFIER = Verifier([SIGNER.public_pem()])
+CHAMPION, CHALLENGER = PIPELINE.champion, PIPELINE.challengers[0]
+N_OUTCOMES = 400
+BATCH = 40
+NOWHERE = KafkaSettings(bootstrap="127.0.0.1:1", group="learn")
+
+Log = list[tuple[int, bytes]]
+
+
+def training_on(
+    kafka: KafkaSettings = NOWHERE,
+    *,
+    outcomes: str = "outcomes",
+    metrics: Metrics | None = None,
+) -> Training:
+    return Training(
+        PIPELINE,
+        FOLD,
+        kafka,
+        outcomes=outcomes,
+        models="models",
+        signer=SIGNER,
+        verifier=VERIFIER,
+        metrics=metrics or Metrics(),
+    )
+
+
+def new_learners() -> dict[str, Learner]:
+    return {
+        name: Learner(name, feature_names=FOLD.names, schema=FOLD.schema)
+        for name in (CHAMPION, CHALLENGER)
+    }
+
+
+def outcomes_at(log: Iterable[tuple[int, bytes]], published_ms: int = PUBLISHED_MS) -> Batch:
+    records = [Record(value, offset=at, published_ms=published_ms) for at, value in log]
+    return batch(records, topic="outcomes")
+
+
+def packed(n: int) -> Log:
+    return list(enumerate(map(msgspec.msgpack.encode, make_outcomes(n))))
+
+
+def published(step: Batch) -> dict[str, bytes]:
+    return {(output.key or b"").decode(): output.value or b"" for output in step.outputs}
+
+
+def told(metrics: Metrics, name: str, **labels: str) -> float:
+    wanted = ",".join(f'{label}="{value}"' for label, value in labels.items())
+    return metrics.samples().get(f"{name}{{{wanted}}}", 0.0)
+
+
+# ---- a successor, on a real broker ---------------------------------------------------------------
+
+
+class OutcomesOnKafka:
+    """The log on `outcomes`, in transactions as predict writes it, and a group that reads it."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self.settings = Settings(kafka_bootstrap=bootstrap, topic_prefix=f"{uuid.uuid4().hex}-")
+        self.topic = topics.OUTCOMES.named(self.settings.topic_prefix)
+        topic_admin.create(self.settings, [topics.OUTCOMES])
+        kafka = KafkaSettings(bootstrap=bootstrap, group=self.topic)
+        producer = Producer(kafka.transactional_producer())
+        producer.init_transactions(30)
+        values = [value for _, value in packed(N_OUTCOMES)]
+        for start in range(0, N_OUTCOMES, BATCH):
+            producer.begin_transaction()
+            for value in values[start : start + BATCH]:
+                producer.produce(self.topic, value)
+            producer.flush(30)
+            producer.commit_transaction(30)
+        self.log: Log = [
+            (offset, value or b"") for offset, _, value in read_to_end(kafka, TP(self.topic, 0))
+        ]
+        self.batches = [self.log[at : at + BATCH] for at in range(0, N_OUTCOMES, BATCH)]
+
+    def training(self, committed: int, *, metrics: Metrics | None = None) -> Training:
+        """Make the learner of a group that has committed an offset."""
+        kafka = KafkaSettings(bootstrap=self.settings.kafka_bootstrap, group=uuid.uuid4().hex)
+        member = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": kafka.group})
+        member.commit(offsets=[TopicPartition(self.topic, 0, committed)], asynchronous=False)
+        member.close()
+        return training_on(kafka, outcomes=self.topic, metrics=metrics)
+
+
+@pytest.fixture(scope="module")
+def on_kafka(kafka):
+    return OutcomesOnKafka(kafka.bootstrap)
+
+
+def restore(training: Training, snapshots: dict[str, bytes]) -> None:
+    restoring = training.begin_restore(0)
+    for name, blob in snapshots.items():
+        restoring.restore(name.encode(), blob)
+    restoring.complete()
+    training.install(0, restoring)
+
+
+def same_models(found: Training, expected: Training, later: Log) -> bool:
+    """Tell whether two trainings are the same to the last bit, by what they do from here on."""
+    for name, learner in expected.learners.items():
+        other = found.learners[name]
+        if other.progress != learner.progress:
+            return False
+        for offset, value in later:
+            outcome = msgspec.msgpack.decode(value, type=Outcome)
+            if other.learn(outcome, offset) != learner.learn(outcome, offset):
+                return False
+            features = dict(zip(FOLD.names, outcome.features, strict=True))
+            if other.scorer().score(features) != learner.scorer().score(features):
+                return False
+    return True
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("n_batches", [1, 4, 9])
+def test_a_successor_goes_on_as_if_its_predecessor_had_never_died(on_kafka, n_batches):
+    predecessor = training_on()
+    predecessor.learners = new_learners()
+    snapshots: dict[str, bytes] = {}
+    for n, log in enumerate(on_kafka.batches[:n_batches]):
+        step = outcomes_at(log)
+        predecessor.learn(step)
+        predecessor.publish_due(step, now_s=1_000 + n * 0.3)
+        snapshots |= published(step)
+    end = on_kafka.batches[n_batches - 1][-1][0] + 1
+    # Learned, but not committed before the end came:
+    predecessor_lost = outcomes_at(on_kafka.batches[n_batches])
+    uninterrupted = training_on()
+    uninterrupted.learners = new_learners()
+    for log in on_kafka.batches[:n_batches]:
+        uninterrupted.learn(outcomes_at(log))
+    predecessor.learn(predecessor_lost)
+    successor = on_kafka.training(committed=end)
+    restore(successor, snapshots)
+
+    behind = {
+        name: decode(blob, VERIFIER, model=name, schema=FOLD.schema)
+        for name, blob in snapshots.items()
+    }
+    assert behind[CHALLENGER].manifest.n_learned == BATCH  # the rest comes from the log
+    assert {learner.n_learned for learner in successor.learners.values()} == {n_batches * BATCH}
+    assert same_models(successor, uninterrupted, on_kafka.batches[n_batches])
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("kind", ["none", "strangers", "tampered", "of another model", "deleted"])
+def test_without_a_snapshot_to_trust_a_model_learns_the_whole_log_again_and_says_so(
+    on_kafka, caplog, kind
+):
+    metrics = Metrics()
+    trained = training_on()
+    trained.learners = new_learners()
+    for log in on_kafka.batches[:3]:
+        trained.learn(outcomes_at(log))
+    good = {name: encode(learner, SIGNER, at_ms=0) for name, learner in trained.learners.items()}
+    bad: dict[str, bytes] = {
+        "none": {},
+        "strangers": {CHAMPION: encode(trained.learners[CHAMPION], Signer.generate(), at_ms=0)},
+        "tampered": {CHAMPION: good[CHAMPION][:-1] + b"!"},
+        "of another model": {CHAMPION: good[CHALLENGER]},
+        "deleted": {CHAMPION: cast(Any, None)},
+    }[kind]
+    snapshots = {CHALLENGER: good[CHALLENGER]} | bad
+    successor = on_kafka.training(committed=on_kafka.batches[2][-1][0] + 1, metrics=metrics)
+    restore(successor, snapshots)
+
+    is_refused = kind not in ("none", "deleted")
+    assert ("cannot go on from the snapshot of " + CHAMPION in caplog.text) == is_refused
+    n_refused = told(metrics, "thalweg_snapshots_total", model=CHAMPION, result="refused")
+    assert n_refused == is_refused
+    assert same_models(successor, trained, on_kafka.batches[3])
+
+
+@pytest.mark.integration
+def test_a_group_that_never_committed_starts_with_untaught_models(on_kafka):
+    kafka = KafkaSettings(bootstrap=on_kafka.settings.kafka_bootstrap, group=uuid.uuid4().hex)
+    training = training_on(kafka, outcomes=on_kafka.topic)
+    restore(training, {})
+
+    assert {name: each.n_learned for name, each in training.learners.items()} == {
+        CHAMPION: 0,
+        CHALLENGER: 0,
+    }
+
+
+# ---- what is published, and when -----------------------------------------------------------------
+
+
+def test_each_model_is_published_when_it_learned_and_its_interval_is_over():
+    training = training_on()
+    training.learners = new_learners()
+    log = packed(200)
+    names = []
+    for n in range(20):
+        step = outcomes_at(log[n * 10 : n * 10 + 10])
+        training.learn(step)
+        training.publish_due(step, now_s=1_000 + n * 0.2)
+        names.append(set(published(step)))
+
+    assert names[0] == {CHAMPION, CHALLENGER}
+    assert [n for n, each in enumerate(names) if CHAMPION in each] == list(range(0, 20, 3))
+    assert [n for n, each in enumerate(names) if CHALLENGER in each] == [0]
+    assert training.due_in_s(CHALLENGER, 1_004) == pytest.approx(CHALLENGER_INTERVAL_S - 4)
+
+
+def test_nothing_is_published_that_has_learned_nothing_since():
+    training = training_on()
+    training.learners = new_learners()
+    step = outcomes_at(packed(10))
+    training.learn(step)
+    training.publish_due(step, now_s=1_000)
+    idle = outcomes_at([])
+    training.publish_due(idle, now_s=2_000)
+
+    assert set(published(step)) == {CHAMPION, CHALLENGER}
+    assert idle.outputs == []
+    assert training.champion_due_in_s(2_000) == 0
+
+
+def test_a_snapshot_says_since_when_the_oldest_label_in_it_was_known():
+    training = training_on()
+    training.learners = new_learners()
+    log = packed(50)
+    since = []
+    for n in range(5):
+        step = outcomes_at(log[n * 10 : n * 10 + 10], published_ms=PUBLISHED_MS + n)
+        training.learn(step)
+        training.publish_due(step, now_s=1_000 + n * 0.3)
+        since += [
+            dict(output.headers or ())[LEARNED_SINCE]
+            for output in step.outputs
+            if output.key == CHAMPION.encode()
+        ]
+
+    assert since == [b"%d" % (PUBLISHED_MS + n) for n in (0, 1, 3)]
+
+
+def test_a_snapshot_is_the_model_as_it_was_after_its_batch():
+    training = training_on()
+    training.learners = new_learners()
+    step = outcomes_at(packed(30))
+    training.learn(step)
+    training.publish_due(step, now_s=1_000)
+    (output,) = [output for output in step.outputs if output.key == CHAMPION.encode()]
+    snapshot = decode(output.value or b"", VERIFIER, model=CHAMPION, schema=FOLD.schema)
+
+    assert (output.topic, output.partition) == ("models", 0)
+    assert (snapshot.manifest.version, snapshot.manifest.through) == (30, 29)
+    assert snapshot.manifest.created_at == 1_000_000
+
+
+def test_a_batch_delivered_again_teaches_nothing_twice():
+    training = training_on()
+    training.learners = new_learners()
+    log = packed(30)
+    training.learn(outcomes_at(log[:20]))
+    training.learn(outcomes_at(log))
+
+    assert training.learners[CHAMPION].n_learned == 30
+
+
+def test_who_lost_the_log_publishes_nothing_of_it_any_more():
+    """The batch it was waiting with may be dropped at any moment while it waits."""
+    training = training_on()
+    training.learners = new_learners()
+    log = packed(20)
+    for n in range(2):
+        step = outcomes_at(log[n * 10 : n * 10 + 10])
+        training.learn(step)
+        training.publish_due(step, now_s=1_000 + n * 0.1)
+    assert training.champion_due_in_s(1_000.1) == pytest.approx(CHAMPION_INTERVAL_S - 0.1)
+
+    training.discard(0)
+    step.outputs.clear()
+    training.publish_due(step, now_s=2_000)
+
+    assert step.outputs == []
+    assert training.champion_due_in_s(1_000.1) == 0
+
+
+async def test_the_last_outcomes_before_a_quiet_time_wait_for_their_snapshot():
+    training = training_on()
+    training.learners = new_learners()
+    app = App("learn", NOWHERE)
+    learn.build(app, "outcomes", training)
+    (agent,) = app.agents.values()
+    log = packed(20)
+    first, last = outcomes_at(log[:10]), outcomes_at(log[10:])
+    async with agent.test_context() as running:
+        await running.put(first)
+        await running.put(last)
+
+    assert set(published(first)) == {CHAMPION, CHALLENGER}
+    assert set(published(last)) == {CHAMPION}
+
+
+def test_what_is_told_of_models_only_grows_though_a_restore_takes_outcomes_back():
+    metrics = Metrics()
+    training = training_on(metrics=metrics)
+    training.learners = new_learners()
+    training.learn(outcomes_at(packed(30)))
+    training.tell()
+    training.tell()
+    learned = metrics.counter(metric_list.MODEL_LEARNED, model=CHAMPION)
+    assert learned.value == 30
+
+    training.learners = new_learners()
+    training.learn(outcomes_at(packed(20)))
+    training.tell()
+    assert learned.value == 30
+    training.learn(outcomes_at(packed(50)[20:]))
+    training.tell()
+    assert learned.value == 60
+    for model in (CHAMPION, CHALLENGER, metric_list.BASELINE_RATE, metric_list.BASELINE_LAST_CLASS):
+        assert told(metrics, "thalweg_model_evaluated_outcomes", model=model) > 0
