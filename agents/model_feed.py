@@ -135,7 +135,8 @@ class ModelFeed:
         metrics = self._metrics
         metrics.counter(metric_list.SNAPSHOTS, model=name, result="loaded").inc()
         metrics.gauge(metric_list.MODEL_VERSION, model=name).set(manifest.version)
-        learned_since_ms = dict(message.headers() or []).get(LEARNED_SINCE)
-        if learned_since_ms is not None and self.caught_up.is_set():
+        # Headers are not signed: anything may stand there.
+        learned_since_ms = dict(message.headers() or []).get(LEARNED_SINCE) or b""
+        if learned_since_ms.isdigit() and self.caught_up.is_set():
             freshness_s = time.time() - int(learned_since_ms) / 1_000
             metrics.histogram(metric_list.FRESHNESS_SECONDS, model=name).observe(freshness_s)
