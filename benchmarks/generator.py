@@ -1,0 +1,14 @@
+"""The open loop, as a process of its own: BOOTSTRAP RATE SECONDS."""
+
+import sys
+
+from agents import publisher
+from agents.settings import Settings
+from benchmarks import shop
+from schemas import topics
+
+bootstrap, rate, seconds = sys.argv[1], float(sys.argv[2]), float(sys.argv[3])
+events = shop.events(int(rate * seconds))
+settings = Settings(kafka_bootstrap=bootstrap)
+for _ in publisher.publish(events, rate, settings, topics.USER_EVENTS.name, lambda event_id: None):
+    pass
