@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from agents import encode, predict_plan
+from agents.drift_alert import drift_alert
 from agents.kafka.client_settings import KafkaSettings
 from online_models import scorer
+from online_models.drift import DriftAlarm
 from schemas import topics
 from schemas.reasons import Reason
 from schemas.topics import Topic
@@ -130,6 +132,24 @@ def test_the_runbook_has_a_section_for_every_kind_of_alert() -> None:
     told = set(re.findall(r"^Kind `(\w+)`", read("docs/operations.md"), re.MULTILINE))
 
     assert kinds == told
+
+
+def test_the_evidence_that_the_runbook_names_is_in_the_alerts() -> None:
+    alarm = DriftAlarm("score_mean", 0.2, 0.1, statistic=3.0, threshold=2.0, n=100)
+    alert = drift_alert(
+        alarm,
+        use_case="",
+        partition=0,
+        event_id="",
+        event_at=0,
+        raised_at=0,
+        model="",
+        model_version=0,
+    )
+    told = re.findall(r"`evidence\.(\w+)`", read("docs/operations.md"))
+
+    assert len(told) > 0
+    assert set(told) <= set(alert.evidence)
 
 
 def test_log_lines_that_the_runbook_quotes_are_logged() -> None:
