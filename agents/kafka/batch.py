@@ -28,9 +28,14 @@ class Batch:
     Iterating yields `confluent_kafka.Message`.
     """
 
-    __slots__ = ("attempts", "dropped", "finished", "next_offset", "outputs", "records", "tp")
+    __slots__ = (
+        *("tp", "records", "next_offset", "outputs", "attempts", "finished", "dropped"),
+        *("awaited", "whole"),
+    )
 
-    def __init__(self, tp: TP, records: Sequence[Message], next_offset: int) -> None:
+    def __init__(
+        self, tp: TP, records: Sequence[Message], next_offset: int, *, whole: "Batch | None" = None
+    ) -> None:
         self.tp = tp
         self.records = records
         self.next_offset = next_offset
@@ -38,6 +43,10 @@ class Batch:
         self.attempts = 0
         self.finished = False
         self.dropped = False
+        self.awaited = 0
+        """Agents that are not through with it."""
+        self.whole = whole
+        """What this is one agent's share of, if several agents read the topic."""
 
     def __iter__(self) -> Iterator[Message]:
         return iter(self.records)
@@ -52,6 +61,18 @@ class Batch:
     def partition(self) -> int:
         """The partition its records came from."""
         return self.tp.partition
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether its partition is no longer ours."""
+        return self.dropped if self.whole is None else self.whole.dropped
+
+    def shared_by(self, n_agents: int) -> list["Batch"]:
+        """Give each agent a batch of its own: one's retry must not undo what another emitted."""
+        self.awaited = n_agents
+        if n_agents == 1:
+            return [self]
+        return [Batch(self.tp, self.records, self.next_offset, whole=self) for _ in range(n_agents)]
 
     def emit(
         self,

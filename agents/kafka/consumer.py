@@ -7,7 +7,6 @@ before they are processed; here the ledger (`in_flight`) alone says what may be 
 import asyncio
 import logging
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
@@ -39,7 +38,6 @@ class BatchConsumer(FaustConsumer):
         self._observer = app.observer
         self._state = app.keyed_state
         self.in_flight = InFlight(self._kafka.max_in_flight)
-        self._awaited: Counter[int] = Counter()
         self._poller = Poller(self._kafka, self.in_flight, self._on_batches, self._on_kafka_error)
         self._restorer = (
             Restorer(self._kafka, self._state, self._on_restored, self._observer.on_restore)
@@ -107,13 +105,13 @@ class BatchConsumer(FaustConsumer):
 
     # ---- called by streams ---------------------------------------------------------------------
 
-    def finish(self, batch: Batch) -> None:
+    def finish(self, share: Batch) -> None:
         """Note that one agent is through with a batch; the last one releases it."""
-        left = self._awaited[id(batch)] - 1
-        if left > 0:
-            self._awaited[id(batch)] = left
-        else:
-            del self._awaited[id(batch)]
+        batch = share if share.whole is None else share.whole
+        if share is not batch:
+            batch.outputs += share.outputs
+        batch.awaited -= 1
+        if batch.awaited == 0:
             self.in_flight.finish(batch)
 
     def fail(self, failure: BaseException) -> None:
@@ -161,10 +159,8 @@ class BatchConsumer(FaustConsumer):
             if not channels:
                 self.in_flight.finish(batch)
                 continue
-            self._awaited[id(batch)] = len(channels)
-            event = batch_event(self.app, batch)  # type: ignore[arg-type]
-            for channel in channels:
-                channel.queue.put_nowait(event)
+            for channel, share in zip(channels, batch.shared_by(len(channels)), strict=True):
+                channel.queue.put_nowait(batch_event(self.app, share))  # type: ignore[arg-type]
 
     def _on_change(self, assigned: frozenset[TP], given_up: frozenset[TP]) -> None:
         self.loop.call_soon_threadsafe(self._apply_change, assigned, given_up)

@@ -62,7 +62,6 @@ class BatchStream(faust.Stream[Any]):
         self._finalized = True
         started_here = await self.maybe_start()
         whole = channel.value_type is Batch
-        in_flight = self.app.consumer.in_flight  # type: ignore[attr-defined]
         try:
             while not self.should_stop:
                 event = self._running or await channel.__anext__()
@@ -70,9 +69,9 @@ class BatchStream(faust.Stream[Any]):
                 if not isinstance(batch, Batch):
                     yield batch  # put there by `agent.cast()` or `channel.put()`
                     continue
-                if batch.dropped:
+                if batch.is_given_up:
                     self._running = None
-                    in_flight.finish(batch)
+                    self.app.consumer.finish(batch)  # type: ignore[attr-defined]
                     continue
                 self._begin(event, batch)
                 state = self._on_stream_event_in(batch.tp, batch.next_offset - 1, self, event)
@@ -113,7 +112,8 @@ class BatchStream(faust.Stream[Any]):
             if index % YIELD_EVERY == 0:
                 await asyncio.sleep(0)
             message = BatchMessage(batch, record, record.key(), record.value())
-            event = await channel.decode(message)
+            # Else Faust would tell of what it cannot decode somewhere else, and go on without it.
+            event = await channel.decode(message, propagate=True)
             self._set_current(event)
             value = event.value
             for processor in self._processors:

@@ -47,9 +47,9 @@ class Bench:
             self.producer.poll(0)
         assert self.producer.flush(30) == 0
 
-    def start(self, slot=0, **kafka):
+    def start(self, slot=0, *, app="counting_app", **kafka):
         settings = {"prefix": self.prefix, "bootstrap": self.bootstrap, "slot": slot, **kafka}
-        script = Path(__file__).with_name("counting_app.py")
+        script = Path(__file__).with_name(f"{app}.py")
         with (self.log_dir / f"worker-{slot}.log").open("ab") as log:
             worker = subprocess.Popen(
                 [sys.executable, str(script), json.dumps(settings)],
@@ -60,7 +60,11 @@ class Bench:
         self.workers.append(worker)
         return worker
 
-    def reader(self, topic="counted"):
+    def reader(self):
+        """Count what the counting app has committed, from the beginning."""
+        return Counted(self.consumer("counted"))
+
+    def consumer(self, topic):
         """Read what is committed, from the beginning."""
         consumer = Consumer(
             {
@@ -72,7 +76,7 @@ class Bench:
         )
         consumer.assign([TopicPartition(self.prefix + topic, p, 0) for p in range(PARTITIONS)])
         self.readers.append(consumer)
-        return Counted(consumer)
+        return consumer
 
     def logs(self):
         return "\n".join(path.read_text() for path in sorted(self.log_dir.glob("*.log")))
