@@ -9,11 +9,12 @@ from collections import Counter
 
 import faust
 
-from agents.kafka.app import App, KafkaSettings
+from agents.kafka.app import STATELESS_ATTEMPTS, App, KafkaSettings
 
 
-def build(prefix, *, failures=0, **kafka):
+def build(prefix, *, failures=0, max_attempts=STATELESS_ATTEMPTS, **kafka):
     app = App("ordinary", KafkaSettings(group=f"{prefix}ordinary", **kafka))
+    app.max_attempts = max_attempts
     numbers = app.topic(f"{prefix}events", key_type=str)  # JSON
     orders = app.topic(f"{prefix}orders", key_type=str)
     counted = app.topic(f"{prefix}counted", key_type=str, value_serializer="raw")
