@@ -54,7 +54,7 @@ class PartitionOutputs:
             user_id=event.user_id,  # type: ignore[arg-type]  # text, once cleaned
             use_case=pipeline.use_case,
             score=score,
-            decision=score >= pipeline.threshold,
+            decision=answer.decide(score, pipeline.threshold),
             source=answer.source,
             model=answer.model,
             model_version=answer.version,

@@ -54,6 +54,10 @@ class Answer:
             self.is_warm = served.scorer.n_learned >= warm_from
             self.score = served.scorer.score
 
+    def decide(self, score: float, threshold: float) -> bool:
+        """Turn a score into a decision; with no model at all, nothing is decided to be true."""
+        return self._served is not None and score >= threshold
+
     @property
     def source(self) -> str:
         """Who gave the last score: the model, or nobody better than a default."""

@@ -6,6 +6,7 @@ before they are processed; here the ledger (`in_flight`) alone says what may be 
 
 import asyncio
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
@@ -13,6 +14,7 @@ from typing import Any, Final
 from confluent_kafka import KafkaError
 from faust.transport.consumer import Consumer as FaustConsumer
 from faust.types.tuples import TP
+from mode import Service
 
 from agents.kafka.at_least_once import AtLeastOnce
 from agents.kafka.batch import Batch
@@ -24,6 +26,7 @@ from agents.kafka.restorer import Restoration, Restorer
 from agents.kafka.stream import assigned_channels, batch_event
 
 JOIN_TIMEOUT_S: Final = 30.0
+EX_SOFTWARE: Final = 70
 
 
 class BatchConsumer(FaustConsumer):
@@ -49,7 +52,7 @@ class BatchConsumer(FaustConsumer):
         )
         self._threads: list[threading.Thread] = []
         self._failure: BaseException | None = None
-        self._producer_ready = threading.Event()
+        self._committer: ExactlyOnce | AtLeastOnce | None = None
 
     # ---- called by Faust, on the event loop ----------------------------------------------------
 
@@ -73,23 +76,35 @@ class BatchConsumer(FaustConsumer):
         return (
             bool(self._rebalance.assigned)
             and not self._rebalance.restoring
-            and self._producer_ready.is_set()
+            and self._committer is not None
             and self._failure is None
         )
-
-    @property
-    def n_rebalances(self) -> int:
-        """Assignments seen since the start."""
-        return self._rebalance.n_rebalances
 
     async def drain(self) -> None:
         """Stop fetching, let agents finish, commit, leave the group."""
         self._poller.close()
+        if self._restorer is not None:
+            self._restorer.close()
         loop = asyncio.get_running_loop()
+        deadline = loop.time() + JOIN_TIMEOUT_S
         for thread in self._threads:
-            if thread.name == "restorer" and self._restorer is not None:
-                self._restorer.close()
-            await loop.run_in_executor(None, thread.join, JOIN_TIMEOUT_S)
+            left_s = max(0.0, deadline - loop.time())
+            await loop.run_in_executor(None, thread.join, left_s)
+            if thread.is_alive():
+                self._end_process(f"the {thread.name} did not end within {JOIN_TIMEOUT_S:.0f} s")
+
+    @Service.task
+    async def _end_when_hung(self) -> None:
+        while not self.should_stop:
+            await self.sleep(1.0)
+            if isinstance(self._committer, ExactlyOnce) and self._committer.is_hung:
+                self._end_process("a transaction hangs in librdkafka")
+
+    def _end_process(self, reason: str) -> None:
+        """End at once: what hangs cannot be joined. Nothing uncommitted becomes visible."""
+        self.log.critical("%s; ending this worker for its successor to go on", reason)
+        logging.shutdown()
+        os._exit(EX_SOFTWARE)
 
     async def commit(self, *args: Any, **kwargs: Any) -> bool:
         """Do nothing: offsets are committed with what they caused, by the committer."""
@@ -139,12 +154,11 @@ class BatchConsumer(FaustConsumer):
         thread.start()
 
     def _run_committer(self) -> None:
-        committer = (
+        committer = self._committer = (
             ExactlyOnce(self._kafka, self.in_flight, self._poller, self._observer)
             if self._kafka.delivery == "exactly_once"
             else AtLeastOnce(self._kafka, self.in_flight, self._poller, self._observer)
         )
-        self._producer_ready.set()
         # Only now: joining the group before our predecessor's transaction is ended would read
         # offsets that are about to change.
         self._start(self._poller.run, "poller")

@@ -18,7 +18,7 @@ What can go wrong, and what happens then:
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
@@ -32,6 +32,9 @@ CALL_TIMEOUT_S: Final = 10.0
 SUSPICIOUS_S: Final = 1.0
 """A commit that takes longer may have been retried inside librdkafka: see the module's text."""
 ATTEMPTS: Final = 20
+GRACE_S: Final = 5.0
+"""How long after its timeout a call must have come back. After a broker crash librdkafka can wait
+for ever in `send_offsets_to_transaction`; nothing within the process ends that."""
 
 FENCED: Final = frozenset(
     {
@@ -81,7 +84,14 @@ class ExactlyOnce:
         self._member = member
         self._observer = observer
         self._make_producer = producer
+        self._must_return_by_s: float | None = None
         self._producer = self._initialise()
+
+    @property
+    def is_hung(self) -> bool:
+        """Whether a call to librdkafka is long past its timeout: only a new process helps."""
+        deadline_s = self._must_return_by_s
+        return deadline_s is not None and time.monotonic() > deadline_s
 
     def run(self) -> None:
         """Commit until the ledger is closed; the last finished batches are still committed."""
@@ -101,7 +111,7 @@ class ExactlyOnce:
 
     def _initialise(self) -> Producer:
         producer = self._make_producer(self._settings.transactional_producer())
-        _retrying(producer.init_transactions, CALL_TIMEOUT_S * 3)
+        self._call(_retrying, producer.init_transactions, timeout_s=CALL_TIMEOUT_S * 3)
         return producer
 
     def _commit(self, batches: Sequence[Batch]) -> None:
@@ -138,21 +148,38 @@ class ExactlyOnce:
                 try:
                     produce(topic, value, key, partition, headers=headers)  # type: ignore[arg-type]
                 except BufferError:
-                    producer.flush(CALL_TIMEOUT_S)
+                    self._flush()
                     produce(topic, value, key, partition, headers=headers)  # type: ignore[arg-type]
         # Without a flush of our own the commit waits out librdkafka's timers: 70-120 ms, not 4.
-        producer.flush(CALL_TIMEOUT_S)
+        self._flush()
         offsets = {batch.tp: batch.next_offset for batch in batches}
-        producer.send_offsets_to_transaction(
+        self._call(
+            producer.send_offsets_to_transaction,
             [
-                # The metadata tells a successor whose transactional id to fence.
+                # For people, and for successors to come: whose transaction committed this.
                 TopicPartition(*tp, offset, metadata=self._settings.identity)
                 for tp, offset in offsets.items()
             ],
             metadata,
-            CALL_TIMEOUT_S,
+            timeout_s=CALL_TIMEOUT_S,
         )
-        producer.commit_transaction(CALL_TIMEOUT_S)
+        self._call(producer.commit_transaction, timeout_s=CALL_TIMEOUT_S)
+
+    def _flush(self) -> None:
+        if self._call(self._producer.flush, timeout_s=CALL_TIMEOUT_S):
+            error = KafkaError(
+                KafkaError._TIMED_OUT,
+                f"outputs were still undelivered after {CALL_TIMEOUT_S:.0f} s",
+                txn_requires_abort=True,
+            )
+            raise KafkaException(error)
+
+    def _call(self, call: Callable[..., Any], *arguments: object, timeout_s: float) -> Any:
+        self._must_return_by_s = time.monotonic() + timeout_s + GRACE_S
+        try:
+            return call(*arguments, timeout_s)
+        finally:
+            self._must_return_by_s = None
 
     def _abort(self, error: KafkaError) -> bool:
         """End a failed transaction; tell whether it is known to be aborted."""
@@ -161,7 +188,7 @@ class ExactlyOnce:
         self._member.refresh_group_metadata()
         if error.txn_requires_abort() and not error.fatal():
             try:
-                self._producer.abort_transaction(CALL_TIMEOUT_S)
+                self._call(self._producer.abort_transaction, timeout_s=CALL_TIMEOUT_S)
             except KafkaException as failed_abort:
                 self._replace_producer(f"abort failed: {failed_abort.args[0].str()}")
             else:

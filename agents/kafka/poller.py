@@ -53,7 +53,8 @@ class Poller:
         self._metadata: object | None = None
         self._metadata_known = threading.Event()
         self._offsets: dict[TP, int] = {}
-        self._paused: frozenset[TP] | None = None
+        self._paused: frozenset[TP] = frozenset()
+        """Every partition that was ours when the ledger was found full; empty while it has room."""
         self._closing = threading.Event()
 
     # ---- asked for by other threads ------------------------------------------------------------
@@ -76,7 +77,7 @@ class Poller:
 
         def resume(consumer: Consumer) -> None:
             tps = self._rebalance.take_restored(partition)
-            if self._paused is None:
+            if not self._paused:
                 consumer.resume([TopicPartition(*tp) for tp in tps])
 
         self._ask(resume)
@@ -118,8 +119,8 @@ class Poller:
         try:
             while not self._closing.is_set():
                 self._answer(consumer)
-                if self._wait_for_room(consumer):
-                    self._poll(consumer)
+                self._wait_for_room(consumer)
+                self._poll(consumer)
             self._in_flight.settle(self._rebalance.assigned, timeout_s=SETTLE_TIMEOUT_S)
             self._in_flight.close()
             if self._settings.delivery == "at_least_once":
@@ -177,24 +178,18 @@ class Poller:
             if tp in self._rebalance.assigned:
                 consumer.store_offsets(offsets=[TopicPartition(*tp, offset)])
 
-    def _wait_for_room(self, consumer: Consumer) -> bool:
+    def _wait_for_room(self, consumer: Consumer) -> None:
         """Wait while too much is in flight; pause fetching if that lasts, so that polls go on."""
-        if self._paused is None:
-            if self._in_flight.has_room or self._in_flight.wait_for_room(timeout_s=PATIENCE_S):
-                return True
-            self._paused = self._rebalance.assigned
-            consumer.pause([TopicPartition(*tp) for tp in self._paused])
-        elif self._in_flight.wait_for_room(timeout_s=0):
-            restoring = self._rebalance.restoring
-            paused, self._paused = self._paused, None
-            consumer.resume(
-                [
-                    TopicPartition(*tp)
-                    for tp in paused & self._rebalance.assigned
-                    if tp.partition not in restoring
-                ]
-            )
-        return True
+        ledger, assigned = self._in_flight, self._rebalance.assigned
+        if ledger.has_room or ledger.wait_for_room(timeout_s=0 if self._paused else PATIENCE_S):
+            if self._paused:
+                self._paused = frozenset()
+                restoring = self._rebalance.restoring
+                flowing = [tp for tp in assigned if tp.partition not in restoring]
+                consumer.resume([TopicPartition(*tp) for tp in flowing])
+        elif self._paused != assigned:
+            self._paused = assigned
+            consumer.pause([TopicPartition(*tp) for tp in assigned])
 
     def _judge(self, error: KafkaError) -> None:
         # A member that was fenced out of its group learns it as `_FATAL`, without `fatal()`.

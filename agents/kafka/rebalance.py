@@ -45,7 +45,6 @@ class Rebalance:
         self._before_revoke = before_revoke
         self._assigned: frozenset[TP] = frozenset()
         self._restoring: set[int] = set()
-        self.n_rebalances = 0
 
     @property
     def assigned(self) -> frozenset[TP]:
@@ -59,7 +58,6 @@ class Rebalance:
 
     def on_assign(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
         """Take partitions over; those with state stay paused until it is back."""
-        self.n_rebalances += 1
         tps = _tps(partitions)
         self._assigned |= tps
         consumer.assign(list(partitions))
