@@ -1,0 +1,120 @@
+"""When partitions flow: never into a full ledger, never before their state is back, else always."""
+
+from unittest.mock import patch
+
+from confluent_kafka import TopicPartition
+from faust.types.tuples import TP
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+
+from agents.kafka import poller
+from agents.kafka.batch import Batch
+from agents.kafka.client_settings import KafkaSettings
+from agents.kafka.in_flight import InFlight
+from agents.kafka.poller import Poller
+from agents.kafka.rebalance import Rebalance
+
+NUMBERS = range(3)
+TOPICS = ("events", "labels")
+
+
+class FakeConsumer:
+    """Which partitions it has, and which of them are paused."""
+
+    def __init__(self):
+        self.assigned: set[TP] = set()
+        self.paused: set[TP] = set()
+
+    def subscribe(self, topics, **callbacks):
+        self.callbacks = callbacks
+
+    def assign(self, partitions):
+        self.assigned, self.paused = set(tps(partitions)), set()
+
+    def pause(self, partitions):
+        self.paused |= tps(partitions)
+
+    def resume(self, partitions):
+        self.paused -= tps(partitions)
+
+
+class FakeRestorer:
+    def begin(self, partition):
+        """Nothing comes back by itself."""
+
+    def cancel(self, partition):
+        """There is nothing to cancel."""
+
+
+def tps(partitions) -> set[TP]:
+    return {TP(each.topic, each.partition) for each in partitions}
+
+
+def topic_partitions(numbers):
+    return [TopicPartition(topic, number) for topic in TOPICS for number in numbers]
+
+
+class FlowMachine(RuleBasedStateMachine):
+    """Partitions come and go, their state comes back, and the ledger fills and empties."""
+
+    def __init__(self):
+        super().__init__()
+        self.consumer = FakeConsumer()
+        self.ledger = InFlight(max_records=2)
+        self.batches: list[Batch] = []
+        self.poller = Poller(
+            KafkaSettings(bootstrap="nowhere:1", group="test"),
+            self.ledger,
+            deliver=lambda batches: None,
+            on_consumer_error=lambda error: None,
+        )
+        self.rebalance = Rebalance(
+            self.ledger,
+            FakeRestorer(),  # type: ignore[arg-type]
+            on_change=lambda assigned, given_up: None,
+            before_revoke=lambda: None,
+        )
+        self.poller.subscribe(TOPICS, self.rebalance)
+        self.turn()
+
+    @rule(numbers=st.sets(st.sampled_from(NUMBERS)))
+    def rebalance_to(self, numbers):
+        # What the stalled agents hold is given up: this takes no time here.
+        with patch("agents.kafka.rebalance.SETTLE_TIMEOUT_S", 0):
+            had = [TopicPartition(*tp) for tp in self.rebalance.assigned]
+            self.consumer.callbacks["on_revoke"](self.consumer, had)
+        self.consumer.callbacks["on_assign"](self.consumer, topic_partitions(numbers))
+
+    @precondition(lambda self: self.rebalance.restoring)
+    @rule(data=st.data())
+    def state_is_back(self, data):
+        partition = data.draw(st.sampled_from(sorted(self.rebalance.restoring)))
+        self.poller.resume_restored(partition)
+
+    @rule()
+    def fill(self):
+        batch = Batch(TP("events", 0), [None, None], 2)  # type: ignore[list-item]
+        self.ledger.add(batch)
+        self.batches.append(batch)
+
+    @precondition(lambda self: self.batches)
+    @rule()
+    def commit_everything(self):
+        self.ledger.retire(self.batches)
+        self.batches.clear()
+
+    @rule()
+    def turn(self):
+        """What the poller's thread does before each poll."""
+        with patch.object(poller, "PATIENCE_S", 0):
+            self.poller._answer(self.consumer)  # type: ignore[arg-type]
+            self.poller._wait_for_room(self.consumer)  # type: ignore[arg-type]
+
+        restoring = {
+            tp for tp in self.consumer.assigned if tp.partition in self.rebalance.restoring
+        }
+        is_full = not self.ledger.has_room
+        assert self.consumer.paused == (self.consumer.assigned if is_full else restoring)
+
+
+TestFlow = FlowMachine.TestCase
