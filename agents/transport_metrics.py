@@ -1,12 +1,22 @@
 """What the Kafka transport tells, as metrics. Called from its threads."""
 
 import logging
+import threading
+from typing import NamedTuple
 
 from agents import metric_list
 from agents.kafka.restorer import Restoration
 from agents.metrics import Metrics
 
 logger = logging.getLogger(__name__)
+
+
+class _Progress(NamedTuple):
+    """What was told of a partition last."""
+
+    cancelled: threading.Event
+    ratio: float
+    n_records: int
 
 
 class TransportMetrics:
@@ -20,7 +30,7 @@ class TransportMetrics:
         self._rebalances = metrics.counter(metric_list.REBALANCES)
         self._progress = metrics.gauge(metric_list.RESTORE_PROGRESS)
         self._restored = metrics.counter(metric_list.RESTORED_KEYS)
-        self._restorations: dict[int, tuple[float, int]] = {}
+        self._restorations: dict[int, _Progress] = {}
 
     def on_transaction(self, seconds: float, n_records: int) -> None:
         """Count a commit."""
@@ -36,12 +46,23 @@ class TransportMetrics:
         """Tell what is ours."""
         self._partitions.set(n_partitions)
         self._rebalances.inc()
+        self._tell_progress()
 
     def on_restore(self, restoration: Restoration) -> None:
         """Tell how far state is back, over all partitions."""
-        _, n_before = self._restorations.get(restoration.partition, (0.0, 0))
-        n_new = restoration.n_records - n_before
-        self._restored.inc(n_new if n_new >= 0 else restoration.n_records)
-        self._restorations[restoration.partition] = (restoration.ratio, restoration.n_records)
-        ratios = [ratio for ratio, _ in self._restorations.values()]
-        self._progress.set(sum(ratios) / len(ratios))
+        before = self._restorations.get(restoration.partition)
+        # Its event stands for a restoration: the restoration would keep the state alive.
+        n_before = 0
+        if before is not None and before.cancelled is restoration.cancelled:
+            n_before = before.n_records
+        self._restored.inc(restoration.n_records - n_before)
+        self._restorations[restoration.partition] = _Progress(
+            restoration.cancelled, restoration.ratio, restoration.n_records
+        )
+        self._tell_progress()
+
+    def _tell_progress(self) -> None:
+        told = list(self._restorations.values())  # other threads may add to it
+        coming = [each for each in told if not each.cancelled.is_set()]
+        ratio = sum(each.ratio for each in coming) / len(coming) if coming else 1.0
+        self._progress.set(ratio)
