@@ -46,7 +46,8 @@ class TransportMetrics:
         """Tell what is ours."""
         self._partitions.set(n_partitions)
         self._rebalances.inc()
-        self._tell_progress()
+        if self._restorations:
+            self._tell_progress()
 
     def on_restore(self, restoration: Restoration) -> None:
         """Tell how far state is back, over all partitions."""
