@@ -53,8 +53,8 @@ def test_scores_that_move_raise_one_alert_in_the_batch_that_shows_it() -> None:
     assert dict(output.headers or ())["ce_id"].decode() == alert.alert_id
     assert (alert.kind, alert.level, alert.use_case) == ("drift", "warning", "purchase-intent")
     assert alert.signal == "score_mean"
-    assert 0.2 < evidence["reference"] < 0.3 < alert.value
-    assert evidence["statistic"] > alert.threshold == before.threshold
+    assert 0.2 < evidence["reference"] < 0.3 < evidence["recent"]
+    assert alert.value > alert.threshold == before.threshold
     assert evidence["event_id"] == raised_by.event_id
     assert evidence["event_at"] == raised_by.event_at
     assert (evidence["model"], evidence["model_version"]) == (PIPELINE.champion, 7)

@@ -42,7 +42,7 @@ def snapshot(n: int, name: str = CHAMPION, *, signer: Signer = SIGNER) -> bytes:
 class Models:
     """A topic of snapshots, and feeds that follow it."""
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: str, *followed: str) -> None:
         here = Settings(kafka_bootstrap=bootstrap, topic_prefix=f"{uuid.uuid4().hex}-")
         topic_admin.create(here, [topics.MODELS])
         self.topic = topics.MODELS.named(here.topic_prefix)
@@ -52,7 +52,7 @@ class Models:
         self.feed = ModelFeed(
             self.kafka,
             self.topic,
-            models=frozenset({CHAMPION, CHALLENGER}),
+            models=frozenset(followed),
             schema=FOLD.schema,
             verifier=Verifier([SIGNER.public_pem()]),
             metrics=self.metrics,
@@ -74,6 +74,10 @@ class Models:
         assert self.feed.caught_up.wait(20)
         return self.feed
 
+    def stop(self) -> None:
+        if self.feed._thread.ident is not None:
+            self.feed.stop()
+
     @property
     def versions(self) -> dict[str, int]:
         return {name: served.version for name, served in self.feed.serving.by_name.items()}
@@ -89,10 +93,9 @@ class Models:
 
 @pytest.fixture
 def models(kafka: EmbeddedKafka) -> Iterator[Models]:
-    made = Models(kafka.bootstrap)
+    made = Models(kafka.bootstrap, CHAMPION, CHALLENGER)
     yield made
-    if made.feed._thread.ident is not None:
-        made.feed.stop()
+    made.stop()
 
 
 def test_with_no_model_published_the_feed_is_caught_up_all_the_same(models):
@@ -104,9 +107,8 @@ def test_with_no_model_published_the_feed_is_caught_up_all_the_same(models):
 
 def test_the_newest_snapshot_of_each_model_is_loaded_and_no_other(models):
     for n in (10, 20, 30):
-        models.publish(snapshot(n))
+        models.publish(snapshot(n), learned_since=b"1700000000000")
     models.publish(snapshot(5, CHALLENGER), CHALLENGER)
-    models.publish(b"not ours", "retired_v1")
     serving = models.start().serving
     expected = learner_after(30)
     features = dict(zip(FOLD.names, OUTCOMES[35].features, strict=True))
@@ -119,14 +121,26 @@ def test_the_newest_snapshot_of_each_model_is_loaded_and_no_other(models):
     assert models.n_fresh == 0  # what was there at the start is no news
 
 
+def test_models_that_the_pipeline_does_not_name_are_passed_over(kafka):
+    models = Models(kafka.bootstrap, CHAMPION)
+    models.publish(snapshot(5, CHALLENGER), CHALLENGER)
+    models.publish(snapshot(10))
+    models.start()
+    models.stop()
+
+    assert models.versions == {CHAMPION: 10}
+
+
 def test_what_is_published_later_is_served_soon(models):
     models.publish(snapshot(10))
+    models.publish(snapshot(5, CHALLENGER), CHALLENGER)
     models.start()
     before = models.feed.serving.by_name[CHAMPION]
     models.publish(snapshot(20))
-    wait_until(lambda: models.versions == {CHAMPION: 20})
+    wait_until(lambda: models.versions == {CHAMPION: 20, CHALLENGER: 5})
 
     assert before.version == 10  # a batch that looked before keeps what it saw
+    assert (models.n("loaded"), models.n("loaded", CHALLENGER)) == (2, 1)
 
 
 @pytest.mark.parametrize(

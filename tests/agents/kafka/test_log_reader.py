@@ -186,6 +186,10 @@ def test_progress_goes_from_the_first_record_to_the_end(log, monkeypatch):
     assert len(set(positions)) > 3
     assert positions[-1] == 100
 
+    told.clear()
+    log.read(start=5, progress=lambda *at: told.append(at))
+    assert told[0][0] == 20
+
 
 def test_progress_ends_at_the_end_though_the_log_goes_on(log):
     log.append(b"a")
