@@ -83,6 +83,7 @@ class Partition:
         self._watermark = Watermark(pipeline.allowed_lateness)
         self._watermark.advance(self._newest_ms)
         self._told_fates = msgspec.structs.astuple(self._join.fates)
+        self._told_drift_n = self._drift.n
 
     # ---- process -------------------------------------------------------------------------------
 
@@ -201,7 +202,9 @@ class Partition:
         self._deduplicator.seal()
         self._forget_inactive()
         self._marks.put(_NEWEST, self._newest_ms)
-        self._drifts.put(_DRIFT, self._drift.encode())
+        if self._drift.n != self._told_drift_n:
+            self._told_drift_n = self._drift.n
+            self._drifts.put(_DRIFT, self._drift.encode())
         changelog, emit, number = self._plan.topics.state, batch.emit, self.number
         for key, value in self._state.changes():
             emit(changelog, value, key, partition=number)

@@ -32,6 +32,10 @@ class KafkaSettings:
     commit_interval_s
         Time between the beginnings of two transactions, at least. Each costs the broker a marker in
         every partition it touches, however few records it holds.
+    gather_s
+        While a transaction is under way and little is coming in, records wait for its end, at most
+        this long, and become one batch of each partition instead of many: a batch costs as much
+        as several records do. Under load batches are large anyway, and nothing waits.
     fetch_wait_ms
         How long the broker may gather records before it answers a fetch; 0 answers with the first
         one. For workers that nobody waits for.
@@ -45,7 +49,8 @@ class KafkaSettings:
     delivery: Delivery = "exactly_once"
     max_batch: int = 500
     max_in_flight: int = 4_000
-    commit_interval_s: float = 0.008
+    commit_interval_s: float = 0.0
+    gather_s: float = 0.01
     fetch_wait_ms: int = 0
     extra: ClientSettings = field(default_factory=dict)
 

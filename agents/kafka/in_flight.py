@@ -115,6 +115,13 @@ class InFlight:
         with self._lock:
             return self._something_retired.wait_for(lambda: self.has_room, timeout_s)
 
+    def wait_until_empty(self, *, timeout_s: float) -> None:
+        """Wait until everything delivered is committed, or for so long."""
+        with self._lock:
+            self._something_retired.wait_for(
+                lambda: self._closed or self._n_records == 0, timeout_s
+            )
+
     def close(self) -> None:
         """Wake up everyone who waits; the committer is to end."""
         with self._lock:

@@ -56,6 +56,7 @@ class Poller:
         self._paused: frozenset[TP] = frozenset()
         """Every partition that was ours when the ledger was found full; empty while it has room."""
         self._closing = threading.Event()
+        self._n_polled = 0
 
     # ---- asked for by other threads ------------------------------------------------------------
 
@@ -141,6 +142,8 @@ class Poller:
             self._metadata_known.set()
         if first is None:
             return
+        if self._n_polled < self._settings.max_batch // 4:
+            self._in_flight.wait_until_empty(timeout_s=self._settings.gather_s)
         by_partition: defaultdict[TP, list[Message]] = defaultdict(list)
         for message in (first, *consumer.consume(self._settings.max_batch - 1, 0)):
             error = message.error()
@@ -155,6 +158,7 @@ class Poller:
             for tp, records in by_partition.items()
             if tp in assigned
         ]
+        self._n_polled = sum(len(batch) for batch in batches)
         for batch in batches:
             self._in_flight.add(batch)
         self._deliver(batches)
