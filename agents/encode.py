@@ -16,7 +16,7 @@ class Envelope:
     """CloudEvents headers for records of one kind.
 
     >>> envelope = Envelope("thalweg.prediction", "/thalweg/predict")
-    >>> envelope.at(0)
+    >>> envelope.at(cloudevents.rfc3339(0))
     >>> dict(envelope.headers("p1"))["ce_id"]
     b'p1'
     """
@@ -25,9 +25,9 @@ class Envelope:
         self._constant: Final = list(cloudevents.constant_headers(type_, source))
         self._of_batch: Headers = self._constant
 
-    def at(self, now_ms: int) -> None:
-        """Set the time of the records to come; once per batch."""
-        self._of_batch = [*self._constant, ("ce_time", cloudevents.rfc3339(now_ms))]
+    def at(self, time: bytes) -> None:
+        """Set the time (RFC 3339) of the records to come; once per batch."""
+        self._of_batch = [*self._constant, ("ce_time", time)]
 
     def headers(self, id_: str, traceparent: bytes | None = None) -> Headers:
         """Make the headers of one record."""

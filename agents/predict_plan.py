@@ -12,6 +12,7 @@ from agents.pipeline import Pipeline
 from agents.predict_metrics import PredictMetrics
 from online_models.drift import ScoreDrift
 from schemas import topics
+from schemas.cloudevents import rfc3339
 from schemas.topics import Topic
 from streams.clean import EventCleaner, LabelCleaner
 from streams.fold import compile_features
@@ -110,8 +111,9 @@ class PredictPlan:
 
     def stamp(self, now_ms: int) -> None:
         """Set the time of the records to come; once per batch."""
+        now = rfc3339(now_ms)
         for envelope in (self.prediction_envelope, self.outcome_envelope, self.alert_envelope):
-            envelope.at(now_ms)
+            envelope.at(now)
 
     def answer(self, serving: dict[str, Served]) -> Answer:
         """Choose who answers a batch."""

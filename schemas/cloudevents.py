@@ -28,5 +28,6 @@ def rfc3339(at_ms: int) -> bytes:
     >>> rfc3339(1_704_067_200_000)
     b'2024-01-01T00:00:00.000Z'
     """
-    at = datetime.fromtimestamp(at_ms / 1000, UTC)
-    return at.strftime("%Y-%m-%dT%H:%M:%S.").encode() + b"%03dZ" % (at_ms % 1000)
+    seconds, ms = divmod(at_ms, 1000)
+    # Not `strftime`, which takes ten times as long; not a float, which would round.
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:19].encode() + b".%03dZ" % ms

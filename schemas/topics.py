@@ -61,7 +61,12 @@ OUTCOMES: Final = Topic(
     retention=None,
 )
 FEATURE_UPDATES: Final = Topic(
-    "feature-updates", "user id", "Latest features of each user.", cleanup="compact"
+    "feature-updates",
+    "user id",
+    "Latest features of each user.",
+    # Every partition that a transaction touches costs the broker a request and a marker.
+    partitioned=False,
+    cleanup="compact",
 )
 MODELS: Final = Topic(
     "models",
