@@ -124,11 +124,11 @@ class KafkaSettings:
             "request.timeout.ms": 5_000,
         }
 
-    def transactional_producer(self) -> ClientSettings:
-        """Make the settings of the producer whose transactions hold outputs and offsets."""
+    def transactional_producer(self, turn: int) -> ClientSettings:
+        """Make the settings of one of the producers whose transactions hold outputs and offsets."""
         return {
             **self.producer(),
-            "transactional.id": self.identity,
+            "transactional.id": f"{self.identity}-{turn}",
             "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
             # Everything of a transaction is handed over before the flush, which ends the linger.
             "linger.ms": 5,

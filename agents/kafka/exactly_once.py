@@ -32,6 +32,9 @@ CALL_TIMEOUT_S: Final = 10.0
 SUSPICIOUS_S: Final = 1.0
 """A commit that takes longer may have been retried inside librdkafka: see the module's text."""
 ATTEMPTS: Final = 20
+TURNS: Final = 2
+"""Producers that take turns. A commit returns before its markers are written everywhere, and until
+they are, the same producer's next transaction is put off by 20 ms; another one's is not."""
 GRACE_S: Final = 5.0
 """How long after its timeout a call must have come back. After a broker crash librdkafka can wait
 for ever in `send_offsets_to_transaction`; nothing within the process ends that."""
@@ -85,7 +88,8 @@ class ExactlyOnce:
         self._observer = observer
         self._make_producer = producer
         self._must_return_by_s: float | None = None
-        self._producer = self._initialise()
+        self._turn = 0
+        self._producers = [self._initialise(turn) for turn in range(TURNS)]
 
     @property
     def is_hung(self) -> bool:
@@ -109,8 +113,8 @@ class ExactlyOnce:
             elif ledger.is_closed:
                 return
 
-    def _initialise(self) -> Producer:
-        producer = self._make_producer(self._settings.transactional_producer())
+    def _initialise(self, turn: int) -> Producer:
+        producer = self._make_producer(self._settings.transactional_producer(turn))
         self._call(_retrying, producer.init_transactions, timeout_s=CALL_TIMEOUT_S * 3)
         return producer
 
@@ -129,6 +133,7 @@ class ExactlyOnce:
             else:
                 seconds = time.monotonic() - started_at
                 if seconds < SUSPICIOUS_S:
+                    self._turn = (self._turn + 1) % TURNS
                     self._observer.on_transaction(seconds, sum(len(batch) for batch in batches))
                     return
                 self._replace_producer(f"a transaction took {seconds:.1f} s")
@@ -138,7 +143,7 @@ class ExactlyOnce:
         )
 
     def _transact(self, batches: Sequence[Batch]) -> None:
-        producer = self._producer
+        producer = self._producers[self._turn]
         metadata = self._member.group_metadata(timeout_s=CALL_TIMEOUT_S)
         producer.begin_transaction()
         produce = producer.produce
@@ -166,7 +171,7 @@ class ExactlyOnce:
         self._call(producer.commit_transaction, timeout_s=CALL_TIMEOUT_S)
 
     def _flush(self) -> None:
-        if self._call(self._producer.flush, timeout_s=CALL_TIMEOUT_S):
+        if self._call(self._producers[self._turn].flush, timeout_s=CALL_TIMEOUT_S):
             error = KafkaError(
                 KafkaError._TIMED_OUT,
                 f"outputs were still undelivered after {CALL_TIMEOUT_S:.0f} s",
@@ -188,7 +193,7 @@ class ExactlyOnce:
         self._member.refresh_group_metadata()
         if error.txn_requires_abort() and not error.fatal():
             try:
-                self._call(self._producer.abort_transaction, timeout_s=CALL_TIMEOUT_S)
+                self._call(self._producers[self._turn].abort_transaction, timeout_s=CALL_TIMEOUT_S)
             except KafkaException as failed_abort:
                 self._replace_producer(f"abort failed: {failed_abort.args[0].str()}")
             else:
@@ -201,7 +206,7 @@ class ExactlyOnce:
     def _replace_producer(self, reason: str) -> None:
         """End whatever this identity has open, whichever way it ends."""
         self._observer.on_transaction_retried(reason)
-        self._producer = self._initialise()
+        self._producers[self._turn] = self._initialise(self._turn)
 
     def _without_committed(self, batches: Sequence[Batch]) -> list[Batch]:
         tps = {batch.tp for batch in batches}

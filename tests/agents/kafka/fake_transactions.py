@@ -32,7 +32,7 @@ class Clock:
 
 
 class FakeBroker:
-    """One transactional id, and the group whose offsets its transactions carry."""
+    """Some transactional ids, and the group whose offsets their transactions carry."""
 
     def __init__(self) -> None:
         self.fates: deque[Fate] = deque()
@@ -41,14 +41,20 @@ class FakeBroker:
         self.outputs: list[tuple[Any, ...]] = []
         self.n_witnessed = 0
         """How often committed offsets were asked for."""
-        self.epoch = 0
+        self.epochs: defaultdict[object, int] = defaultdict(int)
+        """By transactional id."""
         self.generation = 0
         self.pending: Transaction | None = None
         self.clock = Clock()
 
+    @property
+    def n_replaced(self) -> int:
+        """Tell how many producers were made for an id that had one."""
+        return sum(self.epochs.values()) - len(self.epochs)
+
     def producer(self, settings: dict[str, object]) -> "FakeProducer":
         self.settings = settings
-        return FakeProducer(self)
+        return FakeProducer(self, settings["transactional.id"])
 
     def committed_offsets(self, _: object, tps: set[TP], *, timeout_s: float) -> dict[TP, int]:
         assert self.pending is None, "offsets of an open transaction are not stable"
@@ -57,7 +63,8 @@ class FakeBroker:
 
 
 class Transaction:
-    def __init__(self) -> None:
+    def __init__(self, owner: object) -> None:
+        self.owner = owner
         self.outputs: list[tuple[Any, ...]] = []
         self.offsets: dict[TP, int] = {}
         self.flushed = 0
@@ -73,24 +80,26 @@ class Transaction:
 class FakeProducer:
     """As much of `confluent_kafka.Producer` as the committer uses."""
 
-    def __init__(self, broker: FakeBroker) -> None:
+    def __init__(self, broker: FakeBroker, identity: object) -> None:
         self._broker = broker
+        self._identity = identity
         self._epoch = -1
         self._buffer_is_full = False
         self.identities: set[str] = set()
 
     def init_transactions(self, _: float) -> None:
         broker = self._broker
-        broker.epoch += 1
-        self._epoch = broker.epoch
-        if broker.pending is not None and broker.pending.fate == "unknown, committed late":
-            broker.pending.commit(broker)
-        broker.pending = None
+        broker.epochs[self._identity] += 1
+        self._epoch = broker.epochs[self._identity]
+        if broker.pending is not None and broker.pending.owner == self._identity:
+            if broker.pending.fate == "unknown, committed late":
+                broker.pending.commit(broker)
+            broker.pending = None
 
     def begin_transaction(self) -> None:
         assert self._broker.pending is None, "the last transaction was left open"
         self._in_charge()
-        transaction = self._broker.pending = Transaction()
+        transaction = self._broker.pending = Transaction(self._identity)
         if self._broker.fates:
             transaction.fate = self._broker.fates.popleft()
 
@@ -145,7 +154,8 @@ class FakeProducer:
         return self._broker.pending
 
     def _in_charge(self) -> None:
-        assert self._epoch == self._broker.epoch, "a producer that was replaced is still used"
+        current = self._broker.epochs[self._identity]
+        assert self._epoch == current, "a producer that was replaced is still used"
 
 
 class FakeMember:

@@ -15,10 +15,16 @@ def own_broker(tmp_path, free_port):
         yield broker
 
 
-def test_nothing_is_lost_or_doubled_when_the_broker_is_killed(own_broker, tmp_path):
-    bench = Bench(own_broker.bootstrap, tmp_path)
-    bench.create("events", "counted")
-    bench.create("counting-state", **{"cleanup.policy": "compact"})
+@pytest.fixture
+def bench(own_broker, tmp_path):
+    made = Bench(own_broker.bootstrap, tmp_path)
+    made.create("events", "counted")
+    made.create("counting-state", **{"cleanup.policy": "compact"})
+    yield made
+    made.close()
+
+
+def test_nothing_is_lost_or_doubled_when_the_broker_is_killed(own_broker, bench):
     counted = bench.reader()
     worker = bench.start()
     bench.send(range(3_000))
@@ -34,7 +40,6 @@ def test_nothing_is_lost_or_doubled_when_the_broker_is_killed(own_broker, tmp_pa
         return len(counted.poll().times_seen) >= 5_000
 
     wait_until(supervised, 120, every_s=0)
-    bench.close()
 
     assert counted.lost(range(5_000)) == []
     assert counted.duplicated == {}

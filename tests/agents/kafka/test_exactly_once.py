@@ -105,8 +105,8 @@ def test_all_finished_batches_go_into_one_transaction_with_their_offsets(bench):
     assert bench.notes.committed == [7]
     assert bench.notes.retried == []
     assert bench.ledger.n_records == 0
-    assert bench.broker.settings["transactional.id"] == "test-3"
-    assert bench.committer._producer.identities == {"test-3"}
+    assert bench.broker.epochs == {"test-3-0": 1, "test-3-1": 1}
+    assert bench.committer._producers[0].identities == {"test-3"}
 
 
 def test_outputs_go_out_with_their_keys_headers_and_partitions(bench):
@@ -126,7 +126,7 @@ def test_a_transaction_that_must_be_aborted_is_tried_again_with_the_same_outputs
     bench.committer.run()
 
     assert bench.published(EVENTS) == [0, 1, 2]
-    assert bench.broker.epoch == 1  # the same producer
+    assert bench.broker.n_replaced == 0  # the same producer
     assert bench.broker.n_witnessed == 0
     assert len(bench.notes.retried) == 1
     assert bench.notes.committed == [3]
@@ -150,7 +150,7 @@ def test_an_unknown_outcome_replaces_the_producer_and_believes_the_committed_off
     bench.committer.run()
 
     assert bench.published(EVENTS) == [0, 1, 2]
-    assert bench.broker.epoch == 2
+    assert bench.broker.n_replaced == 1
     assert bench.ledger.n_records == 0
 
 
@@ -160,7 +160,7 @@ def test_an_unknown_outcome_that_was_none_is_published_after_all(bench):
     bench.committer.run()
 
     assert bench.published(EVENTS) == [0, 1, 2]
-    assert bench.broker.epoch == 3
+    assert bench.broker.n_replaced == 2
 
 
 def test_an_abort_that_fails_replaces_the_producer(bench):
@@ -169,7 +169,7 @@ def test_an_abort_that_fails_replaces_the_producer(bench):
     bench.committer.run()
 
     assert bench.published(EVENTS) == [0, 1, 2]
-    assert bench.broker.epoch == 2
+    assert bench.broker.n_replaced == 1
 
 
 def test_who_is_fenced_ends_and_keeps_what_it_did_to_itself(bench):
@@ -207,7 +207,7 @@ def test_a_partition_lost_between_two_attempts_is_left_out_of_the_second(bench):
             super().abort_transaction(timeout_s)
             bench.ledger.drop([PARTITIONS[0]])
 
-    bench.committer._producer.__class__ = LosesMeanwhile
+    bench.committer._producers[0].__class__ = LosesMeanwhile
     bench.broker.fates.append("aborted")
     bench.finished(PARTITIONS[0], 0, 3)
     bench.finished(PARTITIONS[1], 0, 3)
@@ -227,7 +227,7 @@ def test_a_full_buffer_is_flushed_and_the_record_handed_over_again(bench):
                 raise BufferError
             super().produce(*args, **kwargs)
 
-    bench.committer._producer.__class__ = IsFull
+    bench.committer._producers[0].__class__ = IsFull
     bench.finished(EVENTS, 0, 3)
     bench.committer.run()
 
@@ -259,13 +259,13 @@ def test_a_producer_that_cannot_start_is_tried_as_long_as_that_may_help(errors, 
             InFlight(max_records=1),
             FakeMember(broker),
             Notes(),
-            producer=cast(Any, lambda _: Hesitates(broker)),
+            producer=cast(Any, lambda own: Hesitates(broker, own["transactional.id"])),
         )
 
     with patch.object(exactly_once, "time", broker.clock):
         if expected is None:
             start()
-            assert broker.epoch == 1
+            assert set(broker.epochs.values()) == {1}
         else:
             with pytest.raises(expected):
                 start()
