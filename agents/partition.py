@@ -133,7 +133,7 @@ class Partition:
             user = self._users.get(user_id)
             if user is not None:
                 outputs.feature_update(user_id, user.last_ms, features)
-        self._end(batch)
+        self._end(batch, outputs)
         plan.metrics.events(len(batch), scores, n_duplicates, n_late)
 
     def _predict(
@@ -194,13 +194,13 @@ class Partition:
             outcome = self._join.label(label)
             if outcome is not None:
                 outputs.outcome(outcome)
-        self._end(batch)
+        self._end(batch, outputs)
         self._plan.metrics.labels(len(batch))
 
-    def _end(self, batch: Batch) -> None:
+    def _end(self, batch: Batch, outputs: PartitionOutputs) -> None:
         """Emit what changed in this partition's state, so that it commits with the batch."""
         self._deduplicator.seal()
-        self._forget_inactive()
+        self._forget_inactive(outputs)
         self._marks.put(_NEWEST, self._newest_ms)
         if self._drift.n != self._told_drift_n:
             self._told_drift_n = self._drift.n
@@ -213,7 +213,7 @@ class Partition:
             self._plan.metrics.fates(self._join.fates, self._told_fates)
             self._told_fates = fates
 
-    def _forget_inactive(self) -> None:
+    def _forget_inactive(self, outputs: PartitionOutputs) -> None:
         """Forget users whose last event no window reaches any more."""
         users, last_event_ms = self._users, self._plan.fold.last_event_ms
         horizon_ms = self._watermark.at_ms - self._plan.retention_ms
@@ -223,6 +223,7 @@ class Partition:
             if user_id is None or raw is None or last_event_ms(raw) >= horizon_ms:
                 return
             users.delete(user_id)
+            outputs.forgotten(user_id)
 
     # ---- what is told --------------------------------------------------------------------------
 

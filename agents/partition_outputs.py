@@ -88,12 +88,20 @@ class PartitionOutputs:
                 model=name,
                 model_version=served.version,
             )
-            self._emit(self._topics.shadow_predictions, value, str(event.user_id).encode())
+            headers = plan.shadow_envelope.headers(f"{plan.prediction_prefix}{event_id}:{name}")
+            key = str(event.user_id).encode()
+            self._emit(self._topics.shadow_predictions, value, key, headers=headers)
 
     def feature_update(self, user_id: str, as_of_ms: int, features: dict[str, float]) -> None:
         """Tell the store a user's latest features."""
-        value = encode.feature_update(user_id, as_of_ms, self._plan.fold.schema, features)
-        self._emit(self._topics.feature_updates, value, user_id.encode())
+        plan, batch = self._plan, self._batch
+        value = encode.feature_update(user_id, as_of_ms, plan.fold.schema, features)
+        headers = plan.feature_envelope.headers(f"{batch.partition}-{batch.next_offset}-{user_id}")
+        self._emit(self._topics.feature_updates, value, user_id.encode(), headers=headers)
+
+    def forgotten(self, user_id: str) -> None:
+        """Let the compacted topic forget a user too; in Redis their features expire."""
+        self._emit(self._topics.feature_updates, None, user_id.encode())
 
     def outcome(self, outcome: Outcome) -> None:
         """Append to the training log: one partition, hence one order."""
@@ -129,7 +137,8 @@ class PartitionOutputs:
         """Set a record aside with its original bytes and the reason."""
         tp = self._batch.tp
         self._plan.metrics.dead_letter(invalid.reason)
-        headers = dead_letters.headers(
+        id_ = f"{tp.topic}-{tp.partition}-{record.offset()}"
+        why = dead_letters.headers(
             invalid.reason,
             invalid.detail,
             exception=type(invalid).__name__,
@@ -137,11 +146,14 @@ class PartitionOutputs:
             partition=tp.partition,
             offset=record.offset() or 0,
         )
-        self._emit(self._topics.dead_letters, record.value(), record.key(), headers=headers)
+        headers = self._plan.dead_letter_envelope.headers(id_, _traceparent(record))
+        self._emit(
+            self._topics.dead_letters, record.value(), record.key(), headers=[*why, *headers]
+        )
 
 
 def _traceparent(record: Message) -> bytes | None:
-    """Find the trace context of an event, to be passed on to its prediction."""
+    """Find the trace context of a record, to be passed on to what it causes."""
     headers = record.headers()
     if not headers:
         return None

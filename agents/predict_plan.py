@@ -106,13 +106,17 @@ class PredictPlan:
         self.prediction_envelope: Final = Envelope("thalweg.prediction", SOURCE)
         self.outcome_envelope: Final = Envelope("thalweg.outcome", SOURCE)
         self.alert_envelope: Final = Envelope("thalweg.alert", SOURCE)
+        self.shadow_envelope: Final = Envelope("thalweg.shadow-prediction", SOURCE)
+        self.feature_envelope: Final = Envelope("thalweg.feature-update", SOURCE)
+        self.dead_letter_envelope: Final = Envelope("thalweg.dead-letter", SOURCE)
+        self._envelopes = [each for each in vars(self).values() if isinstance(each, Envelope)]
         self._every = round(1 / pipeline.challenger_share) if pipeline.challenger_share else 0
         self._n_since_sampled = 0
 
     def stamp(self, now_ms: int) -> None:
         """Set the time of the records to come; once per batch."""
         now = rfc3339(now_ms)
-        for envelope in (self.prediction_envelope, self.outcome_envelope, self.alert_envelope):
+        for envelope in self._envelopes:
             envelope.at(now)
 
     def answer(self, serving: dict[str, Served]) -> Answer:

@@ -100,7 +100,8 @@ class PartitionRun:
 
     @property
     def feature_updates(self) -> list[dict[str, Any]]:
-        return [msgspec.json.decode(value) for value in self._values("feature-updates")]
+        values = self._values("feature-updates")
+        return [msgspec.json.decode(value) for value in values if value]
 
     def compacted(self) -> list[tuple[bytes, bytes | None]]:
         """The changelog as a compacted topic keeps it: the last record of each key, in order."""

@@ -91,7 +91,7 @@ class OutcomesOnKafka:
         self.topic = topics.OUTCOMES.named(self.settings.topic_prefix)
         topic_admin.create(self.settings, [topics.OUTCOMES])
         kafka = KafkaSettings(bootstrap=bootstrap, group=self.topic)
-        producer = Producer(kafka.transactional_producer())
+        producer = Producer(kafka.transactional_producer(turn=0))
         producer.init_transactions(30)
         values = [value for _, value in packed(N_OUTCOMES)]
         for start in range(0, N_OUTCOMES, BATCH):

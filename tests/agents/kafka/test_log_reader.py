@@ -46,7 +46,7 @@ class Log:
         writer = KafkaSettings(
             bootstrap=self._bootstrap, group=self.tp.topic, slot=self._n_transactions
         )
-        producer = Producer(writer.transactional_producer())
+        producer = Producer(writer.transactional_producer(turn=0))
         producer.init_transactions(30)
         producer.begin_transaction()
         for value in values:
