@@ -9,7 +9,7 @@ import gc
 import time
 from typing import Final
 
-from agents.instruments import Histogram
+from agents.observability.instruments import Histogram
 
 YOUNG_THRESHOLD: Final = 50_000
 """Allocations between two collections of the youngest generation."""

@@ -21,10 +21,10 @@ from agents.kafka.client_settings import KafkaSettings
 from agents.kafka.keyed_state import Restoring
 from agents.kafka.log_reader import read_to_end
 from agents.kafka.offsets import committed_offsets
-from agents.learner_metrics import LearnerMetrics
-from agents.metrics import Metrics
-from agents.model_feed import LEARNED_SINCE
+from agents.observability.learner_metrics import LearnerMetrics
+from agents.observability.metrics import Metrics
 from agents.pipeline import Pipeline
+from agents.prediction.model_feed import LEARNED_SINCE
 from online_models.learner import Learner
 from online_models.signing import Signer, Verifier
 from online_models.snapshot import decode, encode

@@ -9,9 +9,9 @@ import faust
 
 from agents.kafka.app import App, Batch
 from agents.kafka.keyed_state import Restoring
-from agents.model_feed import Serving
-from agents.partition import Partition
-from agents.predict_plan import PredictPlan
+from agents.prediction.model_feed import Serving
+from agents.prediction.partition import Partition
+from agents.prediction.predict_plan import PredictPlan
 
 
 class Partitions:

@@ -19,9 +19,9 @@ from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
 from redis.exceptions import RedisError
 
-from agents import metric_list
 from agents.kafka.app import App, Batch
-from agents.metrics import Metrics
+from agents.observability import metric_list
+from agents.observability.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 

@@ -14,12 +14,12 @@ import faust
 import msgspec
 from confluent_kafka import KafkaException, Message
 
-from agents import metric_list
-from agents.accuracy import AccuracyWatch
-from agents.accuracy_alert import accuracy_alert, accuracy_reading, alert_headers
 from agents.kafka.batch import Batch
-from agents.lag_reader import GroupLag
-from agents.metrics import Metrics
+from agents.observability import metric_list
+from agents.observability.accuracy import AccuracyWatch
+from agents.observability.accuracy_alert import accuracy_alert, accuracy_reading, alert_headers
+from agents.observability.lag_reader import GroupLag
+from agents.observability.metrics import Metrics
 from agents.pipeline import Pipeline
 from agents.settings import Settings
 from schemas import topics

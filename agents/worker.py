@@ -7,15 +7,16 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from agents import metric_list, pipeline
+from agents import pipeline
 from agents.garbage import GarbagePolicy
 from agents.kafka.app import App, KafkaSettings
 from agents.kafka.keyed_state import KeyedState
-from agents.metrics import Metrics
+from agents.observability import metric_list
+from agents.observability.metrics import Metrics
+from agents.observability.telemetry import telemetry_record
+from agents.observability.transport_metrics import TransportMetrics
 from agents.pipeline import Pipeline
 from agents.settings import Settings
-from agents.telemetry import telemetry_record
-from agents.transport_metrics import TransportMetrics
 from schemas import topics
 from schemas.errors import InvalidSetting
 from schemas.topics import Topic
@@ -161,8 +162,8 @@ def _add_telemetry(app: App, worker: Worker) -> None:
 
 def _predict(worker: Worker) -> App:
     from agents import predict  # noqa: PLC0415
-    from agents.model_feed import ModelFeed  # noqa: PLC0415
-    from agents.predict_plan import PredictPlan  # noqa: PLC0415
+    from agents.prediction.model_feed import ModelFeed  # noqa: PLC0415
+    from agents.prediction.predict_plan import PredictPlan  # noqa: PLC0415
     from online_models.signing import Verifier  # noqa: PLC0415
 
     declared = worker.pipeline

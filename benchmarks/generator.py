@@ -2,7 +2,7 @@
 
 import sys
 
-from agents import publisher
+from agents.history import publisher
 from agents.settings import Settings
 from benchmarks import shop
 from schemas import topics

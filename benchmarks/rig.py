@@ -12,11 +12,11 @@ from typing import Self
 
 from confluent_kafka import Producer
 
-from agents import topic_admin
+from agents.admin import topic_admin
 from agents.embedded.kafka import EmbeddedKafka
 from agents.embedded.process import free_port
 from agents.kafka.client_settings import Delivery, KafkaSettings
-from agents.keys import ensure_keys
+from agents.local.keys import ensure_keys
 from agents.settings import Settings
 from benchmarks import shop
 from online_models.signing import Signer

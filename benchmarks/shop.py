@@ -7,12 +7,13 @@ import msgspec
 import orjson
 from faust.types.tuples import TP
 
-from agents import event_file, pipeline
+from agents import pipeline
+from agents.history import event_file
 from agents.kafka.batch import Batch
-from agents.metrics import Metrics
-from agents.partition import Partition
+from agents.observability.metrics import Metrics
 from agents.pipeline import Pipeline
-from agents.predict_plan import PredictPlan
+from agents.prediction.partition import Partition
+from agents.prediction.predict_plan import PredictPlan
 from online_models.learner import Learner
 from schemas import topics
 from schemas.outcomes import Outcome

@@ -7,10 +7,10 @@ drift, label join, encoding of all outputs) on records in memory, in the same ru
 import time
 from typing import Any
 
-from agents import publisher
+from agents.history import publisher
 from agents.kafka.client_settings import Delivery
-from agents.model_feed import Served
-from agents.partition import Partition
+from agents.prediction.model_feed import Served
+from agents.prediction.partition import Partition
 from benchmarks import shop
 from benchmarks.rig import Rig
 from schemas import topics

@@ -10,7 +10,7 @@ Source = Literal["model", "ensemble", "rules", "default", "cache"]
 class Prediction(msgspec.Struct, gc=False):
     """One decision about one event.
 
-    The hot path writes this record field by field (`agents.encode`); this class is its
+    The hot path writes this record field by field (`agents.prediction.encode`); this class is its
     contract, and what readers decode with.
     """
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from agents import encode, predict_plan
-from agents.drift_alert import drift_alert
 from agents.kafka.client_settings import KafkaSettings
+from agents.prediction import encode, predict_plan
+from agents.prediction.drift_alert import drift_alert
 from online_models import scorer
 from online_models.drift import DriftAlarm
 from schemas import topics
@@ -127,7 +127,7 @@ def test_the_runbook_explains_every_degradation() -> None:
 
 
 def test_the_runbook_has_a_section_for_every_kind_of_alert() -> None:
-    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "agents").glob("*_alert.py")]
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "agents").rglob("*_alert.py")]
     kinds = {kind for source in sources for kind in re.findall(r'kind="(\w+)"', source)}
     told = set(re.findall(r"^Kind `(\w+)`", read("docs/operations.md"), re.MULTILINE))
 

@@ -15,7 +15,7 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from redis import Redis
 
-from agents import event_file
+from agents.history import event_file
 from agents.kafka.client_settings import KafkaSettings
 from examples.shop.pipeline import PIPELINE, ShopEvent
 from schemas.predictions import Prediction

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from agents import metric_list
-from agents.metric_spec import MetricSpec
+from agents.observability import metric_list
+from agents.observability.metric_spec import MetricSpec
 from agents.settings import PREFIX, Settings
 
 ROOT = Path(__file__).resolve().parent.parent

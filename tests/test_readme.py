@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agents import pipeline, topic_admin, topic_reader
+from agents import pipeline
+from agents.admin import topic_admin, topic_reader
 from agents.embedded.kafka import EmbeddedKafka
 from agents.settings import PREFIX, Settings
 from schemas import topics

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from agents.supervisor import Child, Death, Supervisor, restart_delay_s
+from agents.local.supervisor import Child, Death, Supervisor, restart_delay_s
 from tests.waiting import wait_until
 
 SLEEPER = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"]
@@ -116,7 +116,7 @@ def test_what_a_child_writes_is_kept_over_its_restarts(tmp_path: Path) -> None:
 def test_children_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     code = f"""
 import pathlib, time
-from agents.supervisor import Child, Supervisor
+from agents.local.supervisor import Child, Supervisor
 supervisor = Supervisor([Child("worker", {SLEEPER!r})], pathlib.Path({str(tmp_path)!r}), print)
 supervisor.start()
 print(supervisor.children[0].pid, flush=True)

@@ -7,7 +7,7 @@ from cyclopts import App
 from agents.commands.flag import Flag
 
 if TYPE_CHECKING:
-    from agents.set_aside import DeadLetter
+    from agents.admin.set_aside import DeadLetter
 
 app = App(
     name="dead-letters",
@@ -42,7 +42,8 @@ def ls(reason: str | None = None, /, *, limit: int = 20, json: Flag = False) -> 
     """
     from collections import Counter, deque  # noqa: PLC0415  # --help stays quick
 
-    from agents import set_aside, settings  # noqa: PLC0415
+    from agents import settings  # noqa: PLC0415
+    from agents.admin import set_aside  # noqa: PLC0415
     from agents.commands.output import local_time, write_json, write_table  # noqa: PLC0415
 
     letters = set_aside.read(settings.load())
@@ -90,7 +91,8 @@ def show(offset: int, /, *, json: Flag = False) -> int:
     json
         Write the answer as JSON.
     """
-    from agents import set_aside, settings  # noqa: PLC0415  # --help stays quick
+    from agents import settings  # noqa: PLC0415  # --help stays quick
+    from agents.admin import set_aside  # noqa: PLC0415  # --help stays quick
     from agents.commands.output import console, local_time, write_json  # noqa: PLC0415
     from schemas.errors import ThalwegError  # noqa: PLC0415
 
@@ -118,7 +120,7 @@ def show(offset: int, /, *, json: Flag = False) -> int:
 def _as_json(letter: "DeadLetter") -> dict[str, object]:
     from dataclasses import asdict  # noqa: PLC0415  # --help stays quick
 
-    from agents import set_aside  # noqa: PLC0415
+    from agents.admin import set_aside  # noqa: PLC0415
 
     return asdict(letter) | {
         "key": set_aside.text(letter.key),

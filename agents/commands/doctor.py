@@ -20,8 +20,8 @@ def doctor(*, json: Flag = False) -> int:
     """
     import msgspec  # noqa: PLC0415  # --help stays quick
 
+    from agents.admin.doctor import examine  # noqa: PLC0415
     from agents.commands.output import console, write_json  # noqa: PLC0415
-    from agents.doctor import examine  # noqa: PLC0415
 
     colours = {"ok": "green", "warn": "yellow", "fail": "red"}
     findings = []

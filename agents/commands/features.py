@@ -84,7 +84,8 @@ def show(user: str, /, *, json: Flag = False) -> int:
     json
         Write the answer as JSON.
     """
-    from agents import online_features, pipeline, settings  # noqa: PLC0415  # --help stays quick
+    from agents import pipeline, settings  # noqa: PLC0415  # --help stays quick
+    from agents.admin import online_features  # noqa: PLC0415  # --help stays quick
     from agents.commands.output import write_json, write_table  # noqa: PLC0415
     from schemas.errors import ThalwegError  # noqa: PLC0415
 

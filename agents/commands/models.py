@@ -34,7 +34,8 @@ def ls(*, json: Flag = False) -> int:
     """
     import msgspec  # noqa: PLC0415  # --help stays quick
 
-    from agents import pipeline, published_models, settings  # noqa: PLC0415
+    from agents import pipeline, settings  # noqa: PLC0415
+    from agents.admin import published_models  # noqa: PLC0415
     from agents.commands.output import local_time, write_json, write_table  # noqa: PLC0415
 
     here = settings.load()

@@ -38,10 +38,11 @@ def replay(
     json
         Write the answer as JSON.
     """
-    from agents import data_dir, pipeline, settings  # noqa: PLC0415  # --help stays quick
+    from agents import pipeline, settings  # noqa: PLC0415  # --help stays quick
     from agents.commands.output import console, write_json  # noqa: PLC0415
-    from agents.progress import progress  # noqa: PLC0415
-    from agents.replay import Replay  # noqa: PLC0415
+    from agents.history.progress import progress  # noqa: PLC0415
+    from agents.history.replay import Replay  # noqa: PLC0415
+    from agents.local import data_dir  # noqa: PLC0415  # --help stays quick
 
     here = settings.load()
     data_dir.prepare(here.data_dir)

@@ -8,7 +8,7 @@ from cyclopts import App
 from agents.commands.flag import Flag
 
 if TYPE_CHECKING:
-    from agents.topic_admin import TopicState
+    from agents.admin.topic_admin import TopicState
 
 app = App(
     name="topics",
@@ -36,7 +36,8 @@ def ls(*, json: Flag = False) -> int:
     json
         Write the answer as JSON.
     """
-    from agents import settings, topic_admin  # noqa: PLC0415  # --help stays quick
+    from agents import settings  # noqa: PLC0415  # --help stays quick
+    from agents.admin import topic_admin  # noqa: PLC0415  # --help stays quick
 
     return _show(topic_admin.states(settings.load()), json=json)
 
@@ -55,7 +56,8 @@ def create(*, json: Flag = False) -> int:
     json
         Write the answer as JSON.
     """
-    from agents import settings, topic_admin  # noqa: PLC0415  # --help stays quick
+    from agents import settings  # noqa: PLC0415  # --help stays quick
+    from agents.admin import topic_admin  # noqa: PLC0415  # --help stays quick
 
     return _show(topic_admin.create(settings.load()), json=json)
 

@@ -67,7 +67,7 @@ def up(
         Write the summary as JSON.
     """
     from agents import settings  # noqa: PLC0415  # --help stays quick
-    from agents.up import Options, run  # noqa: PLC0415
+    from agents.local.up import Options, run  # noqa: PLC0415
 
     _override(
         {

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 from confluent_kafka import KafkaException, Message
 
-from agents import topic_reader
+from agents.admin import topic_reader
 from agents.serving.overview import MAX_ALERTS
 from agents.serving.timeline import SPAN_S
 from agents.settings import Settings

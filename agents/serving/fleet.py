@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from agents import metric_list
-from agents.metric_spec import CounterSpec, GaugeSpec, HistogramSpec
+from agents.observability import metric_list
+from agents.observability.metric_spec import CounterSpec, GaugeSpec, HistogramSpec
 from agents.serving.samples import bucket_counts, parse
 from schemas.telemetry import Telemetry
 

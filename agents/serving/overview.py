@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import msgspec
 
-from agents import metric_list
-from agents.metric_spec import GaugeSpec
+from agents.observability import metric_list
+from agents.observability.metric_spec import GaugeSpec
 from agents.pipeline import Pipeline
 from agents.serving import tables
 from agents.serving.fleet import Fleet

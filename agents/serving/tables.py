@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from agents import metric_list
-from agents.metric_spec import GaugeSpec
+from agents.observability import metric_list
+from agents.observability.metric_spec import GaugeSpec
 from agents.pipeline import Pipeline
 from agents.serving.fleet import Fleet, Process
 from agents.serving.samples import quantile

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Final, TypedDict
 
-from agents import metric_list
+from agents.observability import metric_list
 from agents.serving.fleet import Fleet
 from agents.serving.samples import quantile
 from schemas import topics

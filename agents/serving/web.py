@@ -19,8 +19,8 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from agents import metric_list
-from agents.metrics import Metrics
+from agents.observability import metric_list
+from agents.observability.metrics import Metrics
 from agents.serving.feed import Feed
 from agents.serving.overview import Overview
 from agents.serving.pulse import Pulse, now_ms

@@ -9,10 +9,10 @@ from typing import Any, cast
 import msgspec
 
 from agents.kafka.batch import Output
-from agents.metrics import Metrics
-from agents.model_feed import Served
-from agents.partition import Partition
-from agents.predict_plan import PredictPlan
+from agents.observability.metrics import Metrics
+from agents.prediction.model_feed import Served
+from agents.prediction.partition import Partition
+from agents.prediction.predict_plan import PredictPlan
 from examples.shop.pipeline import PIPELINE
 from online_models.scorer import Scorer
 from schemas.alerts import Alert

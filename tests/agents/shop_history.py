@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from agents import event_file
+from agents.history import event_file
 from examples.shop.pipeline import PIPELINE, ShopEvent
 from tests.agents.garbage import GARBAGE
 from tests.agents.record import Record

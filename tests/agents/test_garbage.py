@@ -5,9 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from agents import garbage, metric_list
+from agents import garbage
 from agents.garbage import FULL_AT_LAST_S, FULL_EVERY_S, GarbagePolicy
-from agents.instruments import Histogram
+from agents.observability import metric_list
+from agents.observability.instruments import Histogram
 
 
 class Collections:

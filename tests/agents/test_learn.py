@@ -9,14 +9,16 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from faust.types.tuples import TP
 
-from agents import learn, metric_list, topic_admin
+from agents import learn
+from agents.admin import topic_admin
 from agents.kafka.app import App
 from agents.kafka.batch import Batch
 from agents.kafka.client_settings import KafkaSettings
 from agents.kafka.log_reader import read_to_end
 from agents.learn import CHALLENGER_INTERVAL_S, CHAMPION_INTERVAL_S, Training
-from agents.metrics import Metrics
-from agents.model_feed import LEARNED_SINCE
+from agents.observability import metric_list
+from agents.observability.metrics import Metrics
+from agents.prediction.model_feed import LEARNED_SINCE
 from agents.settings import Settings
 from examples.shop.pipeline import PIPELINE
 from online_models.learner import Learner

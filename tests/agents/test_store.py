@@ -13,10 +13,13 @@ import redis as redis_client
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 
-from agents import encode, metric_list, online_features, store
+from agents import store
+from agents.admin import online_features
 from agents.embedded.valkey import EmbeddedRedis
 from agents.kafka.app import App, KafkaSettings
-from agents.metrics import Metrics
+from agents.observability import metric_list
+from agents.observability.metrics import Metrics
+from agents.prediction import encode
 from agents.settings import Settings
 from agents.store import FeatureStore
 from examples.shop.pipeline import PIPELINE

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents import metric_list, watch
-from agents.accuracy import LevelChange, Reading
-from agents.accuracy_alert import accuracy_alert, accuracy_reading, alert_headers
-from agents.metrics import Metrics
+from agents import watch
+from agents.observability import metric_list
+from agents.observability.accuracy import LevelChange, Reading
+from agents.observability.accuracy_alert import accuracy_alert, accuracy_reading, alert_headers
+from agents.observability.metrics import Metrics
 from examples.shop.pipeline import PIPELINE
 from schemas.alerts import Alert
 from schemas.topics import ALL

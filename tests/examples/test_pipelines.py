@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from agents import pipeline
-from agents.metrics import Metrics
-from agents.predict_plan import PredictPlan
+from agents.observability.metrics import Metrics
+from agents.prediction.predict_plan import PredictPlan
 from online_models import catalogue
 
 ROOT = Path(__file__).resolve().parents[2]

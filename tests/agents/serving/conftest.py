@@ -12,11 +12,12 @@ import msgspec
 import pytest
 from confluent_kafka import Producer
 
-from agents import child, topic_admin
+from agents.admin import topic_admin
 from agents.embedded.kafka import EmbeddedKafka
-from agents.metrics import Metrics
+from agents.local import child
+from agents.observability.metrics import Metrics
+from agents.observability.telemetry import telemetry_record
 from agents.settings import Settings
-from agents.telemetry import telemetry_record
 from schemas import topics
 from schemas.alerts import Alert
 from tests.waiting import wait_until

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents import metric_list
-from agents.metrics import Metrics
+from agents.observability import metric_list
+from agents.observability.metrics import Metrics
 from agents.serving.fleet import FORGET_MS, RECENT_MS, SILENT_MS, Fleet
 from schemas.telemetry import Telemetry
 

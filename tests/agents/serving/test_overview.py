@@ -4,9 +4,9 @@ import datetime as dt
 
 import orjson
 
-from agents import metric_list
-from agents.metric_spec import GaugeSpec
-from agents.metrics import Metrics
+from agents.observability import metric_list
+from agents.observability.metric_spec import GaugeSpec
+from agents.observability.metrics import Metrics
 from agents.serving.fleet import SILENT_MS
 from agents.serving.overview import MAX_ALERTS, Overview
 from agents.serving.timeline import SPAN_S

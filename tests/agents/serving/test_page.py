@@ -11,8 +11,8 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from agents import metric_list
-from agents.metrics import Metrics
+from agents.observability import metric_list
+from agents.observability.metrics import Metrics
 from examples.shop.pipeline import PIPELINE
 from schemas.alerts import Alert
 from tests.agents.serving.conftest import MakeSite, Site

@@ -7,7 +7,7 @@ from itertools import accumulate
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.metric_list import LATENCY_SECONDS
+from agents.observability.metric_list import LATENCY_SECONDS
 from agents.serving.samples import bucket_counts, quantile
 
 BOUNDS = (*LATENCY_SECONDS.buckets, math.inf)

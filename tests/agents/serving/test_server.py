@@ -11,8 +11,8 @@ from itertools import pairwise
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from agents import metric_list
-from agents.metrics import Metrics
+from agents.observability import metric_list
+from agents.observability.metrics import Metrics
 from agents.serving.server import listen
 from agents.settings import Settings
 from schemas.alerts import Alert

@@ -1,0 +1,1 @@
+"""Looking at a deployment and setting it up: topics, models, features, dead letters."""

@@ -1,0 +1,1 @@
+"""A recorded history: published at a rate, audited, summed up."""

@@ -1,0 +1,1 @@
+"""Everything on one machine: processes, ports, keys, and `thalweg up`."""

@@ -1,0 +1,66 @@
+"""The worker processes of one machine: what each is called, runs, and is told."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from agents.local.keys import KeyFiles
+from agents.local.supervisor import Child
+from agents.settings import PREFIX, Settings
+
+SERVE: Final = "serve"
+_SINGLE_ROLES: Final = ("learn", "store", "watch")
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process of the fleet."""
+
+    name: str
+    """Role and slot, as in its telemetry: `predict-0`."""
+    command: tuple[str, ...]
+    """Behind `thalweg`."""
+    metrics_port: int
+    """0 when it has none of its own."""
+
+
+def processes(settings: Settings, predict_workers: int) -> list[Process]:
+    """Plan the fleet: predict workers, one of each other role, and the page.
+
+    >>> [(each.name, each.metrics_port) for each in processes(Settings(), predict_workers=2)]
+    [('predict-0', 9600), ('predict-1', 9601), ('learn-0', 9602), ('store-0', 9603),
+     ('watch-0', 9604), ('serve', 0)]
+    """
+    workers = [("predict", slot) for slot in range(predict_workers)]
+    workers += [(role, 0) for role in _SINGLE_ROLES]
+    first_port = settings.metrics_port
+    return [
+        *(
+            Process(
+                f"{role}-{slot}",
+                ("worker", role, "--slot", str(slot)),
+                first_port + index if first_port else 0,
+            )
+            for index, (role, slot) in enumerate(workers)
+        ),
+        Process(SERVE, (SERVE,), 0),
+    ]
+
+
+def child(
+    process: Process, settings: Settings, keys: KeyFiles, environ: Mapping[str, str]
+) -> Child:
+    """Tell the supervisor how to run a process; only the learner is told where the key is."""
+    told = {
+        "KAFKA_BOOTSTRAP": settings.kafka_bootstrap,
+        "REDIS_URL": settings.redis_url,
+        "DATA_DIR": settings.data_dir,
+        "TRUSTED_KEYS_DIR": keys.trusted_keys_dir,
+        "METRICS_PORT": process.metrics_port,
+    }
+    if process.name.startswith("learn-"):
+        told["SIGNING_KEY_FILE"] = keys.signing_key_file
+    env = {name: value for name, value in environ.items() if name != f"{PREFIX}SIGNING_KEY_FILE"}
+    env |= {PREFIX + name: str(value) for name, value in told.items()}
+    return Child(process.name, [sys.executable, "-m", "agents.cli", *process.command], env)

@@ -1,0 +1,54 @@
+"""What the learn role tells of its models."""
+
+import logging
+from collections.abc import Iterable
+
+from agents.observability import metric_list
+from agents.observability.metrics import Metrics
+from online_models.learner import Learner
+from online_models.prequential import Prequential
+
+logger = logging.getLogger(__name__)
+
+
+class LearnerMetrics:
+    """Prequential figures of each model, beside those of the two baselines."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._n_learned: dict[str, int] = {}
+
+    def tell(self, learners: Iterable[Learner]) -> None:
+        """Set all figures."""
+        for learner in learners:
+            name = learner.model
+            counter = self._metrics.counter(metric_list.MODEL_LEARNED, model=name)
+            # Fewer than before when the learner was restored: what was not committed is gone.
+            counter.inc(max(0, learner.n_learned - self._n_learned.get(name, 0)))
+            self._n_learned[name] = learner.n_learned
+            self._evaluated(name, learner.prequential)
+            # The baselines see the same outcomes with every learner: any learner's will do.
+            self._evaluated(metric_list.BASELINE_RATE, learner.progress.base_rate)
+            self._evaluated(metric_list.BASELINE_LAST_CLASS, learner.progress.last_class)
+
+    def published(self, model: str, n_bytes: int) -> None:
+        """Note a snapshot that is on its way."""
+        self._metrics.counter(metric_list.SNAPSHOTS, model=model, result="published").inc()
+        self._metrics.gauge(metric_list.SNAPSHOT_BYTES, model=model).set(n_bytes)
+
+    def refused(self, model: str, reason: str) -> None:
+        """Note a snapshot that cannot be gone on from; its model learns the log anew."""
+        logger.warning("cannot go on from the snapshot of %s: %s", model, reason)
+        self._metrics.counter(metric_list.SNAPSHOTS, model=model, result="refused").inc()
+
+    def _evaluated(self, name: str, figures: Prequential) -> None:
+        gauge = self._metrics.gauge
+        gauge(metric_list.MODEL_EVALUATED, model=name).set(figures.n)
+        gauge(metric_list.MODEL_ROC_AUC, model=name).set(figures.roc_auc)
+        gauge(metric_list.MODEL_LOG_LOSS, model=name).set(figures.log_loss)
+        gauge(metric_list.MODEL_WINDOW_ROC_AUC, model=name).set(figures.recent_roc_auc)
+        gauge(metric_list.MODEL_WINDOW_LOG_LOSS, model=name).set(figures.recent_log_loss)
+        positives = sum(label for label, _ in figures.ring)
+        in_window = metric_list.MODEL_WINDOW_OUTCOMES
+        gauge(in_window, model=name, label="true").set(positives)
+        gauge(in_window, model=name, label="false").set(len(figures.ring) - positives)

@@ -1,0 +1,295 @@
+"""Every metric of the product. `docs/metrics.md` is generated from here.
+
+A metric that is not in this list cannot be written, and a misspelt one is a type error.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from agents.observability.metric_spec import (
+    CounterSpec,
+    GaugeSpec,
+    HistogramSpec,
+    MetricSpec,
+    markdown_table,
+)
+
+# 1-2-5 steps are fine enough to read a percentile off; the latency promise is at 50 ms, so the
+# buckets around it are finer.
+MILLISECONDS: Final = (
+    *(0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0),
+    *(5.0, 10.0),
+)
+LATENCY: Final = (
+    *(0.001, 0.002, 0.003, 0.004, 0.005, 0.006, 0.008, 0.01, 0.0125, 0.015, 0.02, 0.025, 0.03),
+    *(0.035, 0.04, 0.045, 0.05, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0),
+)
+MICROSECONDS: Final = (
+    *(1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 5e-2),
+)
+SCORE_BUCKETS: Final = 20
+
+# --- the process ----------------------------------------------------------------------------------
+
+UP: Final = GaugeSpec("thalweg_up", "1 or 0", "The process runs; 0 in its last words.")
+READY: Final = GaugeSpec("thalweg_ready", "1 or 0", "Records can flow through the process.")
+GC_PAUSE_SECONDS: Final = HistogramSpec(
+    "thalweg_gc_pause_seconds",
+    "seconds",
+    "How long Python's garbage collector stopped the process.",
+    buckets=MILLISECONDS,
+)
+
+# --- events and predictions -----------------------------------------------------------------------
+
+EVENTS: Final = CounterSpec(
+    "thalweg_events_total",
+    "records",
+    "Records taken in, valid or not; topics are named without the environment's prefix.",
+    ("topic",),
+)
+PREDICTIONS: Final = CounterSpec("thalweg_predictions_total", "records", "Predictions made.")
+DUPLICATES: Final = CounterSpec(
+    "thalweg_duplicates_total", "records", "Events dropped because their id was seen before."
+)
+LATE_EVENTS: Final = CounterSpec(
+    "thalweg_late_events_total",
+    "records",
+    "Events older than the watermark; still scored, and counted in their own windows.",
+)
+DEAD_LETTERS: Final = CounterSpec(
+    "thalweg_dead_letters_total", "records", "Records set aside in `dead-letters`.", ("reason",)
+)
+SCORES: Final = HistogramSpec(
+    "thalweg_score_ratio",
+    "probability",
+    "Scores as served.",
+    buckets=tuple(step / SCORE_BUCKETS for step in range(1, SCORE_BUCKETS + 1)),
+)
+LABELS: Final = CounterSpec(
+    "thalweg_labels_total",
+    "labels",
+    "Labels by what became of them: joined, duplicate, conflicting, unknown, late ...",
+    ("fate",),
+)
+OUTCOMES: Final = CounterSpec(
+    "thalweg_outcomes_total", "outcomes", "Predictions whose label became known.", ("label",)
+)
+
+# --- batches, transactions, partitions ------------------------------------------------------------
+
+PROCESSING_SECONDS: Final = HistogramSpec(
+    "thalweg_batch_processing_seconds",
+    "seconds",
+    "Time to process one batch, without its commit.",
+    buckets=MILLISECONDS,
+)
+BATCH_RECORDS: Final = HistogramSpec(
+    "thalweg_batch_records",
+    "records",
+    "Records of one partition taken in together.",
+    buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000),
+)
+TRANSACTION_SECONDS: Final = HistogramSpec(
+    "thalweg_transaction_seconds",
+    "seconds",
+    "Time from the first output of a transaction to its commit.",
+    buckets=MILLISECONDS,
+)
+TRANSACTIONS: Final = CounterSpec(
+    "thalweg_transactions_total",
+    "transactions",
+    "Transactions by result: committed; retried after an abort or with a new producer.",
+    ("result",),
+)
+IN_FLIGHT_RECORDS: Final = GaugeSpec(
+    "thalweg_in_flight_records", "records", "Records taken in whose batch is not committed yet."
+)
+ASSIGNED_PARTITIONS: Final = GaugeSpec(
+    "thalweg_assigned_partitions", "partitions", "Partitions this process owns now."
+)
+REBALANCES: Final = CounterSpec(
+    "thalweg_rebalances_total", "rebalances", "Times the assignment of partitions changed."
+)
+
+# --- keyed state ----------------------------------------------------------------------------------
+
+STATE_ENTRIES: Final = GaugeSpec(
+    "thalweg_state_entries", "entries", "Keys held in memory, over all partitions.", ("table",)
+)
+RESTORE_PROGRESS: Final = GaugeSpec(
+    "thalweg_restore_progress_ratio",
+    "share",
+    "How much of the changelogs has been read back; 1 when state is complete.",
+)
+RESTORED_KEYS: Final = CounterSpec(
+    "thalweg_restored_keys_total", "records", "Changelog records read back on assignment."
+)
+
+# --- drift ----------------------------------------------------------------------------------------
+
+DRIFT_STATISTIC: Final = GaugeSpec(
+    "thalweg_drift_statistic",
+    "1",
+    "The detector's evidence against no drift.",
+    ("partition", "signal"),
+)
+DRIFT_THRESHOLD: Final = GaugeSpec(
+    "thalweg_drift_threshold",
+    "1",
+    "The statistic at which the detector raises an alarm.",
+    ("partition", "signal"),
+)
+DRIFT_MEAN: Final = GaugeSpec(
+    "thalweg_drift_mean", "1", "The signal's recent mean.", ("partition", "signal")
+)
+DRIFT_REFERENCE: Final = GaugeSpec(
+    "thalweg_drift_reference", "1", "The mean it is held against.", ("partition", "signal")
+)
+DRIFT_ALARMS: Final = CounterSpec(
+    "thalweg_drift_alarms_total", "alarms", "Drift alarms raised.", ("partition", "signal")
+)
+
+# --- models ---------------------------------------------------------------------------------------
+
+BASELINE_RATE: Final = "baseline_rate"
+BASELINE_LAST_CLASS: Final = "baseline_last_class"
+BASELINES: Final = (BASELINE_RATE, BASELINE_LAST_CLASS)
+"""Values of the label `model`: what a model must beat on the same outcomes."""
+
+MODEL_VERSION: Final = GaugeSpec(
+    "thalweg_model_version", "version", "Version of the model that serves.", ("model",)
+)
+MODEL_AGE_SECONDS: Final = GaugeSpec(
+    "thalweg_model_age_seconds", "seconds", "Time since the serving snapshot was made.", ("model",)
+)
+MODEL_LEARNED: Final = CounterSpec(
+    "thalweg_model_learned_total", "outcomes", "Outcomes the model learned.", ("model",)
+)
+MODEL_EVALUATED: Final = GaugeSpec(
+    "thalweg_model_evaluated_outcomes",
+    "outcomes",
+    "Outcomes its lifetime scores rest on; each was predicted before it was learned.",
+    ("model",),
+)
+MODEL_ROC_AUC: Final = GaugeSpec(
+    "thalweg_model_roc_auc",
+    "probability",
+    "Prequential ROC AUC since its first outcome; also of `baseline_rate`, `baseline_last_class`.",
+    ("model",),
+)
+MODEL_LOG_LOSS: Final = GaugeSpec(
+    "thalweg_model_log_loss",
+    "nats",
+    "Prequential log loss since its first outcome; also of the baselines.",
+    ("model",),
+)
+MODEL_WINDOW_ROC_AUC: Final = GaugeSpec(
+    "thalweg_model_window_roc_auc", "probability", "ROC AUC over its last outcomes.", ("model",)
+)
+MODEL_WINDOW_LOG_LOSS: Final = GaugeSpec(
+    "thalweg_model_window_log_loss", "nats", "Log loss over its last outcomes.", ("model",)
+)
+MODEL_WINDOW_OUTCOMES: Final = GaugeSpec(
+    "thalweg_model_window_outcomes",
+    "outcomes",
+    "Outcomes the windowed scores rest on, by label: what their confidence depends on.",
+    ("label", "model"),
+)
+SNAPSHOT_BYTES: Final = GaugeSpec(
+    "thalweg_snapshot_bytes", "bytes", "Size of the newest snapshot.", ("model",)
+)
+SNAPSHOTS: Final = CounterSpec(
+    "thalweg_snapshots_total",
+    "snapshots",
+    "Snapshots by result: published (learn), loaded or refused (predict).",
+    ("model", "result"),
+)
+FRESHNESS_SECONDS: Final = HistogramSpec(
+    "thalweg_freshness_seconds",
+    "seconds",
+    "Time from a label being known to a snapshot that learned from it serving.",
+    ("model",),
+    buckets=(0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0),
+)
+CHALLENGER_SCORE_SECONDS: Final = HistogramSpec(
+    "thalweg_challenger_score_seconds",
+    "seconds",
+    "Time a challenger took to score one of the sampled events.",
+    ("model",),
+    buckets=MICROSECONDS,
+)
+
+# --- the online store -----------------------------------------------------------------------------
+
+USERS_WRITTEN: Final = CounterSpec(
+    "thalweg_users_written_total", "users", "Users whose features were written to Redis."
+)
+REDIS_SECONDS: Final = HistogramSpec(
+    "thalweg_redis_seconds",
+    "seconds",
+    "Time of one pipelined write to Redis.",
+    buckets=MILLISECONDS,
+)
+REDIS_ERRORS: Final = CounterSpec(
+    "thalweg_redis_errors_total", "errors", "Writes to Redis that failed and were tried again."
+)
+STORE_BEHIND_SECONDS: Final = GaugeSpec(
+    "thalweg_store_behind_seconds", "seconds", "How far Redis is behind what is committed."
+)
+
+# --- what the watch role sees from outside --------------------------------------------------------
+
+LATENCY_SECONDS: Final = HistogramSpec(
+    "thalweg_latency_seconds",
+    "seconds",
+    "Time from an event's publication to its prediction at a `read_committed` reader.",
+    buckets=LATENCY,
+)
+LAG_RECORDS: Final = GaugeSpec(
+    "thalweg_lag_records", "records", "Records waiting for a consumer group.", ("group", "topic")
+)
+LAG_SECONDS: Final = GaugeSpec(
+    "thalweg_lag_seconds",
+    "seconds",
+    "How long the oldest waiting record has been waiting; 0 when none is.",
+    ("group", "topic"),
+)
+ALERTS: Final = CounterSpec(
+    "thalweg_alerts_total", "alerts", "Alerts raised by this process.", ("kind", "level")
+)
+
+SECTIONS: Final[Mapping[str, tuple[MetricSpec, ...]]] = {
+    "The process": (UP, READY, GC_PAUSE_SECONDS),
+    "Events and predictions": (
+        *(EVENTS, PREDICTIONS, DUPLICATES, LATE_EVENTS, DEAD_LETTERS, SCORES, LABELS, OUTCOMES),
+    ),
+    "Batches, transactions, partitions": (
+        *(PROCESSING_SECONDS, BATCH_RECORDS, TRANSACTION_SECONDS, TRANSACTIONS),
+        *(IN_FLIGHT_RECORDS, ASSIGNED_PARTITIONS, REBALANCES),
+    ),
+    "Keyed state": (STATE_ENTRIES, RESTORE_PROGRESS, RESTORED_KEYS),
+    "Drift": (DRIFT_STATISTIC, DRIFT_THRESHOLD, DRIFT_MEAN, DRIFT_REFERENCE, DRIFT_ALARMS),
+    "Models": (
+        *(MODEL_VERSION, MODEL_AGE_SECONDS, MODEL_LEARNED, MODEL_EVALUATED, MODEL_ROC_AUC),
+        *(MODEL_LOG_LOSS, MODEL_WINDOW_ROC_AUC, MODEL_WINDOW_LOG_LOSS, MODEL_WINDOW_OUTCOMES),
+        *(SNAPSHOT_BYTES, SNAPSHOTS, FRESHNESS_SECONDS, CHALLENGER_SCORE_SECONDS),
+    ),
+    "The online store": (USERS_WRITTEN, REDIS_SECONDS, REDIS_ERRORS, STORE_BEHIND_SECONDS),
+    "Seen from outside": (LATENCY_SECONDS, LAG_RECORDS, LAG_SECONDS, ALERTS),
+}
+ALL: Final = tuple(spec for section in SECTIONS.values() for spec in section)
+
+
+def markdown() -> str:
+    """Write the whole list as `docs/metrics.md`."""
+    parts = [
+        "# Metrics",
+        "Generated by `python -m agents.observability.metrics`; a test holds this page equal to "
+        "`agents/observability/metric_list.py`.",
+        "Every process serves those it has at `/metrics` (`THALWEG_METRICS_PORT`) and publishes "
+        "them each second to the topic `telemetry`. Beside them stand Prometheus' own `process_*`.",
+    ]
+    for title, specs in SECTIONS.items():
+        parts += [f"## {title}", markdown_table(specs)]
+    return "\n\n".join(parts) + "\n"

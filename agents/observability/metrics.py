@@ -1,0 +1,131 @@
+"""All metrics of one process: made once, served to Prometheus, readable as samples."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, TypeVar
+
+from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+
+from agents.observability import metric_list
+from agents.observability.instruments import Counter, Gauge, Histogram, Labels
+from agents.observability.metric_spec import CounterSpec, GaugeSpec, HistogramSpec, MetricSpec
+from schemas.errors import InvalidSetting
+
+Instrument = Counter | Gauge | Histogram
+_InstrumentT = TypeVar("_InstrumentT", Counter, Gauge, Histogram)
+_SpecT = TypeVar("_SpecT", bound=MetricSpec)
+
+_FAMILIES: Final[Mapping[str, Callable[..., Any]]] = {
+    "counter": CounterMetricFamily,
+    "gauge": GaugeMetricFamily,
+    "histogram": HistogramMetricFamily,
+}
+
+
+class Metrics:
+    """The instruments of one process, on a Prometheus registry of their own.
+
+    Finding an instrument is not for the hot path: keep it. A label's value may be anything that
+    prints; how many there are is bounded by whoever chooses them (no user ids).
+
+    >>> metrics = Metrics()
+    >>> events = metrics.counter(metric_list.EVENTS, topic="user-events")
+    >>> events.inc(500)
+    >>> metrics.samples()
+    {'thalweg_events_total{topic="user-events"}': 500.0}
+    """
+
+    def __init__(self) -> None:
+        self._instruments: dict[MetricSpec, dict[Labels, Instrument]] = {}
+        self.registry = CollectorRegistry()
+        self.registry.register(self)
+        ProcessCollector(registry=self.registry)
+
+    def counter(self, spec: CounterSpec, **labels: object) -> Counter:
+        """Find or make a counter."""
+        return self._find(Counter, spec, labels)
+
+    def gauge(self, spec: GaugeSpec, **labels: object) -> Gauge:
+        """Find or make a gauge."""
+        return self._find(Gauge, spec, labels)
+
+    def histogram(self, spec: HistogramSpec, **labels: object) -> Histogram:
+        """Find or make a histogram."""
+        return self._find(Histogram, spec, labels)
+
+    def remove(self, spec: MetricSpec, **labels: object) -> None:
+        """Forget what is no longer ours to tell, such as the drift of a revoked partition."""
+        self._instruments.get(spec, {}).pop(_in_order(spec, labels), None)
+
+    def samples(self) -> dict[str, float]:
+        """Tell all samples, named as Prometheus names them."""
+        return {
+            name: value for _, _, instrument in self._all() for name, value in instrument.samples()
+        }
+
+    def collect(self) -> Iterator[Metric]:
+        """Tell all metrics to the registry, which asks at each scrape."""
+        families: dict[str, Any] = {}
+        for spec, labels, instrument in self._all():
+            family = families.get(spec.name)
+            if family is None:
+                make = _FAMILIES[spec.kind]
+                family = families[spec.name] = make(spec.name, spec.meaning, labels=spec.labels)
+            values = [value for _, value in labels]
+            if isinstance(instrument, Histogram):
+                buckets = list(zip(instrument.les, instrument.cumulative(), strict=True))
+                family.add_metric(values, buckets, instrument.sum)
+            elif instrument.value is not None:
+                family.add_metric(values, instrument.value)
+        yield from families.values()
+
+    def serve(self, host: str, port: int) -> None:
+        """Serve `/metrics` from a thread; port 0 serves nothing.
+
+        Raises
+        ------
+        InvalidSetting
+            When the address cannot be had.
+        """
+        if port == 0:
+            return
+        try:
+            start_http_server(port, addr=host, registry=self.registry)
+        except OSError as error:
+            raise InvalidSetting(
+                f"THALWEG_METRICS_PORT: cannot serve metrics on {host}:{port}: {error.strerror}"
+            ) from error
+
+    def _find(
+        self,
+        make: Callable[[_SpecT, Labels], _InstrumentT],
+        spec: _SpecT,
+        labels: Mapping[str, object],
+    ) -> _InstrumentT:
+        ordered = _in_order(spec, labels)
+        instruments = self._instruments.setdefault(spec, {})
+        if ordered not in instruments:
+            instruments[ordered] = make(spec, ordered)
+        return instruments[ordered]  # type: ignore[return-value]  # a spec has one kind
+
+    def _all(self) -> Iterator[tuple[MetricSpec, Labels, Instrument]]:
+        # Copies, because other threads may add instruments while one reads.
+        for spec, instruments in list(self._instruments.items()):
+            for labels, instrument in list(instruments.items()):
+                yield spec, labels, instrument
+
+
+def _in_order(spec: MetricSpec, labels: Mapping[str, object]) -> Labels:
+    if labels.keys() != set(spec.labels):
+        raise ValueError(f"{spec.name} has the labels {spec.labels}, not {tuple(labels)}")
+    return tuple((name, str(labels[name])) for name in spec.labels)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(metric_list.markdown())

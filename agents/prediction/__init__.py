@@ -1,0 +1,1 @@
+"""What predict does: one partition, its outputs, and the models that serve."""

@@ -1,0 +1,241 @@
+"""What predict does with one partition: the way of an event from raw bytes to its prediction.
+
+clean ▸ deduplicate ▸ features ▸ score ▸ drift ▸ label join
+
+Everything of a partition that must survive a crash is in its tables, whose changes travel in the
+batch's own transaction. Time is an argument.
+"""
+
+from typing import Final
+
+import msgspec
+
+from agents.kafka.batch import Batch
+from agents.prediction.model_feed import Served
+from agents.prediction.partition_outputs import PartitionOutputs
+from agents.prediction.predict_plan import Answer, PredictPlan
+from online_models.drift import ScoreDrift
+from schemas.errors import InvalidRecord
+from schemas.events import UserEvent
+from streams.deduplicate import Deduplicator, segment_table
+from streams.fold import UserState
+from streams.label_join import LabelJoin
+from streams.pending import Pending, pack_features, pending_table
+from streams.positives import positives_table
+from streams.state import PartitionState, Table
+from streams.watermark import Watermark
+
+MAX_REMEMBERED_IDS: Final = 200_000
+"""Event ids a partition remembers at most, whatever the retention."""
+MAX_PENDING: Final = 200_000
+"""Predictions of a partition that may wait for their label."""
+WARM_USERS: Final = 10_000
+"""Users whose state stays decoded between batches."""
+FORGET_PER_BATCH: Final = 100
+"""Inactive users forgotten per batch at most, so that forgetting never stalls one."""
+_DRIFT: Final = "drift"
+_NEWEST: Final = "newest"
+
+
+class Partition:
+    """The state of one partition, and what a batch does with it.
+
+    Restored record by record from the changelog (`agents.kafka.keyed_state.Restoring`).
+    """
+
+    def __init__(self, number: int, plan: PredictPlan) -> None:
+        self.number = number
+        self._plan = plan
+        self._users: Table[UserState] = Table(
+            "u", plan.fold.encode, plan.fold.decode, warm=WARM_USERS
+        )
+        self._segments = segment_table()
+        self._pending = pending_table()
+        self._positives = positives_table()
+        self._marks: Table[int] = Table("w", b"%d".__mod__, int)
+        self._drifts: Table[bytes] = Table("s", bytes, bytes)
+        self._state = PartitionState(
+            [
+                self._users,
+                self._segments,
+                self._pending,
+                self._positives,
+                self._marks,
+                self._drifts,
+            ]
+        )
+
+    # ---- restore -------------------------------------------------------------------------------
+
+    def restore(self, key: bytes, value: bytes | None) -> None:
+        """Take over one changelog record."""
+        self._state.restore(key, value)
+
+    def complete(self) -> None:
+        """Build what is derived from the tables."""
+        pipeline = self._plan.pipeline
+        self._deduplicator = Deduplicator(
+            self._segments, retention=pipeline.deduplication, capacity=MAX_REMEMBERED_IDS
+        )
+        self._join = LabelJoin(pipeline.label, self._pending, self._positives, capacity=MAX_PENDING)
+        self._drift = self._plan.drift(self._drifts.get(_DRIFT))
+        self._newest_ms = self._marks.get(_NEWEST) or 0
+        self._watermark = Watermark(pipeline.allowed_lateness)
+        self._watermark.advance(self._newest_ms)
+        self._told_fates = msgspec.structs.astuple(self._join.fates)
+        self._told_drift_n = self._drift.n
+
+    # ---- process -------------------------------------------------------------------------------
+
+    def process_events(self, batch: Batch, serving: dict[str, Served], now_ms: int) -> None:
+        """Predict every event of a batch; emit what follows from them."""
+        plan = self._plan
+        clean, predict = plan.events.clean, self._predict
+        deduplicator, watermark = self._deduplicator, self._watermark
+        outputs = PartitionOutputs(plan, batch, now_ms)
+        answer = plan.answer(serving)
+        unnamed = f"{batch.tp.topic}-{batch.tp.partition}-"
+        touched: dict[str, dict[str, float]] = {}
+        scores: list[float] = []
+        n_duplicates = n_late = 0
+
+        for record in batch:
+            _, published_ms = record.timestamp()
+            key = record.key()
+            try:
+                event = clean(key, record.value(), published_at_ms=published_ms)
+            except InvalidRecord as invalid:
+                outputs.dead_letter(record, invalid)
+                continue
+            at_ms: int = event.ts  # type: ignore[assignment]  # milliseconds, once cleaned
+            newest_ms = max(self._newest_ms, at_ms)
+            if event.event_id is None:
+                # Unique by construction: nothing to remember.
+                event.event_id = f"{unnamed}{record.offset()}"
+            elif not deduplicator.is_new(event.event_id, newest_ms):
+                n_duplicates += 1
+                continue
+            self._newest_ms = newest_ms
+            is_late = watermark.is_late(at_ms)
+            n_late += is_late
+            watermark.advance(at_ms)
+
+            features, score = predict(event, answer, outputs, is_late=is_late)
+            touched[event.user_id] = features  # type: ignore[index]  # text, once cleaned
+            scores.append(score)
+            outputs.prediction(event, answer, score, published_ms, record, is_late=is_late)
+            if plan.is_sampled():
+                outputs.shadow_predictions(event, serving, features)
+
+        for outcome in self._join.advance(watermark.at_ms):
+            outputs.outcome(outcome)
+        for user_id, features in touched.items():
+            user = self._users.get(user_id)
+            if user is not None:
+                outputs.feature_update(user_id, user.last_ms, features)
+        self._end(batch, outputs)
+        plan.metrics.events(len(batch), scores, n_duplicates, n_late)
+
+    def _predict(
+        self, event: UserEvent, answer: Answer, outputs: PartitionOutputs, *, is_late: bool
+    ) -> tuple[dict[str, float], float]:
+        """Take an event into the user's features, score it, and let the prediction wait."""
+        plan, users, join = self._plan, self._users, self._join
+        fold = plan.fold
+        user_id: str = event.user_id  # type: ignore[assignment]  # text, once cleaned
+        at_ms: int = event.ts  # type: ignore[assignment]  # milliseconds, once cleaned
+        if is_late:  # what the watermark decided stays so, wherever batches are cut
+            for outcome in join.advance(self._watermark.at_ms):
+                outputs.outcome(outcome)
+        for outcome in join.observe(user_id, event.action, at_ms):
+            outputs.outcome(outcome)
+
+        user = users.get(user_id)
+        if user is None:
+            user = fold.new()
+            users.put(user_id, user)
+        else:
+            users.mark(user_id)
+        is_visit = at_ms - user.last_ms >= plan.visit_gap_ms
+        features = fold.update(user, event)
+        score = answer.score(features)
+        if is_visit and answer.is_warm and (alarm := self._drift.update(score)) is not None:
+            outputs.drift_alert(alarm, event, answer)
+
+        if not is_late:  # else its label may have gone by: it would teach what is not so
+            prediction = Pending(
+                f"{plan.prediction_prefix}{event.event_id}",
+                event.event_id or "",
+                plan.pipeline.use_case,
+                user_id,
+                at_ms,
+                score,
+                answer.model,
+                answer.version,
+                fold.schema,
+                pack_features(features.values()),
+            )
+            settled = join.enrol(prediction)
+            if settled is not None:
+                outputs.outcome(settled)
+        return features, score
+
+    def process_labels(self, batch: Batch, now_ms: int) -> None:
+        """Join a batch of labels with the predictions that wait for them."""
+        clean = self._plan.labels.clean
+        outputs = PartitionOutputs(self._plan, batch, now_ms)
+        for record in batch:
+            _, published_ms = record.timestamp()
+            try:
+                label = clean(record.key(), record.value(), published_at_ms=published_ms)
+            except InvalidRecord as invalid:
+                outputs.dead_letter(record, invalid)
+                continue
+            outcome = self._join.label(label)
+            if outcome is not None:
+                outputs.outcome(outcome)
+        self._end(batch, outputs)
+        self._plan.metrics.labels(len(batch))
+
+    def _end(self, batch: Batch, outputs: PartitionOutputs) -> None:
+        """Emit what changed in this partition's state, so that it commits with the batch."""
+        self._deduplicator.seal()
+        self._forget_inactive(outputs)
+        self._marks.put(_NEWEST, self._newest_ms)
+        if self._drift.n != self._told_drift_n:
+            self._told_drift_n = self._drift.n
+            self._drifts.put(_DRIFT, self._drift.encode())
+        changelog, emit, number = self._plan.topics.state, batch.emit, self.number
+        for key, value in self._state.changes():
+            emit(changelog, value, key, partition=number)
+        fates = msgspec.structs.astuple(self._join.fates)
+        if fates != self._told_fates:
+            self._plan.metrics.fates(self._join.fates, self._told_fates)
+            self._told_fates = fates
+
+    def _forget_inactive(self, outputs: PartitionOutputs) -> None:
+        """Forget users whose last event no window reaches any more."""
+        users, last_event_ms = self._users, self._plan.fold.last_event_ms
+        horizon_ms = self._watermark.at_ms - self._plan.retention_ms
+        for _ in range(FORGET_PER_BATCH):
+            user_id = users.oldest()
+            raw = None if user_id is None else users.raw(user_id)
+            if user_id is None or raw is None or last_event_ms(raw) >= horizon_ms:
+                return
+            users.delete(user_id)
+            outputs.forgotten(user_id)
+
+    # ---- what is told --------------------------------------------------------------------------
+
+    @property
+    def drift(self) -> ScoreDrift:
+        """The detector of this partition."""
+        return self._drift
+
+    def entries(self) -> dict[str, int]:
+        """Count what is remembered, by table."""
+        return {
+            "users": len(self._users),
+            "pending": len(self._join),
+            "event_ids": len(self._deduplicator),
+        }

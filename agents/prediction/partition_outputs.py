@@ -1,0 +1,161 @@
+"""What a batch of predict causes, record by record; it becomes visible when the batch commits."""
+
+from time import perf_counter
+
+import msgspec
+from confluent_kafka import Message
+
+from agents.kafka.batch import Batch
+from agents.prediction import encode
+from agents.prediction.drift_alert import drift_alert
+from agents.prediction.model_feed import Served
+from agents.prediction.predict_plan import Answer, PredictPlan
+from online_models.drift import DriftAlarm
+from schemas import dead_letters
+from schemas.cloudevents import TRACEPARENT
+from schemas.errors import InvalidRecord
+from schemas.events import UserEvent
+from schemas.outcomes import Outcome
+
+_encode_outcome = msgspec.msgpack.Encoder().encode
+
+
+class PartitionOutputs:
+    """Writes the records of one batch."""
+
+    __slots__ = ("_batch", "_emit", "_now_ms", "_plan", "_topics")
+
+    def __init__(self, plan: PredictPlan, batch: Batch, now_ms: int) -> None:
+        plan.stamp(now_ms)
+        self._plan = plan
+        self._topics = plan.topics
+        self._batch = batch
+        self._emit = batch.emit
+        self._now_ms = now_ms
+
+    def prediction(
+        self,
+        event: UserEvent,
+        answer: Answer,
+        score: float,
+        published_ms: int,
+        record: Message,
+        *,
+        is_late: bool,
+    ) -> None:
+        """Answer an event."""
+        plan = self._plan
+        pipeline = plan.pipeline
+        event_id = event.event_id or ""
+        prediction_id = plan.prediction_prefix + event_id
+        value = encode.prediction(
+            prediction_id=prediction_id,
+            event_id=event_id,
+            user_id=event.user_id,  # type: ignore[arg-type]  # text, once cleaned
+            use_case=pipeline.use_case,
+            score=score,
+            decision=answer.decide(score, pipeline.threshold),
+            source=answer.source,
+            model=answer.model,
+            model_version=answer.version,
+            variant="champion",
+            event_at=event.ts,  # type: ignore[arg-type]  # milliseconds, once cleaned
+            published_at=published_ms,
+            predicted_at=self._now_ms,
+            degraded=answer.degraded(is_late=is_late),
+        )
+        headers = plan.prediction_envelope.headers(prediction_id, _traceparent(record))
+        self._emit(self._topics.predictions, value, record.key(), headers=headers)
+
+    def shadow_predictions(
+        self, event: UserEvent, serving: dict[str, Served], features: dict[str, float]
+    ) -> None:
+        """Let each challenger answer too, to prove how long it takes; nobody acts on it."""
+        plan = self._plan
+        event_id = event.event_id or ""
+        for name in plan.pipeline.challengers:
+            served = serving.get(name)
+            if served is None:
+                continue
+            started_at = perf_counter()
+            score = served.scorer.score(features)
+            plan.metrics.challenger(name, perf_counter() - started_at)
+            value = encode.shadow_prediction(
+                prediction_id=plan.prediction_prefix + event_id,
+                event_id=event_id,
+                use_case=plan.pipeline.use_case,
+                score=score,
+                model=name,
+                model_version=served.version,
+            )
+            headers = plan.shadow_envelope.headers(f"{plan.prediction_prefix}{event_id}:{name}")
+            key = str(event.user_id).encode()
+            self._emit(self._topics.shadow_predictions, value, key, headers=headers)
+
+    def feature_update(self, user_id: str, as_of_ms: int, features: dict[str, float]) -> None:
+        """Tell the store a user's latest features."""
+        plan, batch = self._plan, self._batch
+        value = encode.feature_update(user_id, as_of_ms, plan.fold.schema, features)
+        headers = plan.feature_envelope.headers(f"{batch.partition}-{batch.next_offset}-{user_id}")
+        self._emit(self._topics.feature_updates, value, user_id.encode(), headers=headers)
+
+    def forgotten(self, user_id: str) -> None:
+        """Let the compacted topic forget a user too; in Redis their features expire."""
+        self._emit(self._topics.feature_updates, None, user_id.encode())
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Append to the training log: one partition, hence one order."""
+        plan = self._plan
+        plan.metrics.outcome(outcome.label)
+        self._emit(
+            self._topics.outcomes,
+            _encode_outcome(outcome),
+            outcome.user_id.encode(),
+            partition=0,
+            headers=plan.outcome_envelope.headers(outcome.prediction_id),
+        )
+
+    def drift_alert(self, alarm: DriftAlarm, event: UserEvent, answer: Answer) -> None:
+        """Raise an alert about the scores of this partition."""
+        plan, partition = self._plan, self._batch.partition
+        plan.metrics.drift_alarm(partition, alarm.signal)
+        alert = drift_alert(
+            alarm,
+            use_case=plan.pipeline.use_case,
+            partition=partition,
+            event_id=event.event_id or "",
+            event_at=event.ts,  # type: ignore[arg-type]  # milliseconds, once cleaned
+            raised_at=self._now_ms,
+            model=answer.model,
+            model_version=answer.version,
+        )
+        value = msgspec.json.encode(alert)
+        headers = plan.alert_envelope.headers(alert.alert_id)
+        self._emit(self._topics.alerts, value, plan.use_case_key, headers=headers)
+
+    def dead_letter(self, record: Message, invalid: InvalidRecord) -> None:
+        """Set a record aside with its original bytes and the reason."""
+        tp = self._batch.tp
+        self._plan.metrics.dead_letter(invalid.reason)
+        id_ = f"{tp.topic}-{tp.partition}-{record.offset()}"
+        why = dead_letters.headers(
+            invalid.reason,
+            invalid.detail,
+            exception=type(invalid).__name__,
+            topic=tp.topic,
+            partition=tp.partition,
+            offset=record.offset() or 0,
+        )
+        headers = self._plan.dead_letter_envelope.headers(id_, _traceparent(record))
+        self._emit(
+            self._topics.dead_letters, record.value(), record.key(), headers=[*why, *headers]
+        )
+
+
+def _traceparent(record: Message) -> bytes | None:
+    """Find the trace context of a record, to be passed on to what it causes."""
+    headers = record.headers()
+    if not headers:
+        return None
+    found = dict(headers).get(TRACEPARENT)
+    return found if isinstance(found, bytes) else None

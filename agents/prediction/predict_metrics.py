@@ -1,0 +1,104 @@
+"""What the predict role tells; instruments are found once, and told per batch where possible."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from agents.observability import metric_list
+from agents.observability.metrics import Metrics
+from online_models.drift import ScoreDrift
+from schemas import topics
+from schemas.reasons import Reason
+from streams.label_join import Fates
+
+
+class PredictMetrics:
+    """Counts and measures of the predict role."""
+
+    def __init__(self, metrics: Metrics, challengers: Sequence[str]) -> None:
+        self._metrics = metrics
+        counter = metrics.counter
+        self._events = counter(metric_list.EVENTS, topic=topics.USER_EVENTS.name)
+        self._labels = counter(metric_list.EVENTS, topic=topics.LABELS.name)
+        self._predictions = counter(metric_list.PREDICTIONS)
+        self._duplicates = counter(metric_list.DUPLICATES)
+        self._late = counter(metric_list.LATE_EVENTS)
+        self._scores = metrics.histogram(metric_list.SCORES)
+        self._seconds = metrics.histogram(metric_list.PROCESSING_SECONDS)
+        self._sizes = metrics.histogram(metric_list.BATCH_RECORDS)
+        self._dead_letters = {
+            reason: counter(metric_list.DEAD_LETTERS, reason=reason) for reason in Reason
+        }
+        self._outcomes = {
+            label: counter(metric_list.OUTCOMES, label=str(label).lower())
+            for label in (False, True)
+        }
+        self._challengers = {
+            name: metrics.histogram(metric_list.CHALLENGER_SCORE_SECONDS, model=name)
+            for name in challengers
+        }
+
+    def events(self, n: int, scores: Sequence[float], n_duplicates: int, n_late: int) -> None:
+        """Count a batch of events."""
+        self._events.inc(n)
+        self._predictions.inc(len(scores))
+        self._duplicates.inc(n_duplicates)
+        self._late.inc(n_late)
+        self._scores.observe_many(scores)
+        self._sizes.observe(n)
+
+    def labels(self, n: int) -> None:
+        """Count a batch of labels."""
+        self._labels.inc(n)
+
+    def processing(self, seconds: float) -> None:
+        """Measure a batch."""
+        self._seconds.observe(seconds)
+
+    def dead_letter(self, reason: Reason) -> None:
+        """Count a record that was set aside."""
+        self._dead_letters[reason].inc()
+
+    def outcome(self, label: bool) -> None:
+        """Count a prediction whose label became known."""
+        self._outcomes[label].inc()
+
+    def fates(self, now: Fates, told: tuple[int, ...]) -> None:
+        """Count what became of labels and predictions since this was told last."""
+        values = msgspec.structs.astuple(now)
+        for fate, value, before in zip(now.__struct_fields__, values, told, strict=True):
+            if value != before:
+                self._metrics.counter(metric_list.LABELS, fate=fate).inc(value - before)
+
+    def challenger(self, model: str, seconds: float) -> None:
+        """Measure a challenger."""
+        self._challengers[model].observe(seconds)
+
+    def drift_alarm(self, partition: int, signal: str) -> None:
+        """Count an alarm."""
+        self._metrics.counter(metric_list.DRIFT_ALARMS, partition=partition, signal=signal).inc()
+        self._metrics.counter(metric_list.ALERTS, kind="drift", level="warning").inc()
+
+    def drift(self, partition: int, drift: ScoreDrift) -> None:
+        """Tell where a detector stands."""
+        labels = {"partition": partition, "signal": "score_mean"}
+        gauge = self._metrics.gauge
+        gauge(metric_list.DRIFT_STATISTIC, **labels).set(drift.statistic)
+        gauge(metric_list.DRIFT_THRESHOLD, **labels).set(drift.threshold)
+        gauge(metric_list.DRIFT_MEAN, **labels).set(drift.mean)
+        gauge(metric_list.DRIFT_REFERENCE, **labels).set(drift.reference_mean)
+
+    def no_drift(self, partition: int) -> None:
+        """Stop telling of a partition that is another worker's now."""
+        for spec in (
+            metric_list.DRIFT_STATISTIC,
+            metric_list.DRIFT_THRESHOLD,
+            metric_list.DRIFT_MEAN,
+            metric_list.DRIFT_REFERENCE,
+        ):
+            self._metrics.remove(spec, partition=partition, signal="score_mean")
+
+    def entries(self, counts: dict[str, int]) -> None:
+        """Tell how much is remembered, over all partitions."""
+        for table, count in counts.items():
+            self._metrics.gauge(metric_list.STATE_ENTRIES, table=table).set(count)

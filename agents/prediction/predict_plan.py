@@ -1,0 +1,152 @@
+"""What predict decides once, before the first event: everything that follows from declarations."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from agents.observability.metrics import Metrics
+from agents.pipeline import Pipeline
+from agents.prediction.encode import Envelope
+from agents.prediction.model_feed import Served
+from agents.prediction.predict_metrics import PredictMetrics
+from online_models.drift import ScoreDrift
+from schemas import topics
+from schemas.cloudevents import rfc3339
+from schemas.topics import Topic
+from streams.clean import EventCleaner, LabelCleaner
+from streams.fold import compile_features
+
+SOURCE: Final = "/thalweg/predict"
+NO_MODEL: Final = "no_model"
+LATE: Final = "late"
+PRIOR: Final = 0.5
+"""The score while no model was ever published."""
+_MS: Final = timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class TopicNames:
+    """Full names of the topics that predict writes."""
+
+    predictions: str
+    shadow_predictions: str
+    outcomes: str
+    feature_updates: str
+    alerts: str
+    dead_letters: str
+    state: str
+
+
+class Answer:
+    """What one batch is answered with: the champion of that moment, or the prior."""
+
+    __slots__ = ("_served", "is_warm", "model", "score", "version")
+
+    def __init__(self, champion: str, served: Served | None, *, warm_from: int) -> None:
+        self.model = champion
+        self._served = served
+        if served is None:
+            self.version = 0
+            self.is_warm = False
+            self.score: Callable[[dict[str, float]], float] = _prior
+        else:
+            self.version = served.version
+            self.is_warm = served.scorer.n_learned >= warm_from
+            self.score = served.scorer.score
+
+    def decide(self, score: float, threshold: float) -> bool:
+        """Turn a score into a decision; with no model at all, nothing is decided to be true."""
+        return self._served is not None and score >= threshold
+
+    @property
+    def source(self) -> str:
+        """Who gave the last score: the model, or nobody better than a default."""
+        return "model" if self._reason is None else "default"
+
+    def degraded(self, *, is_late: bool) -> list[str]:
+        """Say why the last score is less than the best."""
+        reasons = [] if self._reason is None else [self._reason]
+        return [*reasons, LATE] if is_late else reasons
+
+    @property
+    def _reason(self) -> str | None:
+        return NO_MODEL if self._served is None else self._served.scorer.degraded_reason
+
+
+class PredictPlan:
+    """A pipeline, compiled."""
+
+    def __init__(self, pipeline: Pipeline, metrics: Metrics, name: Callable[[Topic], str]) -> None:
+        self.pipeline: Final = pipeline
+        self.fold: Final = compile_features(pipeline.features, pipeline.event)
+        self.retention_ms: Final = self.fold.retention // _MS
+        self.visit_gap_ms: Final = pipeline.drift.visit_gap // _MS
+        self.events: Final = EventCleaner(
+            pipeline.event,
+            actions=pipeline.actions,
+            max_bytes=pipeline.max_event_bytes,
+            future_tolerance=pipeline.future_tolerance,
+        )
+        self.labels: Final = LabelCleaner(
+            max_bytes=pipeline.max_event_bytes, future_tolerance=pipeline.future_tolerance
+        )
+        self.metrics: Final = PredictMetrics(metrics, pipeline.challengers)
+        self.topics: Final = TopicNames(
+            predictions=name(topics.PREDICTIONS),
+            shadow_predictions=name(topics.SHADOW_PREDICTIONS),
+            outcomes=name(topics.OUTCOMES),
+            feature_updates=name(topics.FEATURE_UPDATES),
+            alerts=name(topics.ALERTS),
+            dead_letters=name(topics.DEAD_LETTERS),
+            state=name(topics.PREDICT_STATE),
+        )
+        self.use_case_key: Final = pipeline.use_case.encode()
+        self.prediction_prefix: Final = f"{pipeline.use_case}:"
+        self.prediction_envelope: Final = Envelope("thalweg.prediction", SOURCE)
+        self.outcome_envelope: Final = Envelope("thalweg.outcome", SOURCE)
+        self.alert_envelope: Final = Envelope("thalweg.alert", SOURCE)
+        self.shadow_envelope: Final = Envelope("thalweg.shadow-prediction", SOURCE)
+        self.feature_envelope: Final = Envelope("thalweg.feature-update", SOURCE)
+        self.dead_letter_envelope: Final = Envelope("thalweg.dead-letter", SOURCE)
+        self._envelopes = [each for each in vars(self).values() if isinstance(each, Envelope)]
+        self._every = round(1 / pipeline.challenger_share) if pipeline.challenger_share else 0
+        self._n_since_sampled = 0
+
+    def stamp(self, now_ms: int) -> None:
+        """Set the time of the records to come; once per batch."""
+        now = rfc3339(now_ms)
+        for envelope in self._envelopes:
+            envelope.at(now)
+
+    def answer(self, serving: dict[str, Served]) -> Answer:
+        """Choose who answers a batch."""
+        champion = self.pipeline.champion
+        warm_from = self.pipeline.drift.model_warmup_outcomes
+        return Answer(champion, serving.get(champion), warm_from=warm_from)
+
+    def drift(self, encoded: bytes | None) -> ScoreDrift:
+        """Make a partition's detector, or go on with it."""
+        policy = self.pipeline.drift
+        if encoded is None:
+            return ScoreDrift(
+                events_per_false_alarm=policy.scores_per_false_alarm,
+                warmup_events=policy.warmup_scores,
+            )
+        return ScoreDrift.decode(
+            encoded,
+            events_per_false_alarm=policy.scores_per_false_alarm,
+            warmup_events=policy.warmup_scores,
+        )
+
+    def is_sampled(self) -> bool:
+        """Tell whether challengers score this event too."""
+        self._n_since_sampled += 1
+        if self._n_since_sampled == self._every:
+            self._n_since_sampled = 0
+            return True
+        return False
+
+
+def _prior(_: dict[str, float]) -> float:
+    return PRIOR

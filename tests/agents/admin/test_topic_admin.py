@@ -1,0 +1,53 @@
+"""Topics on a real broker: created once, compared ever after, never changed."""
+
+import uuid
+
+import pytest
+
+from agents.admin import topic_admin
+from agents.settings import Settings
+from schemas import topics
+from schemas.errors import DeliveryFailed
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def settings(kafka):
+    return Settings(
+        kafka_bootstrap=kafka.bootstrap, topic_prefix=f"{uuid.uuid4().hex}-", partitions=2
+    )
+
+
+def test_all_topics_are_created_as_they_are_declared(settings):
+    assert {state.partitions for state in topic_admin.states(settings)} == {None}
+
+    created = topic_admin.create(settings)
+
+    assert [state.name for state in created] == [
+        topic.named(settings.topic_prefix) for topic in topics.ALL
+    ]
+    assert [state.differences for state in created] == [()] * len(topics.ALL)
+    assert {state.partitions for state in created} == {1, 2}
+
+
+def test_creating_again_changes_nothing(settings):
+    assert topic_admin.create(settings) == topic_admin.create(settings)
+
+
+def test_what_differs_is_told_and_left_as_it_is(settings):
+    topic_admin.create(settings, [topics.LABELS])
+
+    grown = settings.model_copy(update={"partitions": 3})
+    after = topic_admin.create(grown, [topics.LABELS])
+
+    assert after[0].differences == ("2 partitions, not 3",)
+    assert topic_admin.states(settings, [topics.LABELS])[0].differences == ()
+
+
+def test_a_broker_that_does_not_answer_is_named(free_port, monkeypatch):
+    monkeypatch.setattr(topic_admin, "TIMEOUT_S", 0.2)
+    address = f"127.0.0.1:{free_port()}"
+
+    with pytest.raises(DeliveryFailed, match=f"no Kafka broker answers at {address}"):
+        topic_admin.states(Settings(kafka_bootstrap=address))
