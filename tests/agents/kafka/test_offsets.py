@@ -27,7 +27,7 @@ def open_transaction(settings, tp):
     """A transaction that is to commit offset 7, not decided yet."""
     member = Consumer({"bootstrap.servers": settings.bootstrap, "group.id": settings.group})
     member.commit(offsets=[TopicPartition(tp.topic, tp.partition, 3)], asynchronous=False)
-    producer = Producer(settings.transactional_producer())
+    producer = Producer(settings.transactional_producer(turn=0))
     producer.init_transactions(30)
     producer.begin_transaction()
     producer.send_offsets_to_transaction(

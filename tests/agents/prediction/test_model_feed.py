@@ -183,7 +183,7 @@ def test_a_tombstone_leaves_the_last_good_one_in_service(models):
 
 def test_a_snapshot_is_served_once_its_transaction_is_committed(models):
     models.start()
-    writer = Producer(models.kafka.transactional_producer())
+    writer = Producer(models.kafka.transactional_producer(turn=0))
     writer.init_transactions(30)
     for n, end in ((10, writer.abort_transaction), (20, writer.commit_transaction)):
         writer.begin_transaction()
