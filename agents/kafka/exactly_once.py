@@ -26,6 +26,7 @@ from agents.kafka.batch import Batch
 from agents.kafka.client_settings import KafkaSettings
 from agents.kafka.in_flight import InFlight
 from agents.kafka.offsets import committed_offsets
+from agents.kafka.publish import publish
 from schemas.errors import DeliveryFailed, Fenced
 
 CALL_TIMEOUT_S: Final = 10.0
@@ -146,15 +147,7 @@ class ExactlyOnce:
         producer = self._producers[self._turn]
         metadata = self._member.group_metadata(timeout_s=CALL_TIMEOUT_S)
         producer.begin_transaction()
-        produce = producer.produce
-        # The stubs want headers as a list of exactly their own union of types.
-        for batch in batches:
-            for topic, value, key, partition, headers in batch.outputs:
-                try:
-                    produce(topic, value, key, partition, headers=headers)  # type: ignore[arg-type]
-                except BufferError:
-                    self._flush()
-                    produce(topic, value, key, partition, headers=headers)  # type: ignore[arg-type]
+        publish(producer, batches, self._flush)
         # Without a flush of our own the commit waits out librdkafka's timers: 70-120 ms, not 4.
         self._flush()
         offsets = {batch.tp: batch.next_offset for batch in batches}
