@@ -14,9 +14,9 @@ from typing import ClassVar, Final, Self
 
 import psutil
 
+from agents.embedded import child
 from agents.embedded.errors import DataDirInUse, PortTaken, StartFailed
 from agents.embedded.locks import FileLock
-from agents.local import child
 
 HOST: Final = "127.0.0.1"
 _POLL_S: Final = 0.02

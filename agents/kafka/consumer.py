@@ -26,7 +26,6 @@ from agents.kafka.restorer import Restoration, Restorer
 from agents.kafka.stream import assigned_channels, batch_event
 
 JOIN_TIMEOUT_S: Final = 30.0
-EX_SOFTWARE: Final = 70
 
 
 class BatchConsumer(FaustConsumer):
@@ -104,7 +103,7 @@ class BatchConsumer(FaustConsumer):
         """End at once: what hangs cannot be joined. Nothing uncommitted becomes visible."""
         self.log.critical("%s; ending this worker for its successor to go on", reason)
         logging.shutdown()
-        os._exit(EX_SOFTWARE)
+        os._exit(os.EX_SOFTWARE)
 
     async def commit(self, *args: Any, **kwargs: Any) -> bool:
         """Do nothing: offsets are committed with what they caused, by the committer."""

@@ -14,7 +14,7 @@ from os import EX_CONFIG
 from pathlib import Path
 from typing import Final
 
-from agents.local import child
+from agents.embedded import child
 
 FIRST_DELAY_S: Final = 0.5
 LONGEST_DELAY_S: Final = 10.0

@@ -14,7 +14,6 @@ from confluent_kafka import KafkaException
 from rich.console import Console
 
 from agents import pipeline
-from agents.cli import EX_INTERRUPTED
 from agents.history import summary
 from agents.history.audit import Audit
 from agents.history.progress import progress
@@ -36,6 +35,8 @@ HEARD_TIMEOUT_S: Final = 5.0
 _POLL_S: Final = 0.1
 EX_BROKEN_PROMISE: Final = 1
 """An event was lost or predicted twice."""
+EX_INTERRUPTED: Final = 130
+"""Ctrl-C, as shells tell it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,8 +13,8 @@ import pytest
 from confluent_kafka import Producer
 
 from agents.admin import topic_admin
+from agents.embedded import child
 from agents.embedded.kafka import EmbeddedKafka
-from agents.local import child
 from agents.observability.metrics import Metrics
 from agents.observability.telemetry import telemetry_record
 from agents.settings import Settings
