@@ -22,6 +22,7 @@ from redis.exceptions import RedisError
 from agents.kafka.app import App, Batch
 from agents.observability import metric_list
 from agents.observability.metrics import Metrics
+from schemas.feature_updates import FeatureUpdate
 
 logger = logging.getLogger(__name__)
 
@@ -37,15 +38,6 @@ redis.call('HSET', KEYS[1], '_offset', ARGV[1], unpack(ARGV, 3))
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return 1
 """
-
-
-class FeatureUpdate(msgspec.Struct, gc=False):
-    """One record of `feature-updates`."""
-
-    user_id: str
-    as_of: int
-    schema: str
-    features: dict[str, float]
 
 
 _decode = msgspec.json.Decoder(FeatureUpdate).decode

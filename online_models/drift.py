@@ -98,14 +98,14 @@ class ScoreDrift:
 
     Parameters
     ----------
-    events_per_false_alarm
+    scores_per_false_alarm
         Average number of scores to a false alarm, if the scores are independent.
-    warmup_events
+    warmup_scores
         Scores that set the reference before the first alarm; at least 2.
 
     Examples
     --------
-    >>> drift = ScoreDrift(events_per_false_alarm=100_000, warmup_events=200)
+    >>> drift = ScoreDrift(scores_per_false_alarm=100_000, warmup_scores=200)
     >>> steady = [0.1 + 0.8 * (i * 0.618034 % 1.0) for i in range(2_000)]
     >>> [alarm for score in steady if (alarm := drift.update(score))]
     []
@@ -114,9 +114,9 @@ class ScoreDrift:
     ('score_mean', 2035, True)
     """
 
-    def __init__(self, *, events_per_false_alarm: float, warmup_events: int) -> None:
-        self.threshold = _threshold(events_per_false_alarm)
-        self._warmup_events = warmup_events
+    def __init__(self, *, scores_per_false_alarm: float, warmup_scores: int) -> None:
+        self.threshold = _threshold(scores_per_false_alarm)
+        self._warmup_scores = warmup_scores
         self._state = _State()
 
     def update(self, score: float) -> DriftAlarm | None:
@@ -129,9 +129,9 @@ class ScoreDrift:
         distance = abs(score - state.total / n)
         state.total_distance += distance
         state.spread += weight * (distance - state.spread)
-        if n <= self._warmup_events:
+        if n <= self._warmup_scores:
             state.warmup.append(score)
-            if n == self._warmup_events:
+            if n == self._warmup_scores:
                 _set_reference(state)
             return None
 
@@ -179,10 +179,10 @@ class ScoreDrift:
 
     @classmethod
     def decode(
-        cls, blob: bytes, *, events_per_false_alarm: float, warmup_events: int
+        cls, blob: bytes, *, scores_per_false_alarm: float, warmup_scores: int
     ) -> "ScoreDrift":
         """Go on where the encoded detector was, under a policy that may have changed."""
-        drift = cls(events_per_false_alarm=events_per_false_alarm, warmup_events=warmup_events)
+        drift = cls(scores_per_false_alarm=scores_per_false_alarm, warmup_scores=warmup_scores)
         drift._state = msgspec.msgpack.decode(blob, type=_State)
         return drift
 
@@ -223,13 +223,13 @@ def _count(state: _State, bin_: int) -> int:
     return below
 
 
-def _threshold(events_per_false_alarm: float) -> float:
+def _threshold(scores_per_false_alarm: float) -> float:
     """Solve Siegmund's formula for the limit of four CUSUMs that share a false-alarm budget.
 
     >>> [round(_threshold(events), 1) for events in (1_000, 1_000_000)]
     [18.4, 45.7]
     """
-    each = 4 * events_per_false_alarm
+    each = 4 * scores_per_false_alarm
     low, high = 0.0, 1_000.0
     for _ in range(60):  # halvings: to the last digit
         middle = (low + high) / 2

@@ -7,6 +7,17 @@ import msgspec
 Source = Literal["model", "ensemble", "rules", "default", "cache"]
 
 
+class ShadowPrediction(msgspec.Struct, gc=False):
+    """What a challenger would have said about an event, on `shadow-predictions`."""
+
+    prediction_id: str
+    event_id: str
+    use_case: str
+    score: float
+    model: str
+    model_version: int
+
+
 class Prediction(msgspec.Struct, gc=False):
     """One decision about one event.
 

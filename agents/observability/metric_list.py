@@ -69,7 +69,7 @@ SCORES: Final = HistogramSpec(
 LABELS: Final = CounterSpec(
     "thalweg_labels_total",
     "labels",
-    "Labels by what became of them: joined, duplicate, conflicting, unknown, late ...",
+    "Predictions and labels by what became of them: positive, negative, late, unknown ...",
     ("fate",),
 )
 OUTCOMES: Final = CounterSpec(

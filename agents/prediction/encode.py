@@ -1,6 +1,6 @@
 """Write the records of the hot path: predictions, shadow predictions, feature updates.
 
-The contracts are `schemas.predictions` and `docs/dataflow.md`; here a record is one literal and
+The contracts are `schemas.predictions` and `schemas.feature_updates`; here a record is one literal and
 one call of orjson, and its constant headers are built once.
 """
 

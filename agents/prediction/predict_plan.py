@@ -130,13 +130,13 @@ class PredictPlan:
         policy = self.pipeline.drift
         if encoded is None:
             return ScoreDrift(
-                events_per_false_alarm=policy.scores_per_false_alarm,
-                warmup_events=policy.warmup_scores,
+                scores_per_false_alarm=policy.scores_per_false_alarm,
+                warmup_scores=policy.warmup_scores,
             )
         return ScoreDrift.decode(
             encoded,
-            events_per_false_alarm=policy.scores_per_false_alarm,
-            warmup_events=policy.warmup_scores,
+            scores_per_false_alarm=policy.scores_per_false_alarm,
+            warmup_scores=policy.warmup_scores,
         )
 
     def is_sampled(self) -> bool:

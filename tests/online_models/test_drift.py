@@ -11,8 +11,8 @@ WARMUP = 200
 Draw = Callable[[random.Random], float]
 
 
-def detector(events_per_false_alarm: float = 1e6) -> ScoreDrift:
-    return ScoreDrift(events_per_false_alarm=events_per_false_alarm, warmup_events=WARMUP)
+def detector(scores_per_false_alarm: float = 1e6) -> ScoreDrift:
+    return ScoreDrift(scores_per_false_alarm=scores_per_false_alarm, warmup_scores=WARMUP)
 
 
 def beta(mean: float, concentration: float = 7) -> Draw:
@@ -97,7 +97,7 @@ def test_a_decoded_detector_goes_on_where_the_encoded_one_was(seed, at):
 
     first = detector(20_000)
     early = alarms(first, scores[:at])
-    second = ScoreDrift.decode(first.encode(), events_per_false_alarm=20_000, warmup_events=WARMUP)
+    second = ScoreDrift.decode(first.encode(), scores_per_false_alarm=20_000, warmup_scores=WARMUP)
     late = [(at + i, alarm) for i, alarm in alarms(second, scores[at:])]
 
     assert early + late == expected
@@ -134,7 +134,7 @@ def test_after_an_alarm_the_new_level_becomes_the_reference():
 
 
 def test_state_stays_small():
-    rng, drift = random.Random(5), ScoreDrift(events_per_false_alarm=1e9, warmup_events=5_000)
+    rng, drift = random.Random(5), ScoreDrift(scores_per_false_alarm=1e9, warmup_scores=5_000)
     alarms(drift, (rng.random() for _ in range(20_000)))
 
     assert len(drift.encode()) < 6_000
