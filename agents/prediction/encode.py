@@ -1,7 +1,7 @@
 """Write the records of the hot path: predictions, shadow predictions, feature updates.
 
-The contracts are `schemas.predictions` and `schemas.feature_updates`; here a record is one literal and
-one call of orjson, and its constant headers are built once.
+The contracts are `schemas.predictions` and `schemas.feature_updates`; here a record is one literal
+and one call of orjson, and its constant headers are built once.
 """
 
 from typing import Final
