@@ -1,5 +1,6 @@
 """One worker process: settings, pipeline, metrics and telemetry around one role's agents."""
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from agents import pipeline
+from agents.admin import topic_admin
 from agents.garbage import GarbagePolicy
 from agents.kafka.app import App, KafkaSettings
 from agents.kafka.keyed_state import KeyedState
@@ -22,6 +24,8 @@ from schemas.errors import InvalidSetting
 from schemas.topics import Topic
 
 TELEMETRY_INTERVAL_S: Final = 1.0
+TOPICS_TIMEOUT_S: Final = 60.0
+"""How long a worker waits for a broker that starts beside it, and for the topics it reads."""
 
 
 @dataclass(slots=True)
@@ -65,6 +69,8 @@ def run(role: str, slot: int, settings: Settings) -> NoReturn:
     ------
     InvalidSetting, InvalidDeclaration
         Before anything is consumed.
+    DeliveryFailed
+        There is no broker, or it lacks what this role reads, and both for long.
     """
     from faust import Worker as FaustWorker  # noqa: PLC0415  # a second; errors above come first
 
@@ -87,6 +93,13 @@ def run(role: str, slot: int, settings: Settings) -> NoReturn:
     app = _BUILDERS[role](worker)
     metrics.serve(settings.metrics_host, settings.metrics_port)
     _add_telemetry(app, worker)
+    # What takes long, the imports, is behind us: they cost nothing while Kafka itself starts.
+    topic_admin.wait_until_there(
+        settings,
+        (*_READS[role], topics.TELEMETRY),
+        timeout_s=TOPICS_TIMEOUT_S,
+        tell=lambda line: sys.stderr.write(f"thalweg: {line}\n"),
+    )
     for start in worker.on_start:
         start()
     try:
@@ -240,6 +253,12 @@ _PATIENCE: Final[dict[str, dict[str, Any]]] = {
 }
 """Roles that nobody waits for leave the broker to those that somebody does."""
 
+_READS: Final[dict[str, tuple[Topic, ...]]] = {
+    "predict": (topics.USER_EVENTS, topics.LABELS, topics.PREDICT_STATE, topics.MODELS),
+    "learn": (topics.OUTCOMES, topics.MODELS),
+    "store": (topics.FEATURE_UPDATES,),
+    "watch": (topics.PREDICTIONS,),
+}
 _BUILDERS: Final[dict[str, Callable[[Worker], App]]] = {
     "predict": _predict,
     "learn": _learn,

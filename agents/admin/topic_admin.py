@@ -5,7 +5,7 @@ worker, and retention decides what is lost; both are a person's decision.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,6 +24,8 @@ from schemas.errors import DeliveryFailed
 from schemas.topics import Topic
 
 TIMEOUT_S: Final = 5.0
+RECONNECT_MS: Final = 200
+"""A broker that starts is not kept waiting by who failed to reach it before."""
 _POLL_S: Final = 0.05
 
 
@@ -77,6 +79,35 @@ def create(settings: Settings, declared: Sequence[Topic] = topics.ALL) -> list[T
     return states(settings, declared)
 
 
+def wait_until_there(
+    settings: Settings, needed: Sequence[Topic], *, timeout_s: float, tell: Callable[[str], object]
+) -> None:
+    """Wait until the broker answers and has these topics: who needs them may start before both.
+
+    Parameters
+    ----------
+    timeout_s
+        How long at most.
+    tell
+        Told what is waited for, once, when it is not there at once.
+
+    Raises
+    ------
+    DeliveryFailed
+        They are not there in time; says what is missing, and how to make it.
+    """
+    admin = connect(settings)
+    deadline = time.monotonic() + timeout_s
+    told = False
+    while (lack := _lack(admin, settings, needed)) is not None:
+        if time.monotonic() > deadline:
+            raise DeliveryFailed(lack)
+        if not told:
+            tell(f"{lack}; waiting up to {timeout_s:.0f} s")
+            told = True
+        time.sleep(_POLL_S)
+
+
 def states(settings: Settings, declared: Sequence[Topic] = topics.ALL) -> list[TopicState]:
     """Hold each declared topic against the broker's.
 
@@ -123,7 +154,13 @@ def differences(
 
 def connect(settings: Settings) -> AdminClient:
     """Open an admin client; nothing is asked yet."""
-    return AdminClient({"bootstrap.servers": settings.kafka_bootstrap, "log_level": 0})
+    return AdminClient(
+        {
+            "bootstrap.servers": settings.kafka_bootstrap,
+            "reconnect.backoff.max.ms": RECONNECT_MS,
+            "log_level": 0,
+        }
+    )
 
 
 def cluster_id(settings: Settings) -> str:
@@ -135,6 +172,17 @@ def cluster_id(settings: Settings) -> str:
         The broker cannot be reached.
     """
     return str(_metadata(connect(settings), settings).cluster_id)
+
+
+def _lack(admin: AdminClient, settings: Settings, needed: Sequence[Topic]) -> str | None:
+    try:
+        existing = _partition_counts(admin, settings)
+    except DeliveryFailed as failure:
+        return str(failure)
+    missing = {topic.named(settings.topic_prefix) for topic in needed} - existing.keys()
+    if not missing:
+        return None
+    return f"no topic {', '.join(sorted(missing))}: `thalweg topics create` makes it"
 
 
 def _metadata(admin: AdminClient, settings: Settings) -> ClusterMetadata:

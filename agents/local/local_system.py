@@ -87,14 +87,16 @@ class LocalSystem:
                 self.data_dir.empty()
             stack.callback(self._kafka.stop, SERVER_STOP_S)
             stack.callback(self._redis.stop, SERVER_STOP_S)
+            self._kafka.install(self._tell)
+            # Workers import for seconds, then wait for their topics: Kafka starts meanwhile.
+            self._supervisor = Supervisor(self._children(), self.log_dir, self._report_death)
+            stack.callback(self._supervisor.stop, WORKERS_STOP_S)
+            self._supervisor.start()
             self._start_servers()
             topic_admin.create(self.settings)
             self.vital_signs = VitalSigns(self.settings)
             self.vital_signs.start()
             stack.callback(self.vital_signs.stop)
-            self._supervisor = Supervisor(self._children(), self.log_dir, self._report_death)
-            stack.callback(self._supervisor.stop, WORKERS_STOP_S)
-            self._supervisor.start()
             keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
             keeper.start()
             stack.callback(keeper.join)
@@ -140,7 +142,7 @@ class LocalSystem:
     def _start_servers(self) -> None:
         with ThreadPoolExecutor(1) as pool:
             redis = pool.submit(self._redis.start)
-            self._kafka.start()  # in the main thread: a Ctrl-C ends even a long download
+            self._kafka.start()
             redis.result()
 
     def _children(self) -> list[Child]:

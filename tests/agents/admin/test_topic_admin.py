@@ -1,6 +1,7 @@
 """Topics on a real broker: created once, compared ever after, never changed."""
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -8,6 +9,7 @@ from agents.admin import topic_admin
 from agents.settings import Settings
 from schemas import topics
 from schemas.errors import DeliveryFailed
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -51,3 +53,31 @@ def test_a_broker_that_does_not_answer_is_named(free_port, monkeypatch):
 
     with pytest.raises(DeliveryFailed, match=f"no Kafka broker answers at {address}"):
         topic_admin.states(Settings(kafka_bootstrap=address))
+
+
+def test_who_needs_topics_may_wait_for_them(settings):
+    told: list[str] = []
+    needed = [topics.LABELS, topics.MODELS]
+
+    def wait():
+        topic_admin.wait_until_there(settings, needed, timeout_s=30, tell=told.append)
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(wait)
+        wait_until(lambda: told)
+        topic_admin.create(settings)
+        waiting.result()
+
+    assert len(told) == 1
+    assert topics.LABELS.named(settings.topic_prefix) in told[0]
+
+
+def test_what_never_comes_is_named_in_the_end(settings):
+    with pytest.raises(DeliveryFailed, match="thalweg topics create"):
+        topic_admin.wait_until_there(settings, [topics.LABELS], timeout_s=0.0, tell=lambda _: None)
+
+
+def test_a_broker_that_is_not_there_is_named_in_the_end(free_port):
+    settings = Settings(kafka_bootstrap=f"127.0.0.1:{free_port()}")
+    with pytest.raises(DeliveryFailed, match=settings.kafka_bootstrap):
+        topic_admin.wait_until_there(settings, [topics.LABELS], timeout_s=0.0, tell=lambda _: None)
