@@ -17,7 +17,7 @@ What can go wrong, and what happens then:
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
@@ -33,6 +33,8 @@ CALL_TIMEOUT_S: Final = 10.0
 SUSPICIOUS_S: Final = 1.0
 """A commit that takes longer may have been retried inside librdkafka: see the module's text."""
 ATTEMPTS: Final = 20
+FIRST_PAUSE_S: Final = 0.01
+LONGEST_PAUSE_S: Final = 0.5
 TURNS: Final = 2
 """Producers that take turns. A commit returns before its markers are written everywhere, and until
 they are, the same producer's next transaction is put off by 20 ms; another one's is not."""
@@ -120,7 +122,7 @@ class ExactlyOnce:
         return producer
 
     def _commit(self, batches: Sequence[Batch]) -> None:
-        for _ in range(ATTEMPTS):
+        for attempt in range(ATTEMPTS):
             # A partition lost meanwhile: its new owner computes these batches again.
             batches = [batch for batch in batches if not batch.dropped]
             if not batches:
@@ -130,15 +132,20 @@ class ExactlyOnce:
                 self._transact(batches)
             except KafkaException as exception:
                 if self._abort(exception.args[0]):
+                    # What the broker will not take now, it may after the next heartbeat.
+                    time.sleep(pause_s(attempt))
                     continue
             else:
                 seconds = time.monotonic() - started_at
                 if seconds < SUSPICIOUS_S:
                     self._turn = (self._turn + 1) % TURNS
-                    self._observer.on_transaction(seconds, sum(len(batch) for batch in batches))
+                    self._observer.on_transaction(seconds, _n_records(batches))
                     return
                 self._replace_producer(f"a transaction took {seconds:.1f} s")
-            batches = self._without_committed(batches)
+            pending = self._without_committed(batches)
+            if n_through := _n_records(batches) - _n_records(pending):
+                self._observer.on_transaction(time.monotonic() - started_at, n_through)
+            batches = pending
         raise DeliveryFailed(
             f"transaction of {self._settings.identity} failed {ATTEMPTS} times in a row"
         )
@@ -205,6 +212,19 @@ class ExactlyOnce:
         tps = {batch.tp for batch in batches}
         offsets = committed_offsets(self._settings, tps, timeout_s=CALL_TIMEOUT_S)
         return [batch for batch in batches if offsets.get(batch.tp, -1) < batch.next_offset]
+
+
+def pause_s(attempt: int) -> float:
+    """Tell how long to wait after so many attempts that were aborted.
+
+    >>> [pause_s(attempt) for attempt in range(7)]
+    [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.5]
+    """
+    return min(FIRST_PAUSE_S * 2.0**attempt, LONGEST_PAUSE_S)
+
+
+def _n_records(batches: Iterable[Batch]) -> int:
+    return sum(len(batch) for batch in batches)
 
 
 def _retrying(call: Callable[[float], object], timeout_s: float) -> None:

@@ -152,7 +152,7 @@ DRIFT_ALARMS: Final = CounterSpec(
 
 # --- models ---------------------------------------------------------------------------------------
 
-BASELINE_RATE: Final = "baseline_rate"
+BASELINE_RATE: Final = "baseline_base_rate"
 BASELINE_LAST_CLASS: Final = "baseline_last_class"
 BASELINES: Final = (BASELINE_RATE, BASELINE_LAST_CLASS)
 """Values of the label `model`: what a model must beat on the same outcomes."""
@@ -175,7 +175,7 @@ MODEL_EVALUATED: Final = GaugeSpec(
 MODEL_ROC_AUC: Final = GaugeSpec(
     "thalweg_model_roc_auc",
     "probability",
-    "Prequential ROC AUC since its first outcome; also of `baseline_rate`, `baseline_last_class`.",
+    "Prequential ROC AUC since its first outcome; of the baselines too.",
     ("model",),
 )
 MODEL_LOG_LOSS: Final = GaugeSpec(

@@ -23,12 +23,15 @@ def failure(code: int, **flags: bool) -> KafkaException:
 
 
 class Clock:
-    """Stands still unless it is moved."""
+    """Stands still unless somebody sleeps, or moves it."""
 
     now = 0.0
 
     def monotonic(self) -> float:
         return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
 
 
 class FakeBroker:

@@ -152,6 +152,7 @@ def test_an_unknown_outcome_replaces_the_producer_and_believes_the_committed_off
     assert bench.published(EVENTS) == [0, 1, 2]
     assert bench.broker.n_replaced == 1
     assert bench.ledger.n_records == 0
+    assert bench.notes.committed == [3]
 
 
 def test_an_unknown_outcome_that_was_none_is_published_after_all(bench):

@@ -126,7 +126,7 @@ def test_the_page_waits_for_telemetry_honestly_then_shows_the_real_numbers(
         "drift.1.score_mean.statistic": 3.5,
         f"models.{PIPELINE.champion}.version": 12,
         f"models.{PIPELINE.champion}.roc_auc": 0.842,
-        "models.baseline_rate.log_loss": 0.325,
+        "models.baseline_base_rate.log_loss": 0.325,
     }.items():
         expect(page, metric, value)
     # 0.0095 s lies in the bucket (0.008, 0.01]: half of it is at 0.008 + 0.002 * 500/980.
