@@ -14,17 +14,14 @@ from typing import Final
 
 import faust
 import msgspec
-from faust.types.tuples import TP
 
 from agents.kafka.app import App, Batch
-from agents.kafka.client_settings import KafkaSettings
 from agents.kafka.keyed_state import Restoring
-from agents.kafka.log_reader import read_to_end
-from agents.kafka.offsets import committed_offsets
 from agents.observability.learner_metrics import LearnerMetrics
 from agents.observability.metrics import Metrics
+from agents.outcome_log import OutcomeLog
 from agents.pipeline import Pipeline
-from agents.prediction.model_feed import LEARNED_SINCE
+from agents.prediction.served_models import LEARNED_SINCE
 from online_models.learner import Learner
 from online_models.signing import Signer, Verifier
 from online_models.snapshot import decode, encode
@@ -36,7 +33,6 @@ CHAMPION_INTERVAL_S: Final = 0.5
 """How often the champion is published while it learns: the larger part of its freshness."""
 CHALLENGER_INTERVAL_S: Final = 10.0
 """Challengers may be large, and nobody waits for them."""
-OFFSETS_TIMEOUT_S: Final = 30.0
 
 _decode_outcome = msgspec.msgpack.Decoder(Outcome).decode
 
@@ -51,9 +47,8 @@ class Training:
         self,
         pipeline: Pipeline,
         fold: FeatureFold,
-        kafka: KafkaSettings,
+        log: OutcomeLog,
         *,
-        outcomes: str,
         models: str,
         signer: Signer,
         verifier: Verifier,
@@ -63,8 +58,7 @@ class Training:
         self.learners: dict[str, Learner] = {}
         self._pipeline = pipeline
         self._fold = fold
-        self._kafka = kafka
-        self._outcomes = TP(outcomes, 0)
+        self._log = log
         self._signer = signer
         self._verifier = verifier
         self._metrics = LearnerMetrics(metrics)
@@ -111,11 +105,9 @@ class Training:
 
     def _catch_up(self, learners: Mapping[str, Learner]) -> None:
         """Learn again what is committed but in no snapshot."""
-        committed = committed_offsets(self._kafka, [self._outcomes], timeout_s=OFFSETS_TIMEOUT_S)
-        end = committed.get(self._outcomes, 0)
         start = 1 + min(learner.through for learner in learners.values())
-        for offset, _, value in read_to_end(self._kafka, self._outcomes, start=start, end=end):
-            outcome = _decode_outcome(value or b"")
+        for offset, value in self._log.committed(start):
+            outcome = _decode_outcome(value)
             for learner in learners.values():
                 learner.learn(outcome, offset)
 

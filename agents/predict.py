@@ -9,18 +9,18 @@ import faust
 
 from agents.kafka.app import App, Batch
 from agents.kafka.keyed_state import Restoring
-from agents.prediction.model_feed import Serving
 from agents.prediction.partition import Partition
 from agents.prediction.predict_plan import PredictPlan
+from agents.prediction.served_models import ServedModels
 
 
 class Partitions:
     """The partitions of this worker: keyed state of the role (`agents.kafka.keyed_state`)."""
 
-    def __init__(self, changelog: str, plan: PredictPlan, serving: Serving) -> None:
+    def __init__(self, changelog: str, plan: PredictPlan, served: ServedModels) -> None:
         self.changelog: Final = changelog
         self._plan = plan
-        self._serving = serving
+        self._served = served
         self._by_number: dict[int, Partition] = {}
 
     def begin_restore(self, partition: int) -> Partition:
@@ -41,7 +41,7 @@ class Partitions:
         """Predict every event of a batch."""
         started_at = time.perf_counter()
         now_ms = time.time_ns() // 1_000_000
-        self._by_number[batch.partition].process_events(batch, self._serving.by_name, now_ms)
+        self._by_number[batch.partition].process_events(batch, self._served.by_name, now_ms)
         self._plan.metrics.processing(time.perf_counter() - started_at)
 
     def process_labels(self, batch: Batch) -> None:

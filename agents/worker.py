@@ -177,32 +177,41 @@ def _predict(worker: Worker) -> App:
     from agents import predict  # noqa: PLC0415
     from agents.prediction.model_feed import ModelFeed  # noqa: PLC0415
     from agents.prediction.predict_plan import PredictPlan  # noqa: PLC0415
+    from agents.prediction.served_models import ServedModels  # noqa: PLC0415
     from online_models.signing import Verifier  # noqa: PLC0415
 
     declared = worker.pipeline
     plan = PredictPlan(declared, worker.metrics, worker.topic)
+    served = ServedModels(
+        {declared.champion, *declared.challengers},
+        plan.fold.schema,
+        Verifier(trusted_keys(worker.settings)),
+        worker.metrics,
+    )
     feed = ModelFeed(
         worker.kafka,
         worker.topic(topics.MODELS),
-        models=frozenset({declared.champion, *declared.challengers}),
-        schema=plan.fold.schema,
-        verifier=Verifier(trusted_keys(worker.settings)),
-        metrics=worker.metrics,
+        served,
+        worker.metrics,
         # The app is made below: the feed does not run yet.
         on_failure=lambda failure: app.fail(failure),  # noqa: PLW0108
     )
-    partitions = predict.Partitions(worker.topic(topics.PREDICT_STATE), plan, feed.serving)
+    partitions = predict.Partitions(worker.topic(topics.PREDICT_STATE), plan, served)
     app = worker.app(partitions)
     predict.build(app, partitions, worker.topic(topics.USER_EVENTS), worker.topic(topics.LABELS))
     worker.on_start.append(feed.start)
     worker.on_stop.append(feed.stop)
     worker.is_ready.append(feed.caught_up.is_set)
-    worker.each_second += (feed.tell_ages, partitions.tell)
+    worker.each_second += (
+        lambda: served.tell_ages(time.time_ns() // 1_000_000),
+        partitions.tell,
+    )
     return app
 
 
 def _learn(worker: Worker) -> App:
     from agents import learn  # noqa: PLC0415
+    from agents.outcome_log import KafkaOutcomeLog  # noqa: PLC0415
     from online_models.signing import Signer, Verifier  # noqa: PLC0415
     from streams.fold import compile_features  # noqa: PLC0415
 
@@ -210,8 +219,7 @@ def _learn(worker: Worker) -> App:
     training = learn.Training(
         declared,
         compile_features(declared.features, declared.event),
-        worker.kafka,
-        outcomes=worker.topic(topics.OUTCOMES),
+        KafkaOutcomeLog(worker.kafka, worker.topic(topics.OUTCOMES)),
         models=worker.topic(topics.MODELS),
         signer=Signer.from_pem(signing_key(worker.settings)),
         verifier=Verifier(trusted_keys(worker.settings)),

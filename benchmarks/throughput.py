@@ -9,8 +9,8 @@ from typing import Any
 
 from agents.history import publisher
 from agents.kafka.client_settings import Delivery
-from agents.prediction.model_feed import Served
 from agents.prediction.partition import Partition
+from agents.prediction.served_models import Served
 from benchmarks import shop
 from benchmarks.rig import Rig
 from schemas import topics

@@ -1,10 +1,9 @@
-"""The models that predict serves: followed on `models`, swapped in between two batches."""
+"""Follow `models`: what is published there is in service from the next batch on."""
 
 import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
@@ -12,66 +11,30 @@ from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 from agents.kafka.client_settings import KafkaSettings
 from agents.observability import metric_list
 from agents.observability.metrics import Metrics
-from online_models.scorer import Scorer
-from online_models.signing import Verifier
-from online_models.snapshot import decode
-from schemas.errors import SnapshotRefused
+from agents.prediction.served_models import LEARNED_SINCE, ServedModels
 
 logger = logging.getLogger(__name__)
-
-LEARNED_SINCE: Final = "learned-since"
-"""Header of a snapshot: wall time (ms) at which the oldest label that is new in it was known."""
 
 _POLL_S: Final = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class Served:
-    """One model in service, as of one snapshot."""
-
-    name: str
-    version: int
-    created_at_ms: int
-    scorer: Scorer
-
-
-@dataclass(slots=True)
-class Serving:
-    """The newest good snapshot of each model; a batch looks here once, at its start."""
-
-    by_name: dict[str, Served] = field(default_factory=dict)
-
-
 class ModelFeed:
-    """Loads every good snapshot that appears; a bad one is refused and the last good one stays.
-
-    Parameters
-    ----------
-    models
-        Names to follow; others are passed over.
-    schema
-        Hash of the features that the pipeline computes.
-    """
+    """Offers every snapshot that appears to the models in service, from a thread of its own."""
 
     def __init__(
         self,
         kafka: KafkaSettings,
         topic: str,
-        *,
-        models: frozenset[str],
-        schema: str,
-        verifier: Verifier,
+        served: ServedModels,
         metrics: Metrics,
+        *,
         on_failure: Callable[[BaseException], None],
     ) -> None:
-        self.serving = Serving()
         self.caught_up = threading.Event()
         """Set once what was published before the start is loaded."""
         self._kafka = kafka
         self._topic = topic
-        self._models = models
-        self._schema = schema
-        self._verifier = verifier
+        self._served = served
         self._metrics = metrics
         self._on_failure = on_failure
         self._closing = threading.Event()
@@ -85,13 +48,6 @@ class ModelFeed:
         """End following."""
         self._closing.set()
         self._thread.join()
-
-    def tell_ages(self) -> None:
-        """Set the age of each model's snapshot."""
-        now_ms = time.time_ns() // 1_000_000
-        for served in list(self.serving.by_name.values()):
-            age_s = (now_ms - served.created_at_ms) / 1_000
-            self._metrics.gauge(metric_list.MODEL_AGE_SECONDS, model=served.name).set(age_s)
 
     def _run(self) -> None:
         consumer = Consumer(self._kafka.reader())
@@ -108,7 +64,7 @@ class ModelFeed:
                     newest[(message.key() or b"").decode("utf-8", "replace")] = message
                 elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
                     for name, snapshot in newest.items():
-                        self._load(name, snapshot)
+                        self._offer(name, snapshot)
                     newest.clear()
                     self.caught_up.set()
                 else:
@@ -118,25 +74,11 @@ class ModelFeed:
         finally:
             consumer.close()
 
-    def _load(self, name: str, message: Message) -> None:
-        blob = message.value()
-        if name not in self._models or blob is None:
-            return
-        try:
-            snapshot = decode(blob, self._verifier, model=name, schema=self._schema)
-        except SnapshotRefused as refusal:
-            logger.warning("refused a snapshot of %s: %s", name, refusal)
-            self._metrics.counter(metric_list.SNAPSHOTS, model=name, result="refused").inc()
-            return
-        manifest = snapshot.manifest
-        self.serving.by_name[name] = Served(
-            name, manifest.version, manifest.created_at, snapshot.learner.scorer()
-        )
-        metrics = self._metrics
-        metrics.counter(metric_list.SNAPSHOTS, model=name, result="loaded").inc()
-        metrics.gauge(metric_list.MODEL_VERSION, model=name).set(manifest.version)
+    def _offer(self, name: str, message: Message) -> None:
+        is_news = self._served.offer(name, message.value()) and self.caught_up.is_set()
         # Headers are not signed: anything may stand there.
         learned_since_ms = dict(message.headers() or []).get(LEARNED_SINCE) or b""
-        if learned_since_ms.isdigit() and self.caught_up.is_set():
+        if is_news and learned_since_ms.isdigit():
             freshness_s = time.time() - int(learned_since_ms) / 1_000
-            metrics.histogram(metric_list.FRESHNESS_SECONDS, model=name).observe(freshness_s)
+            metric = self._metrics.histogram(metric_list.FRESHNESS_SECONDS, model=name)
+            metric.observe(freshness_s)

@@ -11,9 +11,9 @@ from typing import Final
 import msgspec
 
 from agents.kafka.batch import Batch
-from agents.prediction.model_feed import Served
 from agents.prediction.partition_outputs import PartitionOutputs
 from agents.prediction.predict_plan import Answer, PredictPlan
+from agents.prediction.served_models import Served
 from online_models.drift import ScoreDrift
 from schemas.errors import InvalidRecord
 from schemas.events import UserEvent

@@ -8,8 +8,8 @@ from confluent_kafka import Message
 from agents.kafka.batch import Batch
 from agents.prediction import encode
 from agents.prediction.drift_alert import drift_alert
-from agents.prediction.model_feed import Served
 from agents.prediction.predict_plan import Answer, PredictPlan
+from agents.prediction.served_models import Served
 from online_models.drift import DriftAlarm
 from schemas import dead_letters
 from schemas.cloudevents import TRACEPARENT

@@ -8,8 +8,8 @@ from typing import Final
 from agents.observability.metrics import Metrics
 from agents.pipeline import Pipeline
 from agents.prediction.encode import Envelope
-from agents.prediction.model_feed import Served
 from agents.prediction.predict_metrics import PredictMetrics
+from agents.prediction.served_models import Served
 from online_models.drift import ScoreDrift
 from schemas import topics
 from schemas.cloudevents import rfc3339

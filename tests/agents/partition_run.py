@@ -10,9 +10,9 @@ import msgspec
 
 from agents.kafka.batch import Output
 from agents.observability.metrics import Metrics
-from agents.prediction.model_feed import Served
 from agents.prediction.partition import Partition
 from agents.prediction.predict_plan import PredictPlan
+from agents.prediction.served_models import Served
 from examples.shop.pipeline import PIPELINE
 from online_models.scorer import Scorer
 from schemas.alerts import Alert

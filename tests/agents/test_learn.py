@@ -18,7 +18,8 @@ from agents.kafka.log_reader import read_to_end
 from agents.learn import CHALLENGER_INTERVAL_S, CHAMPION_INTERVAL_S, Training
 from agents.observability import metric_list
 from agents.observability.metrics import Metrics
-from agents.prediction.model_feed import LEARNED_SINCE
+from agents.outcome_log import KafkaOutcomeLog
+from agents.prediction.served_models import LEARNED_SINCE
 from agents.settings import Settings
 from examples.shop.pipeline import PIPELINE
 from online_models.learner import Learner
@@ -48,8 +49,7 @@ def training_on(
     return Training(
         PIPELINE,
         FOLD,
-        kafka,
-        outcomes=outcomes,
+        KafkaOutcomeLog(kafka, outcomes),
         models="models",
         signer=SIGNER,
         verifier=VERIFIER,

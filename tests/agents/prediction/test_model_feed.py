@@ -12,8 +12,9 @@ from agents.embedded.kafka import EmbeddedKafka
 from agents.kafka.client_settings import KafkaSettings
 from agents.observability import metric_list
 from agents.observability.metrics import Metrics
-from agents.prediction import model_feed
-from agents.prediction.model_feed import LEARNED_SINCE, ModelFeed
+from agents.prediction import served_models
+from agents.prediction.model_feed import ModelFeed
+from agents.prediction.served_models import LEARNED_SINCE, ServedModels
 from agents.settings import Settings
 from examples.shop.pipeline import PIPELINE
 from online_models.learner import Learner
@@ -51,13 +52,13 @@ class Models:
         self.kafka = KafkaSettings(bootstrap=bootstrap, group=f"{here.topic_prefix}predict")
         self.metrics = Metrics()
         self.failures: list[BaseException] = []
+        verifier = Verifier([SIGNER.public_pem()])
+        self.served = ServedModels(set(followed), FOLD.schema, verifier, self.metrics)
         self.feed = ModelFeed(
             self.kafka,
             self.topic,
-            models=frozenset(followed),
-            schema=FOLD.schema,
-            verifier=Verifier([SIGNER.public_pem()]),
-            metrics=self.metrics,
+            self.served,
+            self.metrics,
             on_failure=self.failures.append,
         )
         self._producer = Producer(self.kafka.producer())
@@ -82,7 +83,7 @@ class Models:
 
     @property
     def versions(self) -> dict[str, int]:
-        return {name: served.version for name, served in self.feed.serving.by_name.items()}
+        return {name: served.version for name, served in self.served.by_name.items()}
 
     def n(self, result: str, model: str = CHAMPION) -> float:
         return self.metrics.counter(metric_list.SNAPSHOTS, model=model, result=result).value
@@ -111,13 +112,13 @@ def test_the_newest_snapshot_of_each_model_is_loaded_and_no_other(models):
     for n in (10, 20, 30):
         models.publish(snapshot(n), learned_since=b"1700000000000")
     models.publish(snapshot(5, CHALLENGER), CHALLENGER)
-    serving = models.start().serving
+    models.start()
     expected = learner_after(30)
     features = dict(zip(FOLD.names, OUTCOMES[35].features, strict=True))
 
     assert models.versions == {CHAMPION: 30, CHALLENGER: 5}
     assert models.n("loaded") == 1
-    served = serving.by_name[CHAMPION]
+    served = models.served.by_name[CHAMPION]
     assert served.scorer.score(features) == expected.scorer().score(features)
     assert models.metrics.gauge(metric_list.MODEL_VERSION, model=CHAMPION).value == 30
     assert models.n_fresh == 0  # what was there at the start is no news
@@ -137,7 +138,7 @@ def test_what_is_published_later_is_served_soon(models):
     models.publish(snapshot(10))
     models.publish(snapshot(5, CHALLENGER), CHALLENGER)
     models.start()
-    before = models.feed.serving.by_name[CHAMPION]
+    before = models.served.by_name[CHAMPION]
     models.publish(snapshot(20))
     wait_until(lambda: models.versions == {CHAMPION: 20, CHALLENGER: 5})
 
@@ -214,7 +215,8 @@ def test_freshness_is_the_time_since_the_oldest_label_in_a_snapshot_was_known(mo
 
 def test_the_age_of_a_model_counts_from_when_its_snapshot_was_written(models):
     models.publish(encode(learner_after(3), SIGNER, at_ms=int(time.time() * 1_000) - 60_000))
-    models.start().tell_ages()
+    models.start()
+    models.served.tell_ages(time.time_ns() // 1_000_000)
     age_s = models.metrics.gauge(metric_list.MODEL_AGE_SECONDS, model=CHAMPION).value
 
     assert age_s is not None
@@ -225,7 +227,7 @@ def test_a_feed_that_breaks_says_so(models, monkeypatch):
     def breaks(*_: object, **__: object) -> None:
         raise RuntimeError("out of order")
 
-    monkeypatch.setattr(model_feed, "decode", breaks)
+    monkeypatch.setattr(served_models, "decode", breaks)
     models.publish(snapshot(10))
     models.feed.start()
     wait_until(lambda: models.failures != [])
