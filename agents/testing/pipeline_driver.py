@@ -1,0 +1,303 @@
+"""Drive a pipeline step by step: publish, look at what came of it, let time pass, crash it.
+
+The parts are those of production: cleaning, deduplication, features, scoring, drift, label join,
+learning, signed snapshots. What is missing is what would make a test slow or leave it to chance:
+broker, threads, processes and the wall clock. It is to a pipeline what TopologyTestDriver is to
+Kafka Streams (KIP-247).
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal, TypeVar
+
+import msgspec
+from faust.types.tuples import TP
+
+from agents.kafka.batch import Output
+from agents.learn import Training
+from agents.observability.metrics import Metrics
+from agents.pipeline import Pipeline
+from agents.prediction.partition import Partition
+from agents.prediction.predict_plan import PredictPlan
+from agents.prediction.served_models import ServedModels
+from agents.testing.memory_topics import MemoryRecord, MemoryTopics
+from online_models.signing import Signer, Verifier
+from schemas import topics
+from schemas.alerts import Alert
+from schemas.events import UserEvent
+from schemas.feature_updates import FeatureUpdate
+from schemas.labels import Label
+from schemas.outcomes import Outcome
+from schemas.predictions import Prediction, ShadowPrediction
+from schemas.topics import Topic
+
+START: Final = datetime(2024, 1, 1, tzinfo=UTC)
+_MS: Final = timedelta(milliseconds=1)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_OUTCOMES: Final = TP(topics.OUTCOMES.name, 0)
+_INPUTS: Final = (topics.USER_EVENTS, topics.LABELS)
+
+Role = Literal["predict", "learn"]
+R = TypeVar("R")
+
+
+class PipelineDriver:
+    """A pipeline in this process.
+
+    Everything that a record causes is there when `publish` returns: its prediction, the features
+    after it, outcomes that it settled, and what the models learned of those.
+
+    Parameters
+    ----------
+    pipeline
+        What `examples/shop/pipeline.py` calls `PIPELINE`.
+    partitions
+        How many partitions users are spread over.
+    start
+        What the clock shows at first, in UTC.
+
+    Examples
+    --------
+    >>> from examples.shop.pipeline import PIPELINE
+    >>> driver = PipelineDriver(PIPELINE)
+    >>> driver.publish({"user_id": "ada", "action": "home", "ts": driver.now_ms})
+    >>> [(each.user_id, each.source) for each in driver.predictions]
+    [('ada', 'default')]
+
+    Nobody is asked to wait half an hour to see what comes of it:
+
+    >>> driver.advance(timedelta(minutes=40))
+    >>> driver.publish({"user_id": "bob", "action": "home", "ts": driver.now_ms})
+    >>> [(each.user_id, each.label) for each in driver.outcomes]
+    [('ada', False)]
+    >>> driver.crash("predict")
+    >>> driver.features("bob") is None
+    False
+    """
+
+    def __init__(self, pipeline: Pipeline, *, partitions: int = 1, start: datetime = START) -> None:
+        self.now_ms = (start - _EPOCH) // _MS
+        """What the clock shows, ms since the epoch."""
+        self.metrics = Metrics()
+        """What the parts count and measure."""
+        self._pipeline = pipeline
+        self._partitions = range(partitions)
+        self._topics = MemoryTopics(partitions)
+        self._committed: dict[TP, int] = {}
+        signer = Signer.generate()
+        self._signer, self._verifier = signer, Verifier([signer.public_pem()])
+        self._plan = PredictPlan(pipeline, self.metrics, _name)
+        self._restart_predict()
+        self._restart_learn()
+
+    # ---- what a test does ----------------------------------------------------------------------
+
+    def publish(
+        self,
+        *events: UserEvent | Mapping[str, Any] | bytes | None,
+        topic: Topic = topics.USER_EVENTS,
+        key: bytes | None = None,
+        headers: Mapping[str, bytes] | None = None,
+    ) -> None:
+        """Publish records now, let them be processed in one batch, and learn what they settled.
+
+        Parameters
+        ----------
+        events
+            Records, or the bytes of what may be none.
+        topic
+            `schemas.topics.USER_EVENTS` or `LABELS`.
+        key
+            By default the `user_id`.
+        """
+        self.append(*events, topic=topic, key=key, headers=headers)
+        self.process()
+
+    def label(self, label: Label | Mapping[str, Any] | bytes) -> None:
+        """Publish a label, and learn what it settled."""
+        self.publish(label, topic=topics.LABELS)  # type: ignore[arg-type]  # encoded alike
+
+    def append(
+        self,
+        *events: UserEvent | Mapping[str, Any] | bytes | None,
+        topic: Topic = topics.USER_EVENTS,
+        key: bytes | None = None,
+        headers: Mapping[str, bytes] | None = None,
+    ) -> None:
+        """Publish records that nobody has polled yet."""
+        for event in events:
+            value = event if event is None or isinstance(event, bytes) else _encode(event)
+            record = Output(
+                topic.name,
+                value,
+                _user_key(event) if key is None else key,
+                partition=-1,
+                headers=list(headers.items()) if headers else None,
+            )
+            self._topics.append(record, at_ms=self.now_ms)
+
+    def process(self, *, crash: bool = False) -> None:
+        """Process what waits.
+
+        Parameters
+        ----------
+        crash
+            End predict before the batch commits: nothing of it becomes visible, and what waits
+            goes on waiting.
+        """
+        for number in self._partitions:
+            for topic in _INPUTS:
+                self._process(TP(topic.name, number), crash=crash)
+        if crash:
+            self._restart_predict()
+        else:
+            self._learn()
+
+    def advance(self, span: timedelta) -> None:
+        """Let time pass; models that are due are published meanwhile."""
+        self.now_ms += span // _MS
+        self._learn()
+
+    def crash(self, role: Role) -> None:
+        """Kill a worker; its successor restores from what was committed."""
+        if role == "predict":
+            self._restart_predict()
+        else:
+            self._restart_learn()
+
+    # ---- what a test looks at ------------------------------------------------------------------
+
+    def read(self, topic: Topic) -> list[MemoryRecord]:
+        """Read all records of a topic, with keys, headers and timestamps."""
+        return self._topics.read(topic.name)
+
+    @property
+    def predictions(self) -> list[Prediction]:
+        """Everything that was predicted."""
+        return self._decoded(topics.PREDICTIONS, Prediction)
+
+    @property
+    def shadow_predictions(self) -> list[ShadowPrediction]:
+        """What challengers would have said."""
+        return self._decoded(topics.SHADOW_PREDICTIONS, ShadowPrediction)
+
+    @property
+    def alerts(self) -> list[Alert]:
+        """What needs a look."""
+        return self._decoded(topics.ALERTS, Alert)
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        """The training log."""
+        return [
+            msgspec.msgpack.decode(record.value() or b"", type=Outcome)
+            for record in self.read(topics.OUTCOMES)
+        ]
+
+    @property
+    def dead_letters(self) -> list[MemoryRecord]:
+        """What could not be processed: original bytes, the reason in the headers."""
+        return self.read(topics.DEAD_LETTERS)
+
+    def features(self, user_id: str) -> dict[str, float] | None:
+        """Tell a user's features as the online store has them; `None`: none, or forgotten."""
+        found = None
+        for record in self.read(topics.FEATURE_UPDATES):
+            if record.key() == user_id.encode():
+                found = record.value()
+        return None if found is None else msgspec.json.decode(found, type=FeatureUpdate).features
+
+    @property
+    def model_versions(self) -> dict[str, int]:
+        """Tell the version of each model in service."""
+        return {name: served.version for name, served in self._served.by_name.items()}
+
+    # ---- the parts -----------------------------------------------------------------------------
+
+    def _process(self, tp: TP, *, crash: bool) -> None:
+        batch = self._topics.batch(tp, self._committed.get(tp, 0))
+        if not batch.records:
+            return
+        partition = self._by_number[tp.partition]
+        if tp.topic == topics.USER_EVENTS.name:
+            partition.process_events(batch, self._served.by_name, self.now_ms)
+        else:
+            partition.process_labels(batch, self.now_ms)
+        if not crash:
+            self._topics.append(*batch.outputs, at_ms=self.now_ms)
+            self._committed[tp] = batch.next_offset
+
+    def _learn(self) -> None:
+        batch = self._topics.batch(_OUTCOMES, self._committed.get(_OUTCOMES, 0))
+        if batch.records:
+            self._training.learn(batch)
+        self._training.publish_due(batch, self.now_ms / 1_000)
+        self._topics.append(*batch.outputs, at_ms=self.now_ms)
+        self._committed[_OUTCOMES] = batch.next_offset
+        for output in batch.outputs:
+            self._served.offer((output.key or b"").decode(), output.value)
+
+    def _restart_predict(self) -> None:
+        names = {self._pipeline.champion, *self._pipeline.challengers}
+        self._served = ServedModels(names, self._plan.fold.schema, self._verifier, self.metrics)
+        for key, value in self._topics.compacted(TP(topics.MODELS.name, 0)):
+            self._served.offer(key.decode(), value)
+        self._by_number = {number: self._restored(number) for number in self._partitions}
+
+    def _restored(self, number: int) -> Partition:
+        partition = Partition(number, self._plan)
+        for key, value in self._topics.compacted(TP(topics.PREDICT_STATE.name, number)):
+            partition.restore(key, value)
+        partition.complete()
+        return partition
+
+    def _restart_learn(self) -> None:
+        self._training = Training(
+            self._pipeline,
+            self._plan.fold,
+            _CommittedOutcomes(self._topics, self._committed),
+            models=topics.MODELS.name,
+            signer=self._signer,
+            verifier=self._verifier,
+            metrics=self.metrics,
+        )
+        restoring = self._training.begin_restore(0)
+        for key, value in self._topics.compacted(TP(topics.MODELS.name, 0)):
+            restoring.restore(key, value)
+        restoring.complete()
+        self._training.install(0, restoring)
+
+    def _decoded(self, topic: Topic, type_: type[R]) -> list[R]:
+        return [
+            msgspec.json.decode(record.value() or b"", type=type_) for record in self.read(topic)
+        ]
+
+
+class _CommittedOutcomes:
+    """The training log in memory (`agents.outcome_log.OutcomeLog`)."""
+
+    def __init__(self, memory: MemoryTopics, committed: Mapping[TP, int]) -> None:
+        self._memory = memory
+        self._committed = committed
+
+    def committed(self, start: int) -> Iterable[tuple[int, bytes]]:
+        end = self._committed.get(_OUTCOMES, 0)
+        for record in self._memory.read(_OUTCOMES.topic)[start:end]:
+            yield record.offset(), record.value() or b""
+
+
+def _name(topic: Topic) -> str:
+    return topic.name
+
+
+def _encode(record: object) -> bytes:
+    return msgspec.json.encode(record)
+
+
+def _user_key(event: object) -> bytes | None:
+    """Key a record as upstream does, if it says whose it is."""
+    if isinstance(event, Mapping):
+        user_id = event.get("user_id")
+    else:
+        user_id = getattr(event, "user_id", None)
+    return None if user_id is None else str(user_id).encode()

@@ -1,0 +1,153 @@
+"""What a test may rely on when it drives a pipeline, and what a pipeline keeps over any crash."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agents.testing import PipelineDriver
+from examples.shop.pipeline import PIPELINE
+from schemas import topics
+from schemas.events import UserEvent
+
+MINUTE = timedelta(minutes=1)
+LABEL_DELAY = PIPELINE.label.horizon + PIPELINE.allowed_lateness + MINUTE
+Step = Callable[[PipelineDriver], None]
+
+
+def event(driver: PipelineDriver, user: str = "ada", action: str = "home") -> dict[str, object]:
+    return {"user_id": user, "action": action, "ts": driver.now_ms}
+
+
+@pytest.fixture
+def driver() -> PipelineDriver:
+    return PipelineDriver(PIPELINE)
+
+
+def test_a_record_is_as_good_as_its_bytes(driver):
+    as_record = UserEvent(user_id="ada", action="home", ts=driver.now_ms, event_id="e1")
+    driver.publish(as_record, msgspec.json.encode(as_record))
+
+    assert [each.event_id for each in driver.predictions] == ["e1"]
+
+
+def test_a_purchase_within_the_horizon_labels_what_was_predicted_before(driver):
+    driver.publish(event(driver))
+    driver.advance(10 * MINUTE)
+    driver.publish(event(driver, action="purchase"))
+
+    assert [outcome.label for outcome in driver.outcomes] == [True]
+    assert driver.model_versions[PIPELINE.champion] == 1
+
+
+def test_a_label_is_joined_by_the_id_of_its_event(driver):
+    driver.publish(event(driver) | {"event_id": "e1"})
+    driver.label({"user_id": "ada", "event_id": "e1", "label": True, "ts": driver.now_ms})
+
+    assert [outcome.label for outcome in driver.outcomes] == [True]
+
+
+def test_garbage_is_set_aside_with_its_bytes_and_the_reason(driver):
+    driver.publish(b"{", key=b"ada", headers={"traceparent": b"00-1-2-01"})
+    (letter,) = driver.dead_letters
+
+    assert (letter.key(), letter.value()) == (b"ada", b"{")
+    headers = dict(letter.headers() or [])
+    assert headers["reason"] == b"not_json"
+    assert headers["traceparent"] == b"00-1-2-01"
+
+
+def test_features_are_those_of_the_newest_event_until_the_user_is_forgotten(driver):
+    assert driver.features("ada") is None
+    driver.publish(event(driver))
+    first = driver.features("ada")
+    driver.publish(event(driver))
+
+    assert first is not None
+    assert driver.features("ada") not in (None, first)
+
+
+def test_what_crashed_before_its_commit_was_never_seen(driver):
+    driver.append(event(driver))
+    driver.process(crash=True)
+    assert driver.predictions == []
+
+    driver.process()
+    assert len(driver.predictions) == 1
+
+
+def test_a_user_stays_in_one_partition(driver):
+    spread = PipelineDriver(PIPELINE, partitions=4)
+    users = [f"u{n}" for n in range(40)]
+    for user in users + users:
+        spread.publish(event(spread, user))
+    where = {(record.key(), record.partition()) for record in spread.read(topics.USER_EVENTS)}
+
+    assert len(where) == len(users)
+    assert len({partition for _, partition in where}) == 4
+
+
+# ---- laws ----------------------------------------------------------------------------------------
+
+_actions = st.sampled_from(sorted(PIPELINE.actions))
+_users = st.sampled_from(["ada", "bob", "eve"])
+_publish = st.lists(st.tuples(_users, _actions), min_size=1, max_size=4).map(
+    lambda each: ("publish", each)
+)
+_advance = st.sampled_from([MINUTE, 7 * MINUTE, LABEL_DELAY]).map(lambda span: ("advance", span))
+_histories = st.lists(_publish | _advance, min_size=1, max_size=12)
+
+
+def run(history: list[tuple[str, Any]], crash: Callable[[PipelineDriver, int], None]):
+    driver = PipelineDriver(PIPELINE, partitions=2)
+    for n, (kind, what) in enumerate(history):
+        if kind == "advance":
+            driver.advance(what)
+        else:
+            driver.append(*(event(driver, user, action) for user, action in what))
+            crash(driver, n)
+            driver.process()
+    driver.advance(LABEL_DELAY)
+    driver.publish(event(driver, "ada"), event(driver, "bob"))
+    return driver
+
+
+@settings(deadline=None, max_examples=50)  # the first example warms up
+@given(_histories, st.data())
+def test_however_often_predict_crashes_nothing_differs(history, data):
+    def crash(driver: PipelineDriver, n: int) -> None:
+        match data.draw(st.sampled_from(["no", "between batches", "before the commit"]), str(n)):
+            case "between batches":
+                driver.crash("predict")
+            case "before the commit":
+                driver.process(crash=True)
+
+    expected, found = run(history, lambda *_: None), run(history, crash)
+
+    for topic in (topics.PREDICTIONS, topics.OUTCOMES, topics.FEATURE_UPDATES, topics.ALERTS):
+        assert values(found, topic) == values(expected, topic)
+    assert found.model_versions == expected.model_versions
+
+
+@settings(deadline=None, max_examples=50)  # the first example warms up
+@given(_histories, st.data())
+def test_however_often_learn_crashes_it_learns_each_outcome_once(history, data):
+    def crash(driver: PipelineDriver, n: int) -> None:
+        if data.draw(st.booleans(), str(n)):
+            driver.crash("learn")
+
+    expected, found = run(history, lambda *_: None), run(history, crash)
+    for driver in (expected, found):
+        driver.advance(timedelta(minutes=1))  # every model is published by then
+
+    assert len(found.outcomes) == len(expected.outcomes)
+    assert found.model_versions == expected.model_versions
+    assert found.model_versions.get(PIPELINE.champion, 0) == len(found.outcomes)
+
+
+def values(driver: PipelineDriver, topic: topics.Topic) -> list[bytes | None]:
+    return [record.value() for record in driver.read(topic)]
