@@ -1,4 +1,8 @@
-"""Commit batches at least once: an offset follows the delivery of everything it caused."""
+"""Commit batches at least once: an offset follows the delivery of everything it caused.
+
+What is published goes before what is remembered: state that already knows an event, restored after
+a crash, would take its redelivery for a duplicate, and what was never published would be lost.
+"""
 
 import time
 from collections.abc import Sequence
@@ -36,7 +40,10 @@ class AtLeastOnce:
         in_flight: InFlight,
         keeper: OffsetKeeper,
         observer: TransactionObserver,
+        *,
+        changelog: str | None = None,
     ) -> None:
+        self._changelog = changelog
         self._in_flight = in_flight
         self._keeper = keeper
         self._observer = observer
@@ -59,7 +66,14 @@ class AtLeastOnce:
 
     def _publish(self, batches: Sequence[Batch]) -> None:
         started_at = time.monotonic()
-        publish(self._producer, batches, self._flush)
+        outputs = [output for batch in batches for output in batch.outputs]
+        if self._changelog is not None:
+            changes = [output for output in outputs if output.topic == self._changelog]
+            outputs = [output for output in outputs if output.topic != self._changelog]
+            publish(self._producer, outputs, self._flush)
+            self._flush()
+            outputs = changes
+        publish(self._producer, outputs, self._flush)
         self._flush()
         for batch in batches:
             self._keeper.store_offset(batch)

@@ -30,7 +30,7 @@ class Batch:
 
     __slots__ = (
         *("tp", "records", "next_offset", "outputs", "attempts", "finished", "dropped"),
-        *("awaited", "whole"),
+        *("awaited", "begun", "whole"),
     )
 
     def __init__(
@@ -43,6 +43,7 @@ class Batch:
         self.attempts = 0
         self.finished = False
         self.dropped = False
+        self.begun = False
         self.awaited = 0
         """Agents that are not through with it."""
         self.whole = whole

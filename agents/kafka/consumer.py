@@ -39,7 +39,7 @@ class BatchConsumer(FaustConsumer):
         self._kafka = app.kafka
         self._observer = app.observer
         self._state = app.keyed_state
-        self.in_flight = InFlight(self._kafka.max_in_flight)
+        self.in_flight = InFlight(self._kafka.max_in_flight, shares_state=self._state is not None)
         self._poller = Poller(self._kafka, self.in_flight, self._on_batches, self._on_kafka_error)
         self._restorer = (
             Restorer(self._kafka, self._state, self._on_restored, self._observer.on_restore)
@@ -47,7 +47,11 @@ class BatchConsumer(FaustConsumer):
             else None
         )
         self._rebalance = Rebalance(
-            self.in_flight, self._restorer, self._on_change, self._before_revoke
+            self._poller.settle,
+            self.in_flight,
+            self._restorer,
+            self._on_change,
+            self._before_revoke,
         )
         self._threads: list[threading.Thread] = []
         self._failure: BaseException | None = None
@@ -119,6 +123,10 @@ class BatchConsumer(FaustConsumer):
 
     # ---- called by streams ---------------------------------------------------------------------
 
+    def begin(self, share: Batch) -> None:
+        """Note that an agent takes a batch; the first one counts."""
+        self.in_flight.begin(share if share.whole is None else share.whole)
+
     def finish(self, share: Batch) -> None:
         """Note that one agent is through with a batch; the last one releases it."""
         batch = share if share.whole is None else share.whole
@@ -156,7 +164,13 @@ class BatchConsumer(FaustConsumer):
         committer = self._committer = (
             ExactlyOnce(self._kafka, self.in_flight, self._poller, self._observer)
             if self._kafka.delivery == "exactly_once"
-            else AtLeastOnce(self._kafka, self.in_flight, self._poller, self._observer)
+            else AtLeastOnce(
+                self._kafka,
+                self.in_flight,
+                self._poller,
+                self._observer,
+                changelog=None if self._state is None else self._state.changelog,
+            )
         )
         # Only now: joining the group before our predecessor's transaction is ended would read
         # offsets that are about to change.
@@ -196,7 +210,7 @@ class BatchConsumer(FaustConsumer):
         if not restoration.cancelled.is_set() and restoration.state is not None:
             self._state.install(restoration.partition, restoration.state)
             self._observer.on_restore(restoration)
-            self._poller.resume_restored(restoration.partition)
+            self._poller.resume_restored(restoration)
 
     def _before_revoke(self) -> None:
         if self._kafka.delivery == "at_least_once":

@@ -32,6 +32,7 @@ from schemas.errors import DeliveryFailed, Fenced
 CALL_TIMEOUT_S: Final = 10.0
 SUSPICIOUS_S: Final = 1.0
 """A commit that takes longer may have been retried inside librdkafka: see the module's text."""
+IDENTITY_SLICE_S: Final = 0.1
 ATTEMPTS: Final = 20
 FIRST_PAUSE_S: Final = 0.01
 LONGEST_PAUSE_S: Final = 0.5
@@ -42,12 +43,21 @@ GRACE_S: Final = 5.0
 """How long after its timeout a call must have come back. After a broker crash librdkafka can wait
 for ever in `send_offsets_to_transaction`; nothing within the process ends that."""
 
+STALE: Final = frozenset(
+    {
+        KafkaError.ILLEGAL_GENERATION,
+        KafkaError.UNKNOWN_MEMBER_ID,
+        KafkaError.FENCED_INSTANCE_ID,
+        KafkaError.REBALANCE_IN_PROGRESS,
+    }
+)
+"""The group knows us by another identity by now, or not at all. That is no fence: who takes our
+slot also takes our transactional id."""
 FENCED: Final = frozenset(
     {
         KafkaError._FENCED,
         KafkaError.INVALID_PRODUCER_EPOCH,
         KafkaError.PRODUCER_FENCED,
-        KafkaError.FENCED_INSTANCE_ID,
         KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
     }
 )
@@ -56,8 +66,8 @@ FENCED: Final = frozenset(
 class GroupMember(Protocol):
     """What the committer needs of the poller."""
 
-    def group_metadata(self, *, timeout_s: float) -> object:
-        """Tell the member's current identity in its group."""
+    def group_metadata(self, *, timeout_s: float) -> object | None:
+        """Tell the member's current identity in its group; `None`: not known in time."""
 
     def refresh_group_metadata(self) -> None:
         """Say that the last metadata was stale."""
@@ -123,13 +133,15 @@ class ExactlyOnce:
 
     def _commit(self, batches: Sequence[Batch]) -> None:
         for attempt in range(ATTEMPTS):
-            # A partition lost meanwhile: its new owner computes these batches again.
+            # First who we are, then what is still ours: what is lost while we wait would else be
+            # committed under the identity that follows. Its new owner computes it again.
+            metadata = self._identity(batches)
             batches = [batch for batch in batches if not batch.dropped]
             if not batches:
                 return
             started_at = time.monotonic()
             try:
-                self._transact(batches)
+                self._transact(batches, metadata)
             except KafkaException as exception:
                 if self._abort(exception.args[0]):
                     # What the broker will not take now, it may after the next heartbeat.
@@ -150,11 +162,22 @@ class ExactlyOnce:
             f"transaction of {self._settings.identity} failed {ATTEMPTS} times in a row"
         )
 
-    def _transact(self, batches: Sequence[Batch]) -> None:
+    def _identity(self, batches: Sequence[Batch]) -> object:
+        """Wait to know who we are in the group, or until none of the batches is ours any more."""
+        deadline = time.monotonic() + CALL_TIMEOUT_S
+        while (metadata := self._member.group_metadata(timeout_s=IDENTITY_SLICE_S)) is None:
+            if all(batch.dropped for batch in batches):
+                return None
+            if time.monotonic() > deadline:
+                raise DeliveryFailed(
+                    f"{self._settings.identity} is not told its place in its group"
+                )
+        return metadata
+
+    def _transact(self, batches: Sequence[Batch], metadata: object) -> None:
         producer = self._producers[self._turn]
-        metadata = self._member.group_metadata(timeout_s=CALL_TIMEOUT_S)
         producer.begin_transaction()
-        publish(producer, batches, self._flush)
+        publish(producer, (output for batch in batches for output in batch.outputs), self._flush)
         # Without a flush of our own the commit waits out librdkafka's timers: 70-120 ms, not 4.
         self._flush()
         offsets = {batch.tp: batch.next_offset for batch in batches}
@@ -190,7 +213,8 @@ class ExactlyOnce:
         """End a failed transaction; tell whether it is known to be aborted."""
         if error.code() in FENCED:
             raise Fenced(f"another worker runs as {self._settings.identity}: {error.str()}")
-        self._member.refresh_group_metadata()
+        if error.code() in STALE:
+            self._member.refresh_group_metadata()
         if error.txn_requires_abort() and not error.fatal():
             try:
                 self._call(self._producers[self._turn].abort_transaction, timeout_s=CALL_TIMEOUT_S)

@@ -1,8 +1,9 @@
 """The ledger of batches between poll and commit; the one thing the three threads share.
 
-A batch is added by the poller, finished by the event loop and retired by the committer. Within a
-partition batches retire in the order they came, so a committed offset never runs ahead of an
-unfinished record. No I/O here: the protocol is testable without a broker.
+A batch is added by the poller, begun and finished by the event loop and retired by the committer.
+Batches that share state retire in the order they were begun, so that changes of state are published
+in the order they were made, and a committed offset never runs ahead of an unfinished record. No I/O
+here: the protocol is testable without a broker.
 """
 
 import threading
@@ -22,13 +23,17 @@ class InFlight:
     ----------
     max_records
         When this many records are in flight, the poller should not fetch more.
+    shares_state
+        Whether partitions of one number, of whatever topic, share one state.
 
     Examples
     --------
     >>> ledger = InFlight(max_records=100)
     >>> first, second = Batch(TP("t", 0), [], 10), Batch(TP("t", 0), [], 20)
-    >>> ledger.add(first), ledger.add(second), ledger.finish(second)
-    (None, None, None)
+    >>> for batch in (first, second):
+    ...     ledger.add(batch)
+    ...     ledger.begin(batch)
+    >>> ledger.finish(second)
     >>> ledger.take_finished(timeout_s=0)  # `second` waits for `first`
     []
     >>> ledger.finish(first)
@@ -36,11 +41,15 @@ class InFlight:
     [10, 20]
     """
 
-    def __init__(self, max_records: int) -> None:
+    def __init__(self, max_records: int, *, shares_state: bool = False) -> None:
         self._max_records = max_records
+        self._shares_state = shares_state
         self._batches: dict[TP, deque[Batch]] = {}
+        """All of a partition, in the order they came."""
+        self._begun: dict[TP | int, deque[Batch]] = {}
+        """Those of one state, in the order agents took them."""
         self._n_records = 0
-        self._touched: set[TP] = set()
+        self._touched: set[TP | int] = set()
         self._closed = False
         self._lock = threading.Lock()
         self._something_finished = threading.Condition(self._lock)
@@ -62,15 +71,23 @@ class InFlight:
             self._batches.setdefault(batch.tp, deque()).append(batch)
             self._n_records += len(batch)
 
+    def begin(self, batch: Batch) -> None:
+        """Note that an agent takes a batch, for the first time or again."""
+        if not batch.begun:
+            with self._lock:
+                self._note_begun(batch)
+
     def finish(self, batch: Batch) -> None:
         """Note that every agent is through with a batch."""
         with self._lock:
+            if not batch.begun:  # given up before an agent saw it
+                self._note_begun(batch)
             batch.finished = True
-            self._touched.add(batch.tp)
+            self._touched.add(self._state_of(batch))
             self._something_finished.notify()
 
     def take_finished(self, *, timeout_s: float) -> list[Batch]:
-        """Wait for batches that may be committed, oldest first within a partition.
+        """Wait for batches that may be committed, in the order they were begun on one state.
 
         They stay in flight until they are retired. An empty list means that there was nothing
         in time, or that the ledger was closed.
@@ -81,17 +98,18 @@ class InFlight:
             touched, self._touched = self._touched, set()
             return [
                 batch
-                for tp in touched
-                for batch in takewhile(lambda b: b.finished, self._batches.get(tp, ()))
+                for state in touched
+                for batch in takewhile(lambda b: b.finished, self._begun.get(state, ()))
             ]
 
     def retire(self, batches: Iterable[Batch]) -> None:
         """Note that batches, as taken, are committed or given up."""
         with self._lock:
             for batch in batches:
-                oldest = self._batches[batch.tp].popleft()
-                if oldest is not batch:
-                    raise AssertionError(f"{batch!r} overtook {oldest!r}")
+                for line in (self._begun[self._state_of(batch)], self._batches[batch.tp]):
+                    oldest = line.popleft()
+                    if oldest is not batch:
+                        raise AssertionError(f"{batch!r} overtook {oldest!r}")
                 self._n_records -= len(batch)
             self._something_retired.notify_all()
 
@@ -128,6 +146,13 @@ class InFlight:
             self._closed = True
             self._something_finished.notify_all()
             self._something_retired.notify_all()
+
+    def _note_begun(self, batch: Batch) -> None:
+        batch.begun = True
+        self._begun.setdefault(self._state_of(batch), deque()).append(batch)
+
+    def _state_of(self, batch: Batch) -> TP | int:
+        return batch.tp.partition if self._shares_state else batch.tp
 
     @property
     def is_closed(self) -> bool:

@@ -6,8 +6,9 @@ ask for here and the poller answers between two polls.
 """
 
 import threading
+import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -17,11 +18,15 @@ from agents.kafka.batch import Batch
 from agents.kafka.client_settings import KafkaSettings
 from agents.kafka.in_flight import InFlight
 from agents.kafka.rebalance import SETTLE_TIMEOUT_S, Rebalance
+from agents.kafka.restorer import Restoration
 from schemas.errors import DeliveryFailed
 
 POLL_S: Final = 0.1
 PATIENCE_S: Final = 1.0
 """How long a full ledger is waited for before fetching is paused (which drops the prefetch)."""
+
+SETTLE_SLICE_S: Final = 0.05
+"""How often the committer is answered while a rebalance waits for it."""
 
 Deliver = Callable[[list[Batch]], None]
 
@@ -73,23 +78,21 @@ class Poller:
             )
         )
 
-    def resume_restored(self, partition: int) -> None:
+    def resume_restored(self, restoration: Restoration) -> None:
         """Let a partition flow whose state is in use."""
 
         def resume(consumer: Consumer) -> None:
-            tps = self._rebalance.take_restored(partition)
+            if restoration.cancelled.is_set():
+                return  # the partition went meanwhile; if it is back, its state is not
+            tps = self._rebalance.take_restored(restoration.partition)
             if not self._paused:
                 consumer.resume([TopicPartition(*tp) for tp in tps])
 
         self._ask(resume)
 
-    def group_metadata(self, *, timeout_s: float) -> object:
+    def group_metadata(self, *, timeout_s: float) -> object | None:
         """Tell the member's identity in its group, as of the last assignment."""
-        if not self._metadata_known.wait(timeout_s):
-            raise DeliveryFailed(
-                f"no group metadata of {self._settings.group} in {timeout_s:.0f} s"
-            )
-        return self._metadata
+        return self._metadata if self._metadata_known.wait(timeout_s) else None
 
     def refresh_group_metadata(self) -> None:
         """Say that the metadata was stale; the next answer is fresh."""
@@ -122,7 +125,7 @@ class Poller:
                 self._answer(consumer)
                 self._wait_for_room(consumer)
                 self._poll(consumer)
-            self._in_flight.settle(self._rebalance.assigned, timeout_s=SETTLE_TIMEOUT_S)
+            self.settle(consumer, self._rebalance.assigned)
             self._in_flight.close()
             if self._settings.delivery == "at_least_once":
                 self.commit_stored()
@@ -130,16 +133,32 @@ class Poller:
             self._in_flight.close()
             consumer.close()
 
+    def settle(self, consumer: Consumer, tps: Collection[TP]) -> bool:
+        """Wait until nothing of these partitions is in flight; tell whether that came true.
+
+        Meanwhile the committer is answered: it may have to try again under a fresh identity.
+        """
+        deadline = time.monotonic() + SETTLE_TIMEOUT_S
+        while not self._in_flight.settle(tps, timeout_s=SETTLE_SLICE_S):
+            if self._in_flight.is_closed or time.monotonic() > deadline:
+                return False
+            self._tell_metadata(consumer)
+        return True
+
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._metadata_known.clear()
+        self._paused = frozenset()  # if the ledger is still full, the next turn pauses them all
         self._rebalance.on_assign(consumer, partitions)
+
+    def _tell_metadata(self, consumer: Consumer) -> None:
+        if not self._metadata_known.is_set() and self._rebalance.assigned:
+            self._metadata = consumer.consumer_group_metadata()
+            self._metadata_known.set()
 
     def _poll(self, consumer: Consumer) -> None:
         # `consume(n, timeout)` would wait for n records or the whole timeout.
         first = consumer.poll(POLL_S)
-        if not self._metadata_known.is_set() and self._rebalance.assigned:
-            self._metadata = consumer.consumer_group_metadata()
-            self._metadata_known.set()
+        self._tell_metadata(consumer)
         if first is None:
             return
         if self._n_polled < self._settings.max_batch // 4:

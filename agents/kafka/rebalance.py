@@ -25,6 +25,9 @@ class Rebalance:
 
     Parameters
     ----------
+    settle
+        Waits in the poller's thread until nothing of some partitions is in flight; tells whether
+        that came true in time.
     on_change
         Called with the partitions assigned now and those just given up.
     before_revoke
@@ -34,11 +37,13 @@ class Rebalance:
 
     def __init__(
         self,
+        settle: Callable[[Consumer, Collection[TP]], bool],
         in_flight: InFlight,
         restorer: Restorer | None,
         on_change: Callable[[frozenset[TP], frozenset[TP]], None],
         before_revoke: Callable[[], None],
     ) -> None:
+        self._settle = settle
         self._in_flight = in_flight
         self._restorer = restorer
         self._on_change = on_change
@@ -61,7 +66,12 @@ class Rebalance:
         tps = _tps(partitions)
         self._assigned |= tps
         consumer.assign(list(partitions))
-        if self._restorer is not None and tps:
+        if not tps:
+            pass
+        elif self._restorer is None:
+            # librdkafka keeps a pause of ours over revoke and assign.
+            consumer.resume(list(partitions))
+        else:
             consumer.pause(list(partitions))
             for partition in sorted({tp.partition for tp in tps}):
                 self._restoring.add(partition)
@@ -72,7 +82,7 @@ class Rebalance:
     def on_revoke(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
         """Let partitions go once everything delivered of them is processed and committed."""
         tps = _tps(partitions)
-        if not self._in_flight.settle(tps, timeout_s=SETTLE_TIMEOUT_S):
+        if not self._settle(consumer, tps):
             n_dropped = self._in_flight.drop(tps)
             logger.warning(
                 "%d records of %s did not commit within %.0f s; their new owner repeats them",

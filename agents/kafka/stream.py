@@ -98,6 +98,7 @@ class BatchStream(faust.Stream[Any]):
             failure = DeliveryFailed(f"{batch!r} failed {batch.attempts - 1} times in its agent")
             self.app.consumer.fail(failure)  # type: ignore[attr-defined]
             raise failure
+        self.app.consumer.begin(batch)  # type: ignore[attr-defined]
         # What the failed attempt emitted is emitted again by this one.
         batch.outputs.clear()
 

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import uuid
@@ -79,6 +81,22 @@ class Bench:
         self.readers.append(consumer)
         return consumer
 
+    def expel(self, group, slot=0):
+        """Remove a static member from its group, as an administrator or a lost session does.
+
+        LeaveGroup, version 3; no client offers it for another member.
+        """
+        full = f"{self.prefix}{group}"
+        members = struct.pack(">i", 1) + _text("") + _text(f"{full}-{slot}")
+        request = struct.pack(">hhi", 13, 3, 1) + _text("test") + _text(full) + members
+        host, port = self.bootstrap.split(":")
+        with socket.create_connection((host, int(port)), 10) as connection:
+            connection.sendall(struct.pack(">i", len(request)) + request)
+            answer = connection.makefile("rb")
+            (length,) = struct.unpack(">i", answer.read(4))
+            _, _, error = struct.unpack_from(">iih", answer.read(length))
+        assert error == 0
+
     def logs(self):
         return "\n".join(path.read_text() for path in sorted(self.log_dir.glob("*.log")))
 
@@ -89,6 +107,10 @@ class Bench:
             if worker.poll() is None:
                 worker.send_signal(signal.SIGKILL)
             worker.wait()
+
+
+def _text(value):
+    return struct.pack(">h", len(value)) + value.encode()
 
 
 class Counted:

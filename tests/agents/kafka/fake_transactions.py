@@ -1,6 +1,7 @@
 """A broker's transactions in memory, with the failures that the real one shows too rarely."""
 
 from collections import defaultdict, deque
+from collections.abc import Callable
 from typing import Any, Literal
 
 from confluent_kafka import KafkaError, KafkaException
@@ -167,8 +168,14 @@ class FakeMember:
     def __init__(self, broker: FakeBroker) -> None:
         self._broker = broker
         self._known: int | None = None
+        self.meanwhile: Callable[[], None] | None = None
+        """What happens to the group while somebody waits for the member's identity."""
 
-    def group_metadata(self, *, timeout_s: float) -> object:
+    def group_metadata(self, *, timeout_s: float) -> object | None:
+        if self.meanwhile is not None:
+            happens, self.meanwhile = self.meanwhile, None
+            happens()
+            self._known = self._broker.generation
         if self._known is None:
             self._known = self._broker.generation
         return self._known

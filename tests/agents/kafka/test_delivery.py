@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 
 import pytest
 
@@ -59,6 +60,29 @@ def test_a_second_worker_takes_its_share_with_state_and_gives_it_back(bench):
     counted.poll()
 
     assert counted.lost(range(6_000)) == []
+    assert counted.duplicated == {}
+    assert counted.keys_with_wrong_counts == {}
+
+
+def test_a_member_that_was_expelled_under_load_commits_nothing_twice(bench):
+    """What it lost while it waited for its new identity must not go out under that identity."""
+    counted = bench.reader()
+    worker = bench.start()
+    sent = 0
+    for expelled in (False, True, True, True):
+        if expelled:
+            bench.expel("counting")
+        end = time.monotonic() + 2
+        while time.monotonic() < end:
+            bench.send(range(sent, sent + 20))
+            sent += 20
+            counted.poll()
+    counted.wait_for(sent)
+    counted.poll()
+
+    assert worker.poll() is None
+    assert bench.logs().count("lost ") == 3
+    assert counted.lost(range(sent)) == []
     assert counted.duplicated == {}
     assert counted.keys_with_wrong_counts == {}
 

@@ -55,10 +55,11 @@ class Bench:
             ("committed_offsets", self.broker.committed_offsets),
         ):
             self._patches.enter_context(patch.object(exactly_once, name, fake))
+        self.member = FakeMember(self.broker)
         self.committer = ExactlyOnce(
             SETTINGS,
             self.ledger,
-            FakeMember(self.broker),
+            self.member,
             self.notes,
             producer=cast(Any, self.broker.producer),
         )
@@ -72,6 +73,7 @@ class Bench:
         for number in range(first, end):
             batch.emit("out", b"%d" % number, partition=tp.partition)
         self.ledger.add(batch)
+        self.ledger.begin(batch)
         return batch
 
     def finished(self, tp: TP, first: int, end: int) -> Batch:
@@ -153,6 +155,61 @@ def test_an_unknown_outcome_replaces_the_producer_and_believes_the_committed_off
     assert bench.broker.n_replaced == 1
     assert bench.ledger.n_records == 0
     assert bench.notes.committed == [3]
+
+
+def test_what_is_lost_while_the_identity_is_awaited_is_not_committed_under_the_new_one(bench):
+    """The batches are another's, or ours anew from the committed offset: nobody may see them."""
+
+    def lose_and_join_again() -> None:
+        bench.ledger.drop([PARTITIONS[0]])
+        bench.broker.generation += 1
+
+    bench.finished(PARTITIONS[0], 0, 3)
+    bench.finished(PARTITIONS[1], 0, 3)
+    bench.member.meanwhile = lose_and_join_again
+    bench.committer.run()
+
+    assert bench.published(PARTITIONS[0]) == []
+    assert bench.published(PARTITIONS[1]) == [0, 1, 2]
+    assert bench.broker.committed[PARTITIONS[0]] == 0
+
+
+def test_who_lost_everything_does_not_wait_for_an_identity(bench):
+    class Nobody(FakeMember):
+        def group_metadata(self, *, timeout_s: float) -> object | None:
+            bench.ledger.drop([EVENTS])
+            return None
+
+    bench.finished(EVENTS, 0, 3)
+    bench.member.__class__ = Nobody
+    bench.committer.run()
+
+    assert bench.published(EVENTS) == []
+    assert bench.ledger.n_records == 0
+
+
+def test_who_is_never_told_its_place_ends(bench):
+    class Unknown(FakeMember):
+        def group_metadata(self, *, timeout_s: float) -> object | None:
+            bench.broker.clock.now += timeout_s
+            return None
+
+    bench.finished(EVENTS, 0, 3)
+    bench.member.__class__ = Unknown
+    with pytest.raises(DeliveryFailed, match="not told its place"):
+        bench.committer.run()
+
+
+def test_an_abort_for_another_reason_keeps_the_identity(bench):
+    """The poller, which alone can tell it anew, may be waiting for us."""
+    bench.finished(EVENTS, 0, 1)
+    bench.committer.run()
+    bench.member.refresh_group_metadata = lambda: pytest.fail("asked again")
+    bench.broker.fates.append("aborted")
+    bench.finished(EVENTS, 1, 2)
+    bench.committer.run()
+
+    assert bench.published(EVENTS) == [0, 1]
 
 
 def test_an_unknown_outcome_that_was_none_is_published_after_all(bench):
@@ -299,12 +356,16 @@ class ExactlyOnceMachine(RuleBasedStateMachine):
     @rule(
         fates=st.lists(
             st.sampled_from([fate for fate in get_args(Fate) if fate != "fenced"]), max_size=4
-        )
+        ),
+        lost_meanwhile=st.none() | st.sampled_from(PARTITIONS),
     )
-    def commit(self, fates: list[Fate]) -> None:
+    def commit(self, fates: list[Fate], lost_meanwhile: TP | None) -> None:
         self.bench.broker.fates.extend(fates)
+        if lost_meanwhile is not None:
+            self.bench.member.meanwhile = lambda: self.lose_and_get_back(lost_meanwhile)
         self.bench.committer.run()
         self.bench.broker.fates.clear()
+        self.bench.member.meanwhile = None
 
     @rule(tp=st.sampled_from(PARTITIONS))
     def lose_and_get_back(self, tp: TP) -> None:

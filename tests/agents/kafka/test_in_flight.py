@@ -9,6 +9,7 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     consumes,
     invariant,
+    multiple,
     precondition,
     rule,
 )
@@ -17,28 +18,41 @@ from agents.kafka.batch import Batch
 from agents.kafka.in_flight import InFlight
 
 NO_RECORD: Any = None
-PARTITIONS = tuple(TP("events", partition) for partition in range(3))
+PARTITIONS = tuple(TP(topic, partition) for topic in ("events", "labels") for partition in range(3))
 
 
 class InFlightMachine(RuleBasedStateMachine):
-    """Deliver, finish, commit, lose partitions and get them back; the model is plain lists."""
+    """Deliver, begin, finish, commit, lose partitions and get them back; the model is plain lists.
+
+    Two topics, whose partitions of one number share a state.
+    """
 
     unfinished = Bundle("unfinished")
 
     def __init__(self):
         super().__init__()
-        self.ledger = InFlight(max_records=20)
+        self.ledger = InFlight(max_records=20, shares_state=True)
+        self.begun: dict[int, list[Batch]] = {number: [] for number in range(3)}
         self.end = dict.fromkeys(PARTITIONS, 0)
         self.committed = dict.fromkeys(PARTITIONS, 0)
         self.outstanding: dict[TP, list[Batch]] = {tp: [] for tp in PARTITIONS}
 
-    @rule(target=unfinished, tp=st.sampled_from(PARTITIONS), size=st.integers(1, 5))
+    @rule(tp=st.sampled_from(PARTITIONS), size=st.integers(1, 5))
     def deliver(self, tp, size):
         self.end[tp] += size
         batch = Batch(tp, [NO_RECORD] * size, self.end[tp])
         self.ledger.add(batch)
         self.outstanding[tp].append(batch)
-        return batch
+
+    @rule(target=unfinished, tp=st.sampled_from(PARTITIONS))
+    def begin(self, tp):
+        """An agent takes the next batch of its topic."""
+        waiting = [batch for batch in self.outstanding[tp] if not batch.begun]
+        if not waiting:
+            return multiple()
+        self.ledger.begin(waiting[0])
+        self.begun[tp.partition].append(waiting[0])
+        return waiting[0]
 
     @rule(batch=consumes(unfinished))
     def finish(self, batch):
@@ -49,6 +63,7 @@ class InFlightMachine(RuleBasedStateMachine):
         batches = self.ledger.take_finished(timeout_s=0)
         for batch in batches:
             assert self.outstanding[batch.tp].pop(0) is batch
+            assert self.begun[batch.tp.partition].pop(0) is batch
             assert batch.finished
             if not batch.dropped:
                 assert batch.next_offset > self.committed[batch.tp]
@@ -80,6 +95,28 @@ class InFlightMachine(RuleBasedStateMachine):
 
 
 TestInFlight = InFlightMachine.TestCase
+
+
+def test_topics_without_a_common_state_do_not_wait_for_each_other():
+    ledger = InFlight(max_records=10)
+    slow, quick = (Batch(TP(topic, 0), [NO_RECORD], 1) for topic in ("events", "labels"))
+    for batch in (slow, quick):
+        ledger.add(batch)
+        ledger.begin(batch)
+    ledger.finish(quick)
+
+    assert ledger.take_finished(timeout_s=0) == [quick]
+
+
+def test_what_was_given_up_before_an_agent_took_it_is_out_of_the_way():
+    ledger = InFlight(max_records=10, shares_state=True)
+    given_up = Batch(PARTITIONS[0], [NO_RECORD], 1)
+    ledger.add(given_up)
+    ledger.drop([PARTITIONS[0]])
+    ledger.finish(given_up)
+    ledger.retire(ledger.take_finished(timeout_s=0))
+
+    assert ledger.settle(PARTITIONS, timeout_s=0)
 
 
 def test_settle_tells_when_batches_stay_unfinished():

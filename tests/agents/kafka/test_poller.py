@@ -13,6 +13,7 @@ from agents.kafka.client_settings import KafkaSettings
 from agents.kafka.in_flight import InFlight
 from agents.kafka.poller import Poller
 from agents.kafka.rebalance import Rebalance
+from agents.kafka.restorer import Restoration
 
 NUMBERS = range(3)
 TOPICS = ("events", "labels")
@@ -29,7 +30,7 @@ class FakeConsumer:
         self.callbacks = callbacks
 
     def assign(self, partitions):
-        self.assigned, self.paused = set(tps(partitions)), set()
+        self.assigned = set(tps(partitions))  # what was paused stays so, as in librdkafka
 
     def pause(self, partitions):
         self.paused |= tps(partitions)
@@ -39,11 +40,20 @@ class FakeConsumer:
 
 
 class FakeRestorer:
+    """Nothing comes back by itself."""
+
+    def __init__(self):
+        self.current: dict[int, Restoration] = {}
+        self.cancelled: list[Restoration] = []
+
     def begin(self, partition):
-        """Nothing comes back by itself."""
+        self.cancel(partition)
+        self.current[partition] = Restoration(partition)
 
     def cancel(self, partition):
-        """There is nothing to cancel."""
+        if (restoration := self.current.pop(partition, None)) is not None:
+            restoration.cancelled.set()
+            self.cancelled.append(restoration)
 
 
 def tps(partitions) -> set[TP]:
@@ -61,6 +71,7 @@ class FlowMachine(RuleBasedStateMachine):
         super().__init__()
         self.consumer = FakeConsumer()
         self.ledger = InFlight(max_records=2)
+        self.restorer = self.made_restorer()
         self.batches: list[Batch] = []
         self.poller = Poller(
             KafkaSettings(bootstrap="nowhere:1", group="test"),
@@ -69,18 +80,22 @@ class FlowMachine(RuleBasedStateMachine):
             on_consumer_error=lambda error: None,
         )
         self.rebalance = Rebalance(
+            self.poller.settle,
             self.ledger,
-            FakeRestorer(),  # type: ignore[arg-type]
+            self.restorer,  # type: ignore[arg-type]
             on_change=lambda assigned, given_up: None,
             before_revoke=lambda: None,
         )
         self.poller.subscribe(TOPICS, self.rebalance)
         self.turn()
 
+    def made_restorer(self) -> FakeRestorer | None:
+        return FakeRestorer()
+
     @rule(numbers=st.sets(st.sampled_from(NUMBERS)))
     def rebalance_to(self, numbers):
         # What the stalled agents hold is given up: this takes no time here.
-        with patch("agents.kafka.rebalance.SETTLE_TIMEOUT_S", 0):
+        with patch.multiple(poller, SETTLE_TIMEOUT_S=0, SETTLE_SLICE_S=0):
             had = [TopicPartition(*tp) for tp in self.rebalance.assigned]
             self.consumer.callbacks["on_revoke"](self.consumer, had)
         self.consumer.callbacks["on_assign"](self.consumer, topic_partitions(numbers))
@@ -89,12 +104,20 @@ class FlowMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def state_is_back(self, data):
         partition = data.draw(st.sampled_from(sorted(self.rebalance.restoring)))
-        self.poller.resume_restored(partition)
+        assert self.restorer is not None
+        self.poller.resume_restored(self.restorer.current[partition])
+
+    @precondition(lambda self: self.restorer and self.restorer.cancelled)
+    @rule(data=st.data())
+    def state_is_back_too_late(self, data):
+        assert self.restorer is not None
+        self.poller.resume_restored(data.draw(st.sampled_from(self.restorer.cancelled)))
 
     @rule()
     def fill(self):
         batch = Batch(TP("events", 0), [None, None], 2)  # type: ignore[list-item]
         self.ledger.add(batch)
+        self.ledger.begin(batch)
         self.batches.append(batch)
 
     @precondition(lambda self: self.batches)
@@ -114,7 +137,16 @@ class FlowMachine(RuleBasedStateMachine):
             tp for tp in self.consumer.assigned if tp.partition in self.rebalance.restoring
         }
         is_full = not self.ledger.has_room
-        assert self.consumer.paused == (self.consumer.assigned if is_full else restoring)
+        paused = self.consumer.paused & self.consumer.assigned
+        assert paused == (self.consumer.assigned if is_full else restoring)
+
+
+class StatelessFlowMachine(FlowMachine):
+    """The same without state: nothing is ever restored."""
+
+    def made_restorer(self) -> FakeRestorer | None:
+        return None
 
 
 TestFlow = FlowMachine.TestCase
+TestStatelessFlow = StatelessFlowMachine.TestCase
