@@ -14,6 +14,7 @@ from typing import Final
 
 import faust
 import msgspec
+from confluent_kafka import Message
 
 from agents.kafka.app import App, Batch
 from agents.kafka.keyed_state import Restoring
@@ -25,14 +26,19 @@ from agents.prediction.served_models import LEARNED_SINCE
 from online_models.learner import Learner
 from online_models.signing import Signer, Verifier
 from online_models.snapshot import decode, encode
-from schemas.errors import SnapshotRefused
+from schemas import dead_letters, topics
+from schemas.errors import DeliveryFailed, SnapshotRefused
 from schemas.outcomes import Outcome
+from schemas.reasons import Reason
 from streams.fold import FeatureFold
 
 CHAMPION_INTERVAL_S: Final = 0.5
 """How often the champion is published while it learns: the larger part of its freshness."""
 CHALLENGER_INTERVAL_S: Final = 10.0
 """Challengers may be large, and nobody waits for them."""
+
+MAX_SNAPSHOT_BYTES: Final = topics.MODELS.max_record_bytes - 4_096
+"""What the topic takes, less than what key, headers and framing may need."""
 
 _decode_outcome = msgspec.msgpack.Decoder(Outcome).decode
 
@@ -50,6 +56,7 @@ class Training:
         log: OutcomeLog,
         *,
         models: str,
+        dead_letters: str,
         signer: Signer,
         verifier: Verifier,
         metrics: Metrics,
@@ -59,6 +66,7 @@ class Training:
         self._pipeline = pipeline
         self._fold = fold
         self._log = log
+        self._dead_letters = dead_letters
         self._signer = signer
         self._verifier = verifier
         self._metrics = LearnerMetrics(metrics)
@@ -107,7 +115,10 @@ class Training:
         """Learn again what is committed but in no snapshot."""
         start = 1 + min(learner.through for learner in learners.values())
         for offset, value in self._log.committed(start):
-            outcome = _decode_outcome(value)
+            try:
+                outcome = _decode_outcome(value)
+            except msgspec.MsgspecError:
+                continue  # it was set aside when it came
             for learner in learners.values():
                 learner.learn(outcome, offset)
 
@@ -119,14 +130,34 @@ class Training:
 
     def learn(self, batch: Batch) -> None:
         """Judge and learn a batch of outcomes."""
+        if not self.learners:
+            raise DeliveryFailed("outcomes came before the learners were restored")
         for record in batch:
-            outcome = _decode_outcome(record.value() or b"")
+            try:
+                outcome = _decode_outcome(record.value() or b"")
+            except msgspec.MsgspecError as error:
+                self._set_aside(batch, record, error)
+                continue
             offset = record.offset() or 0
             for learner in self.learners.values():
                 learner.learn(outcome, offset)
         _, known_at_ms = batch.records[0].timestamp()
         for name in self.learners:
             self._learned_since_ms.setdefault(name, known_at_ms)
+
+    def _set_aside(self, batch: Batch, record: Message, error: msgspec.MsgspecError) -> None:
+        """Put what is no outcome on `dead-letters`: nobody but predict should write the log."""
+        reason = Reason.INVALID_FIELD
+        self._metrics.dead_letter(reason)
+        why = dead_letters.headers(
+            reason,
+            str(error),
+            exception=type(error).__name__,
+            topic=batch.tp.topic,
+            partition=batch.tp.partition,
+            offset=record.offset() or 0,
+        )
+        batch.emit(self._dead_letters, record.value(), record.key(), headers=why)
 
     def publish_due(self, batch: Batch, now_s: float) -> None:
         """Emit a snapshot of every model that is due."""
@@ -152,6 +183,10 @@ class Training:
         learner = self.learners[name]
         blob = encode(learner, self._signer, at_ms=int(now_s * 1_000))
         since_ms = self._learned_since_ms.pop(name)
+        self._published_at_s[name] = now_s
+        if len(blob) > MAX_SNAPSHOT_BYTES:
+            self._metrics.too_large(name, len(blob))
+            return
         batch.emit(
             self.changelog,
             blob,
@@ -159,7 +194,6 @@ class Training:
             partition=0,
             headers=[(LEARNED_SINCE, str(since_ms).encode())],
         )
-        self._published_at_s[name] = now_s
         self._metrics.published(name, len(blob))
 
 

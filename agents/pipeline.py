@@ -78,7 +78,12 @@ class Pipeline:
     future_tolerance: timedelta = timedelta(minutes=5)
     """How far an event may be ahead of the broker's clock."""
     deduplication: timedelta = timedelta(days=1)
-    """Event time for which an event id is remembered."""
+    """Event time for which an event id is remembered, as long as there is room."""
+    max_event_ids: int = 200_000
+    """Ids that each partition remembers at most, some 150 bytes each; the oldest make room."""
+    max_pending: int = 200_000
+    """Predictions of each partition that may wait for their label, some 1 KB each. When so many
+    do, further ones are not joined: their labels teach nothing."""
     max_event_bytes: int = 256 * 1024
     drift: DriftPolicy = DriftPolicy()
     replay: Replay | None = None

@@ -29,10 +29,13 @@ logger = logging.getLogger(__name__)
 RETRY_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
 """Waits between tries; the last one repeats. Meanwhile the lag grows and nothing is lost."""
 
-# KEYS[1] is the hash; ARGV are the offset, the ttl in ms, then pairs of field and value.
+# KEYS[1] is the hash; ARGV are the offset, the ttl in ms, then pairs of field and value, of which
+# the first is `_as_of`.
 WRITE_IF_NEWER: Final = """
-local offset = tonumber(redis.call('HGET', KEYS[1], '_offset') or -1)
-if offset >= tonumber(ARGV[1]) then return 0 end
+local at = redis.call('HMGET', KEYS[1], '_offset', '_as_of')
+local is_later = tonumber(ARGV[1]) > tonumber(at[1] or -1)
+-- A topic that was made anew counts from 0 again, but its events are newer.
+if not is_later and tonumber(ARGV[4]) <= tonumber(at[2] or -1) then return 0 end
 redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], '_offset', ARGV[1], unpack(ARGV, 3))
 redis.call('PEXPIRE', KEYS[1], ARGV[2])

@@ -221,6 +221,7 @@ def _learn(worker: Worker) -> App:
         compile_features(declared.features, declared.event),
         KafkaOutcomeLog(worker.kafka, worker.topic(topics.OUTCOMES)),
         models=worker.topic(topics.MODELS),
+        dead_letters=worker.topic(topics.DEAD_LETTERS),
         signer=Signer.from_pem(signing_key(worker.settings)),
         verifier=Verifier(trusted_keys(worker.settings)),
         metrics=worker.metrics,

@@ -112,12 +112,7 @@ class Learner:
 
     def scorer(self) -> Scorer:
         """Freeze the model as it is now."""
-        n = self.progress.n_learned
-        return Scorer(
-            pickling.copy(self._estimator),
-            n_learned=n,
-            base_rate=self.progress.n_positives / n if n > 0 else 0.5,
-        )
+        return self.progress.scorer(pickling.copy(self._estimator))
 
     def state(self) -> LearnerState:
         """Tell everything that `from_state` needs; it shares `progress` with this learner."""
@@ -127,7 +122,8 @@ class Learner:
             progress=self.progress,
             older=EarlierSelf.of(older),
             newer=EarlierSelf.of(newer),
-            pickles=pickling.dumps((self._estimator, older.scorer.model, newer.scorer.model)),
+            model=pickling.dumps((self._estimator,)),
+            earlier_models=pickling.dumps((older.scorer.model, newer.scorer.model)),
         )
 
     @classmethod
@@ -143,7 +139,8 @@ class Learner:
         """
         learner = cls(model, feature_names=feature_names, schema=schema)
         learner.progress = state.progress
-        learner._estimator, older, newer = pickling.loads(state.pickles)
+        (learner._estimator,) = pickling.loads(state.model)
+        older, newer = pickling.loads(state.earlier_models)
         learner._held_back = HeldBack(
             state.older.with_model(older),
             state.newer.with_model(newer),

@@ -30,6 +30,11 @@ class Progress(msgspec.Struct):
     samples: list[list[float]] = msgspec.field(default_factory=list)
     """Feature vectors learned last, to try a snapshot with."""
 
+    def scorer(self, model: base.Classifier) -> Scorer:
+        """Show a model, which has seen this, as the hot path sees it; the scorer owns it then."""
+        n = self.n_learned
+        return Scorer(model, n_learned=n, base_rate=self.n_positives / n if n > 0 else 0.5)
+
 
 class EarlierSelf(msgspec.Struct, frozen=True, array_like=True):
     """All of a `Frozen` but its model."""
@@ -58,5 +63,7 @@ class LearnerState(msgspec.Struct, frozen=True):
     progress: Progress
     older: EarlierSelf
     newer: EarlierSelf
-    pickles: bytes
-    """The model now, its older and its newer earlier self."""
+    model: bytes
+    """Pickle of the model now: all that serving needs."""
+    earlier_models: bytes
+    """Pickle of its older and its newer earlier self."""

@@ -8,18 +8,22 @@ models; and the model gives the scores it gave when it was written.
 
 import hashlib
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Final
 
 import msgspec
 
+from online_models import pickling
 from online_models.learner import Learner
 from online_models.progress import LearnerState
+from online_models.scorer import Scorer
 from online_models.signing import Signer, Verifier
 from schemas.errors import SnapshotRefused
 
-_FORMAT: Final = "thalweg-snapshot-1"
+_FORMAT: Final = "thalweg-snapshot-2"
 _TOLERANCE: Final = 1e-9
 """Golden scores may differ by the rounding of another machine's `exp`."""
 
@@ -57,10 +61,18 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A snapshot that was checked and loaded."""
+    """A snapshot that was checked and loaded, to go on learning."""
 
     manifest: Manifest
     learner: Learner
+
+
+@dataclass(frozen=True, slots=True)
+class ServableSnapshot:
+    """A snapshot that was checked, and of which only the present model was loaded, to serve it."""
+
+    manifest: Manifest
+    scorer: Scorer
 
 
 class _Envelope(msgspec.Struct, frozen=True, array_like=True):
@@ -96,6 +108,7 @@ def encode(learner: Learner, signer: Signer, *, at_ms: int) -> bytes:
     state = msgspec.msgpack.encode(learner.state())
     prequential = learner.prequential
     samples = learner.progress.samples
+    scores = _scores(learner.scorer(), samples, learner.feature_names)
     manifest = msgspec.msgpack.encode(
         Manifest(
             format=_FORMAT,
@@ -112,7 +125,7 @@ def encode(learner: Learner, signer: Signer, *, at_ms: int) -> bytes:
             log_loss=prequential.log_loss,
             recent_roc_auc=prequential.recent_roc_auc,
             recent_log_loss=prequential.recent_log_loss,
-            golden=list(map(Golden, samples, _scores(learner, samples))),
+            golden=list(map(Golden, samples, scores)),
             sha256=hashlib.sha256(state).digest(),
         )
     )
@@ -135,13 +148,44 @@ def decode(blob: bytes, verifier: Verifier, *, model: str, schema: str) -> Snaps
         Says in one line which check failed; nothing is unpickled before all the bytes are
         known to be what a trusted key signed.
     """
+    manifest, state = _checked(blob, verifier, model, schema)
+    with _refusing_what_cannot_be_loaded():
+        learner = Learner.from_state(
+            model, feature_names=manifest.feature_names, schema=schema, state=_state(state)
+        )
+        _check_scores(learner.scorer(), manifest)
+    return Snapshot(manifest, learner)
+
+
+def decode_servable(
+    blob: bytes, verifier: Verifier, *, model: str, schema: str
+) -> ServableSnapshot:
+    """Check a snapshot as `decode` does, and load no more of it than what answers events.
+
+    The earlier selves, which only judge outcomes, are two thirds of a snapshot; to unpickle them
+    would keep the event loop of a predict worker waiting for the interpreter.
+    """
+    manifest, state = _checked(blob, verifier, model, schema)
+    with _refusing_what_cannot_be_loaded():
+        found = _state(state)
+        (estimator,) = pickling.loads(found.model)
+        scorer = found.progress.scorer(estimator)
+        _check_scores(scorer, manifest)
+    return ServableSnapshot(manifest, scorer)
+
+
+def _checked(blob: bytes, verifier: Verifier, model: str, schema: str) -> tuple[Manifest, bytes]:
     envelope = _envelope(blob)
     verifier.verify(envelope.signature, envelope.manifest)
     manifest = _manifest(envelope.manifest)
     _check_is_ours(manifest, model, schema)
     if hashlib.sha256(envelope.state).digest() != manifest.sha256:
         raise SnapshotRefused("state is not the one that was signed: its sha256 differs")
-    return Snapshot(manifest, _load(envelope.state, manifest))
+    return manifest, envelope.state
+
+
+def _state(signed: bytes) -> LearnerState:
+    return msgspec.msgpack.decode(signed, type=LearnerState)
 
 
 def _envelope(blob: bytes) -> _Envelope:
@@ -170,29 +214,25 @@ def _check_is_ours(manifest: Manifest, model: str, schema: str) -> None:
             raise SnapshotRefused(f"snapshot is for {what} {found}, expected {expected}")
 
 
-def _load(state: bytes, manifest: Manifest) -> Learner:
+@contextmanager
+def _refusing_what_cannot_be_loaded() -> Iterator[None]:
     try:
-        learner = Learner.from_state(
-            manifest.model,
-            feature_names=manifest.feature_names,
-            schema=manifest.schema,
-            state=msgspec.msgpack.decode(state, type=LearnerState),
-        )
-        found = _scores(learner, [golden.features for golden in manifest.golden])
+        yield
     except SnapshotRefused:
         raise
     except Exception as error:  # pickles that lack what River's code expects raise anything
         raise SnapshotRefused(f"model cannot be loaded: {error!r}") from error
+
+
+def _check_scores(scorer: Scorer, manifest: Manifest) -> None:
+    vectors = [golden.features for golden in manifest.golden]
+    found = _scores(scorer, vectors, manifest.feature_names)
     for score, golden in zip(found, manifest.golden, strict=True):
         if not abs(score - golden.score) <= _TOLERANCE:
             raise SnapshotRefused(
                 f"loaded model scores {score}, but {golden.score} when it was written"
             )
-    return learner
 
 
-def _scores(learner: Learner, vectors: list[list[float]]) -> list[float]:
-    scorer = learner.scorer()
-    return [
-        scorer.score(dict(zip(learner.feature_names, vector, strict=True))) for vector in vectors
-    ]
+def _scores(scorer: Scorer, vectors: list[list[float]], names: tuple[str, ...]) -> list[float]:
+    return [scorer.score(dict(zip(names, vector, strict=True))) for vector in vectors]

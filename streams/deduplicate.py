@@ -31,14 +31,15 @@ class Deduplicator:
     """Recognises the events of one partition that came before.
 
     An id is remembered until event time has moved more than the retention past the batch that
-    brought it, or until newer ids need the room.
+    brought it, or until newer ids need the room; then it is counted as crowded out, since a
+    duplicate of it would pass for new.
 
     Parameters
     ----------
     segments
         Where ids are persisted; restored before it is given.
     retention
-        Event time for which an id is remembered at least.
+        Event time for which an id is remembered if there is room.
     capacity
         How many ids are remembered, apart from those of the latest batch: the oldest go first.
 
@@ -59,6 +60,8 @@ class Deduplicator:
         self._table: Final = segments
         self._retention_ms: Final = retention // timedelta(milliseconds=1)
         self._capacity: Final = capacity
+        self.n_crowded_out = 0
+        """Ids that were forgotten before their time."""
         self._now_ms = 0
         self._seen: set[str] = set()
         self._open: list[str] = []
@@ -94,10 +97,13 @@ class Deduplicator:
             self._sealed.append((key, segment))
             self._sequence += 1
             self._open = []
-        while len(self._sealed) > 1 and self._is_spent(self._sealed[0][1]):
-            key, segment = self._sealed.popleft()
+        while len(self._sealed) > 1:
+            key, oldest = self._sealed[0]
+            is_old = oldest.newest_ms + self._retention_ms < self._now_ms
+            if not is_old and len(self._seen) <= self._capacity:
+                return
+            self._sealed.popleft()
             self._table.delete(key)
-            self._seen.difference_update(segment.event_ids)
-
-    def _is_spent(self, oldest: Segment) -> bool:
-        return oldest.newest_ms + self._retention_ms < self._now_ms or len(self) > self._capacity
+            self._seen.difference_update(oldest.event_ids)
+            if not is_old:
+                self.n_crowded_out += len(oldest.event_ids)

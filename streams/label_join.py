@@ -7,7 +7,7 @@ labels.
 
 from dataclasses import dataclass
 from datetime import timedelta
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Final
 
 import msgspec
@@ -18,6 +18,9 @@ from schemas.outcomes import Outcome
 from streams.pending import Pending
 from streams.positives import RecentPositives
 from streams.state import Table
+
+SPENT_DEADLINES: Final = 1_000
+"""Deadlines of resolved predictions that are kept beside twice as many as wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +59,8 @@ class Fates(msgspec.Struct):
     negative: int = 0
     late: int = 0
     """Predictions that came when their horizon had passed; they are not enrolled."""
-    forgotten: int = 0
-    """Predictions that gave way to newer ones, for lack of room; they have no outcome."""
+    refused: int = 0
+    """Predictions that found no room, whatever became of them; they have no outcome."""
     unknown: int = 0
     """Labels for which no prediction waits, or ever did as far as is remembered."""
     duplicate: int = 0
@@ -80,7 +83,8 @@ class LabelJoin:
         Where the join is persisted: `streams.pending.pending_table` and
         `streams.positives.positives_table`.
     capacity
-        How many predictions may wait; the one whose horizon ends first gives way.
+        How many predictions may wait. When they do, those that come are refused: to let go of one
+        that waits would choose by label, since those that come true leave early by themselves.
 
     Examples
     --------
@@ -115,7 +119,7 @@ class LabelJoin:
         # Event time of each waiting prediction, by user.
         self._by_user: dict[str, dict[str, int]] = {}
         self._by_event: dict[str, str] = {}
-        # Of resolved predictions too, until their time comes.
+        # Of resolved predictions too, until their time comes or they are the larger part.
         self._deadlines: list[tuple[int, str]] = []
         # Labels by prediction id and by event id, in two generations of at most `capacity` names.
         self._resolved: dict[str, bool] = {}
@@ -135,11 +139,12 @@ class LabelJoin:
             return None
         if prediction.prediction_id in self._pending:
             return None
+        if self._n_waiting >= self._capacity:
+            self.fates.refused += 1
+            return None
         acted_at = self._positives.first_after(prediction.user_id, event_at)
         if acted_at is not None:
             return self._resolve(prediction, True, acted_at)
-        if self._n_waiting >= self._capacity:
-            self._forget_oldest()
         self._pending.put(prediction.prediction_id, prediction)
         self._index(prediction)
         return None
@@ -181,9 +186,8 @@ class LabelJoin:
         watermark_ms = self._watermark_ms = max(self._watermark_ms, watermark_ms)
         self._positives.forget(watermark_ms)
         outcomes = []
-        deadlines = self._deadlines
-        while deadlines and deadlines[0][0] < watermark_ms:
-            deadline, prediction_id = heappop(deadlines)
+        while self._deadlines and self._deadlines[0][0] < watermark_ms:
+            deadline, prediction_id = heappop(self._deadlines)
             prediction = self._take(prediction_id)
             if prediction is not None:
                 outcomes.append(self._resolve(prediction, False, deadline))
@@ -206,6 +210,13 @@ class LabelJoin:
             del of_user[prediction_id]
             if not of_user:
                 del self._by_user[prediction.user_id]
+            if len(self._deadlines) > 2 * self._n_waiting + SPENT_DEADLINES:
+                self._deadlines = [
+                    (event_at + self._horizon_ms, waiting_id)
+                    for of_user in self._by_user.values()
+                    for waiting_id, event_at in of_user.items()
+                ]
+                heapify(self._deadlines)
         return prediction
 
     def _resolve(self, prediction: Pending, label: bool, at_ms: int) -> Outcome:
@@ -218,9 +229,3 @@ class LabelJoin:
         if len(resolved) >= self._capacity:
             self._resolved_before, self._resolved = resolved, {}
         return prediction.outcome(label, labelled_at=at_ms)
-
-    def _forget_oldest(self) -> None:
-        prediction = None
-        while prediction is None:
-            prediction = self._take(heappop(self._deadlines)[1])
-        self.fates.forgotten += 1

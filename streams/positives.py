@@ -15,6 +15,10 @@ def positives_table() -> Table[list[int]]:
     return Table("y", msgspec.msgpack.Encoder().encode, decode)
 
 
+SPENT_TIMES: Final = 1_000
+"""Times that answer nothing any more and are kept in order beside twice as many that do."""
+
+
 class RecentPositives:
     """Answers whether a user acted within the horizon after some time.
 
@@ -43,8 +47,7 @@ class RecentPositives:
     def __init__(self, table: Table[list[int]], horizon: timedelta) -> None:
         self._table: Final = table
         self._horizon_ms: Final = horizon // timedelta(milliseconds=1)
-        self._by_time = [(at_ms, user) for user, times in table.scan() for at_ms in times]
-        heapify(self._by_time)
+        self._index()
 
     def __len__(self) -> int:
         return len(self._table)
@@ -52,12 +55,16 @@ class RecentPositives:
     def remember(self, user_id: str, at_ms: int) -> None:
         """Take note of a positive action."""
         kept: list[int] = []
-        for time in sorted([*(self._table.get(user_id) or ()), at_ms]):
+        before = self._table.get(user_id) or ()
+        for time in sorted([*before, at_ms]):
             while len(kept) > 1 and time - kept[-2] <= self._horizon_ms:
                 kept.pop()
             kept.append(time)
+        self._n_times += len(kept) - len(before)
         self._table.put(user_id, kept)
         heappush(self._by_time, (at_ms, user_id))
+        if len(self._by_time) > 2 * self._n_times + SPENT_TIMES:
+            self._index()
 
     def first_after(self, user_id: str, at_ms: int) -> int | None:
         """Return a time in `(at_ms, at_ms + horizon]`, if the user acted there at all."""
@@ -73,7 +80,13 @@ class RecentPositives:
             _, user_id = heappop(self._by_time)
             times = self._table.get(user_id) or []
             later = [time for time in times if time > until_ms]
+            self._n_times -= len(times) - len(later)
             if not later:
                 self._table.delete(user_id)
             elif len(later) < len(times):
                 self._table.put(user_id, later)
+
+    def _index(self) -> None:
+        self._by_time = [(at_ms, user) for user, times in self._table.scan() for at_ms in times]
+        heapify(self._by_time)
+        self._n_times = len(self._by_time)

@@ -73,7 +73,8 @@ class AccuracyWatch:
     """Follows the windowed ROC AUC of one model.
 
     Memory is bounded by the readings that arrive while one window of outcomes goes by; readings
-    without a new outcome are skipped.
+    without a new outcome are skipped, and fewer outcomes than before mean that the model has begun
+    anew: its level stays until it earns another, its best is forgotten.
 
     Parameters
     ----------
@@ -104,6 +105,8 @@ class AccuracyWatch:
 
     def update(self, reading: Reading) -> LevelChange | None:
         """Take a reading in; tell when it leads to another level."""
+        if reading.evaluated < self._evaluated:
+            self._begin_anew()
         if reading.evaluated <= self._evaluated:
             return None
         self._evaluated = reading.evaluated
@@ -126,6 +129,12 @@ class AccuracyWatch:
         return LevelChange(
             self.level, before, reading.roc_auc, upper, self.best, self.best * (1 - drop)
         )
+
+    def _begin_anew(self) -> None:
+        """Forget a model that was replaced by one that has learned less: another lineage."""
+        self.best = self._first = None
+        self._recent.clear()
+        self._evaluated = 0
 
     def _sustain(self, reading: Reading) -> None:
         """Raise the best to the minimum over the last window, once a window has gone by."""

@@ -52,6 +52,11 @@ PREDICTIONS: Final = CounterSpec("thalweg_predictions_total", "records", "Predic
 DUPLICATES: Final = CounterSpec(
     "thalweg_duplicates_total", "records", "Events dropped because their id was seen before."
 )
+EVENT_IDS_CROWDED_OUT: Final = CounterSpec(
+    "thalweg_event_ids_crowded_out_total",
+    "ids",
+    "Event ids forgotten before their time for lack of room: their duplicates would pass for new.",
+)
 LATE_EVENTS: Final = CounterSpec(
     "thalweg_late_events_total",
     "records",
@@ -262,7 +267,8 @@ ALERTS: Final = CounterSpec(
 SECTIONS: Final[Mapping[str, tuple[MetricSpec, ...]]] = {
     "The process": (UP, READY, GC_PAUSE_SECONDS),
     "Events and predictions": (
-        *(EVENTS, PREDICTIONS, DUPLICATES, LATE_EVENTS, DEAD_LETTERS, SCORES, LABELS, OUTCOMES),
+        *(EVENTS, PREDICTIONS, DUPLICATES, EVENT_IDS_CROWDED_OUT, LATE_EVENTS, DEAD_LETTERS),
+        *(SCORES, LABELS, OUTCOMES),
     ),
     "Batches, transactions, partitions": (
         *(PROCESSING_SECONDS, BATCH_RECORDS, TRANSACTION_SECONDS, TRANSACTIONS),

@@ -15,6 +15,8 @@ from agents.prediction.served_models import LEARNED_SINCE, ServedModels
 
 logger = logging.getLogger(__name__)
 
+MAX_DIGITS: Final = 15
+"""Of a time in ms."""
 _POLL_S: Final = 0.1
 
 
@@ -78,7 +80,7 @@ class ModelFeed:
         is_news = self._served.offer(name, message.value()) and self.caught_up.is_set()
         # Headers are not signed: anything may stand there.
         learned_since_ms = dict(message.headers() or []).get(LEARNED_SINCE) or b""
-        if is_news and learned_since_ms.isdigit():
+        if is_news and learned_since_ms.isdigit() and len(learned_since_ms) <= MAX_DIGITS:
             freshness_s = time.time() - int(learned_since_ms) / 1_000
             metric = self._metrics.histogram(metric_list.FRESHNESS_SECONDS, model=name)
             metric.observe(freshness_s)

@@ -25,10 +25,6 @@ from streams.positives import positives_table
 from streams.state import PartitionState, Table
 from streams.watermark import Watermark
 
-MAX_REMEMBERED_IDS: Final = 200_000
-"""Event ids a partition remembers at most, whatever the retention."""
-MAX_PENDING: Final = 200_000
-"""Predictions of a partition that may wait for their label."""
 WARM_USERS: Final = 10_000
 """Users whose state stays decoded between batches."""
 FORGET_PER_BATCH: Final = 100
@@ -57,11 +53,13 @@ class Partition:
         self._state = PartitionState(
             [
                 self._users,
-                self._segments,
                 self._pending,
                 self._positives,
                 self._marks,
                 self._drifts,
+                # Last: at least once, a crash may cut a batch's changes short, and an event whose
+                # other traces are missing must not count as seen.
+                self._segments,
             ]
         )
 
@@ -75,15 +73,18 @@ class Partition:
         """Build what is derived from the tables."""
         pipeline = self._plan.pipeline
         self._deduplicator = Deduplicator(
-            self._segments, retention=pipeline.deduplication, capacity=MAX_REMEMBERED_IDS
+            self._segments, retention=pipeline.deduplication, capacity=pipeline.max_event_ids
         )
-        self._join = LabelJoin(pipeline.label, self._pending, self._positives, capacity=MAX_PENDING)
+        self._join = LabelJoin(
+            pipeline.label, self._pending, self._positives, capacity=pipeline.max_pending
+        )
         self._drift = self._plan.drift(self._drifts.get(_DRIFT))
         self._newest_ms = self._marks.get(_NEWEST) or 0
         self._watermark = Watermark(pipeline.allowed_lateness)
         self._watermark.advance(self._newest_ms)
         self._told_fates = msgspec.structs.astuple(self._join.fates)
         self._told_drift_n = self._drift.n
+        self._told_crowded_out = 0
 
     # ---- process -------------------------------------------------------------------------------
 
@@ -103,7 +104,8 @@ class Partition:
             _, published_ms = record.timestamp()
             key = record.key()
             try:
-                event = clean(key, record.value(), published_at_ms=published_ms)
+                # A publisher whose clock is ahead must not take the watermark along.
+                event = clean(key, record.value(), published_at_ms=min(published_ms, now_ms))
             except InvalidRecord as invalid:
                 outputs.dead_letter(record, invalid)
                 continue
@@ -187,7 +189,9 @@ class Partition:
         for record in batch:
             _, published_ms = record.timestamp()
             try:
-                label = clean(record.key(), record.value(), published_at_ms=published_ms)
+                label = clean(
+                    record.key(), record.value(), published_at_ms=min(published_ms, now_ms)
+                )
             except InvalidRecord as invalid:
                 outputs.dead_letter(record, invalid)
                 continue
@@ -201,7 +205,8 @@ class Partition:
         """Emit what changed in this partition's state, so that it commits with the batch."""
         self._deduplicator.seal()
         self._forget_inactive(outputs)
-        self._marks.put(_NEWEST, self._newest_ms)
+        if self._newest_ms != self._marks.get(_NEWEST):
+            self._marks.put(_NEWEST, self._newest_ms)
         if self._drift.n != self._told_drift_n:
             self._told_drift_n = self._drift.n
             self._drifts.put(_DRIFT, self._drift.encode())
@@ -209,6 +214,10 @@ class Partition:
         for key, value in self._state.changes():
             emit(changelog, value, key, partition=number)
         fates = msgspec.structs.astuple(self._join.fates)
+        n_crowded_out = self._deduplicator.n_crowded_out
+        if n_crowded_out != self._told_crowded_out:
+            self._plan.metrics.crowded_out(n_crowded_out - self._told_crowded_out)
+            self._told_crowded_out = n_crowded_out
         if fates != self._told_fates:
             self._plan.metrics.fates(self._join.fates, self._told_fates)
             self._told_fates = fates

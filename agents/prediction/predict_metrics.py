@@ -70,6 +70,10 @@ class PredictMetrics:
             if value != before:
                 self._metrics.counter(metric_list.LABELS, fate=fate).inc(value - before)
 
+    def crowded_out(self, n: int) -> None:
+        """Count event ids that were forgotten before their time."""
+        self._metrics.counter(metric_list.EVENT_IDS_CROWDED_OUT).inc(n)
+
     def challenger(self, model: str, seconds: float) -> None:
         """Measure a challenger."""
         self._challengers[model].observe(seconds)

@@ -9,7 +9,7 @@ from agents.observability import metric_list
 from agents.observability.metrics import Metrics
 from online_models.scorer import Scorer
 from online_models.signing import Verifier
-from online_models.snapshot import decode
+from online_models.snapshot import decode_servable
 from schemas.errors import SnapshotRefused
 
 logger = logging.getLogger(__name__)
@@ -55,15 +55,13 @@ class ServedModels:
             return False
         metrics = self._metrics
         try:
-            snapshot = decode(blob, self._verifier, model=name, schema=self._schema)
+            snapshot = decode_servable(blob, self._verifier, model=name, schema=self._schema)
         except SnapshotRefused as refusal:
             logger.warning("refused a snapshot of %s: %s", name, refusal)
             metrics.counter(metric_list.SNAPSHOTS, model=name, result="refused").inc()
             return False
         manifest = snapshot.manifest
-        self.by_name[name] = Served(
-            name, manifest.version, manifest.created_at, snapshot.learner.scorer()
-        )
+        self.by_name[name] = Served(name, manifest.version, manifest.created_at, snapshot.scorer)
         metrics.counter(metric_list.SNAPSHOTS, model=name, result="loaded").inc()
         metrics.gauge(metric_list.MODEL_VERSION, model=name).set(manifest.version)
         return True

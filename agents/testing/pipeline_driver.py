@@ -257,6 +257,7 @@ class PipelineDriver:
             self._plan.fold,
             _CommittedOutcomes(self._topics, self._committed),
             models=topics.MODELS.name,
+            dead_letters=topics.DEAD_LETTERS.name,
             signer=self._signer,
             verifier=self._verifier,
             metrics=self.metrics,

@@ -26,6 +26,7 @@ from online_models.learner import Learner
 from online_models.signing import Signer, Verifier
 from online_models.snapshot import decode, encode
 from schemas import topics
+from schemas.errors import DeliveryFailed
 from schemas.outcomes import Outcome
 from tests.agents.outcome_log import FOLD, make_outcomes
 from tests.agents.record import PUBLISHED_MS, Record, batch
@@ -51,6 +52,7 @@ def training_on(
         FOLD,
         KafkaOutcomeLog(kafka, outcomes),
         models="models",
+        dead_letters="dead-letters",
         signer=SIGNER,
         verifier=VERIFIER,
         metrics=metrics or Metrics(),
@@ -310,6 +312,40 @@ def test_who_lost_the_log_publishes_nothing_of_it_any_more():
 
     assert step.outputs == []
     assert training.champion_due_in_s(1_000.1) == 0
+
+
+def test_what_is_no_outcome_is_set_aside_and_the_rest_is_learned():
+    metrics = Metrics()
+    training = training_on(metrics=metrics)
+    training.learners = new_learners()
+    log = packed(10)
+    log[4] = (4, b"no outcome")
+    step = outcomes_at(log)
+    training.learn(step)
+
+    (letter,) = step.outputs
+    assert (letter.topic, letter.value) == ("dead-letters", b"no outcome")
+    assert dict(letter.headers or ())["__streams.errors.offset"] == b"4"
+    assert training.learners[CHAMPION].n_learned == 9
+    assert told(metrics, "thalweg_dead_letters_total", reason="invalid_field") == 1
+
+
+def test_outcomes_that_come_before_the_learners_are_not_passed_over():
+    with pytest.raises(DeliveryFailed):
+        training_on().learn(outcomes_at(packed(1)))
+
+
+def test_a_snapshot_that_the_topic_does_not_take_is_told_of_and_not_published(monkeypatch):
+    monkeypatch.setattr(learn, "MAX_SNAPSHOT_BYTES", 100)
+    metrics = Metrics()
+    training = training_on(metrics=metrics)
+    training.learners = new_learners()
+    step = outcomes_at(packed(10))
+    training.learn(step)
+    training.publish_due(step, now_s=1_000)
+
+    assert step.outputs == []
+    assert told(metrics, "thalweg_snapshots_total", model=CHAMPION, result="too_large") == 1
 
 
 async def test_the_last_outcomes_before_a_quiet_time_wait_for_their_snapshot():

@@ -90,6 +90,13 @@ async def test_an_earlier_offset_never_wins_nor_does_the_same_again(features, of
     assert await features.read("ada") == {"clicks": 1.0}
 
 
+async def test_a_topic_that_was_made_anew_counts_from_0_and_its_newer_events_win(features):
+    await write(features, update("ada", offset=5_000, as_of=7, clicks=1.0))
+    await write(features, update("ada", offset=3, as_of=8, clicks=2.0))
+
+    assert await features.read("ada") == {"clicks": 2.0}
+
+
 async def test_each_write_prolongs_the_life_of_a_users_features(redis_server, redis, features):
     await write(features, update("ada", offset=0, clicks=1.0))
     await redis.pexpire(features.key("ada"), 1_000)

@@ -77,6 +77,7 @@ def test_when_room_is_short_the_oldest_batch_is_forgotten_first():
         seen.seal()
 
     assert [seen.is_new(event_id, 3) for event_id in "bca"] == [False, False, True]
+    assert seen.n_crowded_out == 1
 
 
 def test_an_id_is_remembered_for_exactly_the_retention():

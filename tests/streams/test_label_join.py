@@ -12,9 +12,9 @@ from river import stream
 from schemas.errors import InvalidDeclaration
 from schemas.labels import Label
 from schemas.outcomes import Outcome
-from streams.label_join import LabelJoin, happens_within
+from streams.label_join import SPENT_DEADLINES, LabelJoin, happens_within
 from streams.pending import Pending, pack_features, pending_table
-from streams.positives import positives_table
+from streams.positives import SPENT_TIMES, positives_table
 from streams.state import Change, PartitionState
 from streams.watermark import Watermark
 
@@ -274,14 +274,41 @@ def test_a_prediction_whose_horizon_has_passed_is_not_enrolled():
     assert (join.fates.late, len(join)) == (1, 1)
 
 
-def test_when_room_is_short_the_prediction_whose_horizon_ends_first_gives_way():
+def test_when_there_is_no_room_a_prediction_is_refused_whatever_is_known_of_it():
     partition = Partition(capacity=2)
-    for prediction_id, at_ms in (("b", 101), ("a", 100), ("c", 102)):
-        partition.enrol(prediction_id, "u", at_ms)
+    partition.join.observe("v", "buy", 103)
+    for prediction_id, user, at_ms in (("b", "u", 101), ("a", "u", 100), ("c", "v", 102)):
+        partition.enrol(prediction_id, user, at_ms)
     partition.outcomes += partition.join.advance(FOREVER)
 
-    assert partition.labels == {"b": False, "c": False}
-    assert partition.join.fates.forgotten == 1
+    assert partition.labels == {"b": False, "a": False}
+    assert partition.join.fates.refused == 1
+
+
+@pytest.mark.parametrize("capacity", [100_000, 200, 20])
+def test_the_share_of_positives_does_not_depend_on_the_room(capacity):
+    """Every second prediction comes true: a tenth of the horizon after it was made."""
+    partition = Partition(capacity)
+    for n in range(4_000):
+        at_ms = n * HORIZON_MS // 100
+        partition.enrol(str(n), f"u{n}", at_ms)
+        if n % 2:
+            partition.outcomes += partition.join.observe(f"u{n - 10}", "buy", at_ms)
+        partition.outcomes += partition.join.advance(at_ms)
+    labels = list(partition.labels.values())
+
+    assert len(labels) >= 10 * capacity or partition.join.fates.refused == 0
+    assert sum(labels) / len(labels) == pytest.approx(0.5, abs=0.1)
+
+
+def test_what_is_resolved_early_leaves_no_trace_for_long():
+    partition = Partition(capacity=10)
+    for n in range(20_000):
+        partition.enrol(str(n), "u", n % 50)
+        partition.outcomes += partition.join.observe("u", "buy", n % 50 + 1)
+
+    assert len(partition.join._deadlines) <= SPENT_DEADLINES + 2 * 10
+    assert len(partition.join._positives._by_time) <= SPENT_TIMES + 10
 
 
 @given(EVENTS, st.integers(1, 5))
@@ -296,7 +323,7 @@ def test_every_prediction_has_exactly_one_fate(events, capacity):
     fates = partition.join.fates
     assert fates.positive == sum(partition.labels.values())
     assert fates.negative == len(partition.labels) - fates.positive
-    assert len(partition.labels) + fates.late + fates.forgotten == len(events)
+    assert len(partition.labels) + fates.late + fates.refused == len(events)
 
 
 @pytest.mark.parametrize("rule", [("", HORIZON_MS * MS), ("Buy", HORIZON_MS * MS), ("buy", 0 * MS)])

@@ -98,6 +98,17 @@ def test_a_drop_on_few_labels_is_noise() -> None:
     assert watch.update(Reading(0.70, 500, 500, 10_200)) is not None
 
 
+def test_a_model_that_begins_anew_is_held_against_its_own_best() -> None:
+    watch = AccuracyWatch(design_effect=1.0)
+    feed(watch, [0.9] * 20)
+    assert watch.update(Reading(0.5, 500, 500, 10)) is None
+    assert watch.best is None
+
+    changes = feed(watch, [0.7] * 20 + [0.5] * 20)
+    assert watch.best == pytest.approx(0.7)
+    assert changes[-1].level == "critical"
+
+
 def test_a_reading_without_a_new_outcome_changes_nothing() -> None:
     watch = AccuracyWatch(design_effect=1.0)
     feed(watch, [0.8] * 20)

@@ -227,7 +227,7 @@ def test_a_feed_that_breaks_says_so(models, monkeypatch):
     def breaks(*_: object, **__: object) -> None:
         raise RuntimeError("out of order")
 
-    monkeypatch.setattr(served_models, "decode", breaks)
+    monkeypatch.setattr(served_models, "decode_servable", breaks)
     models.publish(snapshot(10))
     models.feed.start()
     wait_until(lambda: models.failures != [])
