@@ -4,6 +4,7 @@ import json
 import re
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,6 +13,7 @@ from agents import pipeline
 from agents.admin import topic_admin, topic_reader
 from agents.embedded.kafka import EmbeddedKafka
 from agents.settings import PREFIX, Settings
+from agents.testing import PipelineDriver
 from schemas import topics
 from schemas.predictions import Prediction
 from streams.clean import EventCleaner
@@ -49,9 +51,23 @@ def test_its_addresses_are_the_defaults() -> None:
 def test_its_prediction_is_one_of_its_example() -> None:
     (shown,) = code(README, "json")
     prediction = msgspec.json.decode(shown, type=Prediction)
+    driver = PipelineDriver(pipeline.load(EXAMPLE))
+    driver.now_ms = prediction.event_at
+    event = {"user_id": "card-1", "action": "payment", "ts": driver.now_ms, "amount": 25.0}
+    driver.publish(event | {"event_id": prediction.event_id})
+    (found,) = driver.predictions
+    found.predicted_at = prediction.predicted_at
 
     assert list(Prediction.__struct_fields__) == list(json.loads(shown))
-    assert prediction.use_case == pipeline.load(EXAMPLE).use_case
+    assert found == prediction
+
+
+def test_its_test_passes() -> None:
+    scope: dict[str, Any] = {}
+    exec(compile(code(README, "python")[1], "README.md", "exec"), scope)
+    (test,) = [each for name, each in scope.items() if name.startswith("test_")]
+
+    test()
 
 
 @pytest.mark.integration
@@ -60,7 +76,7 @@ def test_what_it_publishes_is_an_event_of_its_example(kafka: EmbeddedKafka) -> N
     topic = topics.USER_EVENTS.named(settings.topic_prefix)
     topic_admin.create(settings, [topics.USER_EVENTS])
     here = {DEFAULTS["kafka_bootstrap"]: kafka.bootstrap, topics.USER_EVENTS.name: topic}
-    program = code(README, "python")[1]
+    program = code(README, "python")[2]
     for told, actual in here.items():
         assert f'"{told}"' in program
         program = program.replace(f'"{told}"', f'"{actual}"')

@@ -5,7 +5,7 @@ a crash, would take its redelivery for a duplicate, and what was never published
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from confluent_kafka import KafkaError, Message, Producer
@@ -42,6 +42,7 @@ class AtLeastOnce:
         observer: TransactionObserver,
         *,
         changelog: str | None = None,
+        producer: Callable[[dict[str, object]], Producer] = Producer,
     ) -> None:
         self._changelog = changelog
         self._in_flight = in_flight
@@ -50,7 +51,7 @@ class AtLeastOnce:
         self._error: KafkaError | None = None
         # Only failures are reported: a report for each record would cost more than its production.
         failures = {"delivery.report.only.error": True, "on_delivery": self._fail}
-        self._producer = Producer(settings.producer() | failures)
+        self._producer = producer(settings.producer() | failures)
 
     def run(self) -> None:
         """Publish until the ledger is closed; the last finished batches are still published."""

@@ -132,11 +132,18 @@ def event(
     action: str = "home",
     offset: int = 0,
     headers: list[tuple[str, bytes]] | None = None,
+    published_ms: int = PUBLISHED_MS,
 ) -> Record:
     fields = {"user_id": user, "action": action, "ts": at_ms}
     if event_id is not None:
         fields["event_id"] = event_id
-    return Record(msgspec.json.encode(fields), user.encode(), offset=offset, headers=headers)
+    return Record(
+        msgspec.json.encode(fields),
+        user.encode(),
+        offset=offset,
+        published_ms=published_ms,
+        headers=headers,
+    )
 
 
 def label(value: bool, *, user: str = "ada", at_ms: int = NOON_MS, **names: str) -> Record:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from agents.prediction.partition import FORGET_PER_BATCH
 from examples.shop.pipeline import PIPELINE
 from tests.agents.partition_run import MS, NOON_MS, PLAN, PartitionRun, event, label
+from tests.agents.record import PUBLISHED_MS
 from tests.agents.shop_history import DUPLICATE, PREDICTED, Expected, cut, messy
 
 LATENESS_MS = PIPELINE.allowed_lateness // MS
@@ -166,3 +167,14 @@ def test_users_whom_no_window_reaches_any_more_are_forgotten_with_tombstones() -
     run.events(event("returns", back_ms + 10, user="u7"))
     newcomer = PartitionRun().events(event("comes", back_ms + 10, user="u7"))
     assert run.feature_updates[-1] == newcomer.feature_updates[-1]
+
+
+def test_a_publisher_whose_clock_is_ahead_takes_nobody_along() -> None:
+    hour_ms = 60 * MINUTE_MS
+    ahead = event("ahead", PUBLISHED_MS + hour_ms, published_ms=PUBLISHED_MS + hour_ms)
+    run = PartitionRun().events(ahead, event("punctual", PUBLISHED_MS), now_ms=PUBLISHED_MS)
+
+    assert [prediction.event_id for prediction in run.predictions] == ["punctual"]
+    assert run.predictions[0].degraded == []
+    (letter,) = run.by_topic["dead-letters"]
+    assert dict(letter.headers or ())["reason"] == b"future_ts"
