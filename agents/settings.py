@@ -47,7 +47,7 @@ class Settings(BaseSettings):
     web_host: str = "127.0.0.1"
     web_port: int = Field(default=8600, ge=1, le=65_535)
     """The ops page and API."""
-    feature_ttl_days: int = Field(default=90, ge=1)
+    feature_ttl_days: int = Field(default=90, ge=1, le=36_500)
     """How long Redis keeps the features of a user who does nothing."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

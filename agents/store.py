@@ -77,18 +77,24 @@ class FeatureStore:
     async def write(self, records: Iterable[Message]) -> int:
         """Write the newest update of each user, in one round trip; tell how many users."""
         newest = {record.key(): record for record in records if record.value() is not None}
-        if not newest:
-            return 0
+        n_written = 0
         async with self._redis.pipeline(transaction=False) as pipeline:
             for record in newest.values():
-                update = _decode(record.value() or b"")
+                try:
+                    update = _decode(record.value() or b"")
+                except msgspec.MsgspecError as error:
+                    # The topic is ours alone: whoever wrote this can write it again.
+                    logger.warning("no feature update at offset %s: %s", record.offset(), error)
+                    continue
+                n_written += 1
                 values: list[str | float | int] = [record.offset() or 0, self._ttl_ms]
                 values += ("_as_of", update.as_of, "_schema", update.schema)
                 for name, value in update.features.items():
                     values += (name, value)
                 await self._write(keys=[self.key(update.user_id)], args=values, client=pipeline)
-            await pipeline.execute()
-        return len(newest)
+            if n_written:
+                await pipeline.execute()
+        return n_written
 
     async def read(self, user_id: str) -> dict[str, float]:
         """Read the features of a user; empty when there are none."""

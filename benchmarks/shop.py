@@ -1,5 +1,6 @@
 """The shop's history as load: any number of events, and a champion that learned from them."""
 
+import time
 from itertools import count, islice
 from pathlib import Path
 
@@ -114,8 +115,9 @@ def trained_champion() -> Learner:
         label_delay=shop.label.horizon + shop.allowed_lateness,
     )
     n = 0
+    now_ms = time.time_ns() // 1_000_000
     for batch in batches(history()):
-        partition.process_events(batch, {}, batch.next_offset)
+        partition.process_events(batch, {}, now_ms)
         for output in batch.outputs:
             if output.topic == topics.OUTCOMES.name:
                 learner.learn(msgspec.msgpack.decode(output.value or b"", type=Outcome), n)

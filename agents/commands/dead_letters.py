@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App
 
-from agents.commands.flag import Flag
+from agents.commands.flag import Count, Flag
 
 if TYPE_CHECKING:
     from agents.admin.set_aside import DeadLetter
@@ -22,7 +22,7 @@ For example:
 
 
 @app.command
-def ls(reason: str | None = None, /, *, limit: int = 20, json: Flag = False) -> int:
+def ls(reason: str | None = None, /, *, limit: Count = 20, json: Flag = False) -> int:
     """Count what was set aside by reason, or list what was set aside for one reason.
 
     For example:

@@ -1,8 +1,38 @@
-"""A switch on a command line."""
+"""What several commands take: switches, and numbers within bounds."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from cyclopts import Parameter
 
 Flag = Annotated[bool, Parameter(show_default=False)]
 """Off unless it is given, which `--help` need not say each time."""
+
+
+LAST_PORT: Final = 65_535
+
+
+def _port(_: object, value: int) -> None:
+    if not 1 <= value <= LAST_PORT:
+        raise ValueError(f"a port is 1 to {LAST_PORT}, not {value}")
+
+
+def _positive(_: object, value: int | None) -> None:
+    if value is not None and value < 1:
+        raise ValueError(f"must be 1 or more, not {value}")
+
+
+def _not_negative(_: object, value: float) -> None:
+    if not 0 <= value < float("inf"):  # nor NaN
+        raise ValueError(f"must be 0 or more, not {value}")
+
+
+Port = Annotated[int, Parameter(validator=_port)]
+"""Where a server listens."""
+Count = Annotated[int, Parameter(validator=_positive)]
+"""At least one of something."""
+Limit = Annotated[int | None, Parameter(validator=_positive)]
+"""At most so many, if there is a limit at all."""
+Rate = Annotated[float, Parameter(validator=_not_negative)]
+"""Events a second; 0 for as fast as possible."""
+Slot = Annotated[int, Parameter(validator=_not_negative)]
+"""Which of a role's workers, from 0."""

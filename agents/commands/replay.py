@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from agents.commands.flag import Flag
+from agents.commands.flag import Flag, Limit, Rate
 
 
 def replay(
     file: Path,
     /,
     *,
-    rate: float = 500.0,
-    limit: int | None = None,
+    rate: Rate = 500.0,
+    limit: Limit = None,
     from_start: Flag = False,
     json: Flag = False,
 ) -> int:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from agents.commands.flag import Flag
+from agents.commands.flag import Count, Flag, Limit, Port, Rate
 
 KAFKA_PORT = 19_092
 REDIS_PORT = 16_379
@@ -12,17 +12,17 @@ REDIS_PORT = 16_379
 
 def up(
     *,
-    rate: float = 500.0,
-    limit: int | None = None,
+    rate: Rate = 500.0,
+    limit: Limit = None,
     no_replay: Flag = False,
     exit_after_replay: Flag = False,
     fresh: Flag = False,
     data_dir: Path | None = None,
-    kafka_port: int = KAFKA_PORT,
-    redis_port: int = REDIS_PORT,
+    kafka_port: Port = KAFKA_PORT,
+    redis_port: Port = REDIS_PORT,
     web_port: int | None = None,
     metrics_port: int | None = None,
-    predict_workers: int = 1,
+    predict_workers: Count = 1,
     json: Flag = False,
 ) -> int:
     """Start everything on this machine and keep it running.
@@ -62,13 +62,16 @@ def up(
     metrics_port
         First of the workers' Prometheus ports; 0 turns them off (THALWEG_METRICS_PORT).
     predict_workers
-        How many predict workers share the partitions.
+        How many predict workers share the partitions: one for each at most.
     json
         Write the summary as JSON.
     """
     from agents import settings  # noqa: PLC0415  # --help stays quick
     from agents.local.up import Options, run  # noqa: PLC0415
+    from schemas.errors import InvalidSetting  # noqa: PLC0415
 
+    if kafka_port == redis_port:
+        raise InvalidSetting(f"--kafka-port and --redis-port are both {kafka_port}")
     _override(
         {
             "KAFKA_BOOTSTRAP": f"127.0.0.1:{kafka_port}",
@@ -78,6 +81,12 @@ def up(
             "METRICS_PORT": metrics_port,
         }
     )
+    here = settings.load()
+    if predict_workers > here.partitions:
+        raise InvalidSetting(
+            f"--predict-workers {predict_workers}: there are {here.partitions} partitions "
+            "(THALWEG_PARTITIONS), and each has one worker"
+        )
     options = Options(
         kafka_port=kafka_port,
         redis_port=redis_port,
@@ -89,7 +98,7 @@ def up(
         exit_after_replay=exit_after_replay,
         json=json,
     )
-    return run(settings.load(), options)
+    return run(here, options)
 
 
 def _override(flags: Mapping[str, object]) -> None:

@@ -2,10 +2,12 @@
 
 from typing import Literal
 
+from agents.commands.flag import Slot
+
 Role = Literal["predict", "learn", "store", "watch"]
 
 
-def worker(role: Role, /, *, slot: int = 0) -> int:
+def worker(role: Role, /, *, slot: Slot = 0) -> int:
     """Run one worker until it is told to stop.
 
     For example:

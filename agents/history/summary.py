@@ -28,6 +28,9 @@ class ModelScore(msgspec.Struct, frozen=True):
     roc_auc: float | None
     log_loss: float | None
     outcomes: int
+    """Outcomes the figures rest on."""
+    unjudged: int | None = None
+    """Outcomes that were learned and that no earlier self of the model was old enough to judge."""
 
 
 class IncidentAlarms(msgspec.Struct, frozen=True):
@@ -108,12 +111,14 @@ def _scores(pipeline: Pipeline, samples: Mapping[str, float]) -> Iterable[ModelS
     roles |= dict.fromkeys(BASELINES, "baseline")
     for model, role in roles.items():
         label = f'{{model="{model}"}}'
+        unjudged = metric_list.MODEL_UNJUDGED.name + label
         yield ModelScore(
             BASELINES.get(model, model),
             role,
             samples.get(metric_list.MODEL_ROC_AUC.name + label),
             samples.get(metric_list.MODEL_LOG_LOSS.name + label),
             int(samples.get(metric_list.MODEL_EVALUATED.name + label, 0)),
+            int(samples[unjudged]) if unjudged in samples else None,
         )
 
 
@@ -137,11 +142,13 @@ def _delivery(figures: Figures) -> Table:
 def _models(scores: Sequence[ModelScore]) -> Table:
     table = _table("model")
     table.add_column("")
-    for title in ("ROC AUC", "log loss", "outcomes"):
+    for title in ("ROC AUC", "log loss", "outcomes", "not judged"):
         table.add_column(title, justify="right")
     for score in scores:
         style = "dim" if score.role == "baseline" else None
-        figures = (_decimal(score.roc_auc), _decimal(score.log_loss), f"{score.outcomes:,}")
+        unjudged = "" if score.unjudged is None else f"{score.unjudged:,}"
+        counts = f"{score.outcomes:,}", unjudged
+        figures = (_decimal(score.roc_auc), _decimal(score.log_loss), *counts)
         table.add_row(score.model, score.role, *figures, style=style)
     return table
 

@@ -78,6 +78,13 @@ def prepare(path: Path) -> None:
     InvalidSetting
         It holds what is not ours.
     """
+    try:
+        _prepare(path)
+    except OSError as error:
+        raise InvalidSetting(f"--data-dir: cannot use {path}: {error.strerror}") from error
+
+
+def _prepare(path: Path) -> None:
     marker = path / MARKER
     if marker.exists():
         return

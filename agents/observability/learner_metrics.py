@@ -28,6 +28,8 @@ class LearnerMetrics:
             counter.inc(max(0, learner.n_learned - self._n_learned.get(name, 0)))
             self._n_learned[name] = learner.n_learned
             self._evaluated(name, learner.prequential)
+            unjudged = self._metrics.gauge(metric_list.MODEL_UNJUDGED, model=name)
+            unjudged.set(learner.progress.n_unjudged)
             # The baselines see the same outcomes with every learner: any learner's will do.
             self._evaluated(metric_list.BASELINE_RATE, learner.progress.base_rate)
             self._evaluated(metric_list.BASELINE_LAST_CLASS, learner.progress.last_class)

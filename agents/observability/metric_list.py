@@ -177,6 +177,12 @@ MODEL_EVALUATED: Final = GaugeSpec(
     "Outcomes its lifetime scores rest on; each was predicted before it was learned.",
     ("model",),
 )
+MODEL_UNJUDGED: Final = GaugeSpec(
+    "thalweg_model_unjudged_outcomes",
+    "outcomes",
+    "Outcomes it learned that no earlier self was old enough to judge: after a backlog, many.",
+    ("model",),
+)
 MODEL_ROC_AUC: Final = GaugeSpec(
     "thalweg_model_roc_auc",
     "probability",
@@ -277,7 +283,8 @@ SECTIONS: Final[Mapping[str, tuple[MetricSpec, ...]]] = {
     "Keyed state": (STATE_ENTRIES, RESTORE_PROGRESS, RESTORED_KEYS),
     "Drift": (DRIFT_STATISTIC, DRIFT_THRESHOLD, DRIFT_MEAN, DRIFT_REFERENCE, DRIFT_ALARMS),
     "Models": (
-        *(MODEL_VERSION, MODEL_AGE_SECONDS, MODEL_LEARNED, MODEL_EVALUATED, MODEL_ROC_AUC),
+        *(MODEL_VERSION, MODEL_AGE_SECONDS, MODEL_LEARNED, MODEL_EVALUATED),
+        *(MODEL_UNJUDGED, MODEL_ROC_AUC),
         *(MODEL_LOG_LOSS, MODEL_WINDOW_ROC_AUC, MODEL_WINDOW_LOG_LOSS, MODEL_WINDOW_OUTCOMES),
         *(SNAPSHOT_BYTES, SNAPSHOTS, FRESHNESS_SECONDS, CHALLENGER_SCORE_SECONDS),
     ),

@@ -97,9 +97,10 @@ class Metrics:
             return
         try:
             start_http_server(port, addr=host, registry=self.registry)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             raise InvalidSetting(
-                f"THALWEG_METRICS_PORT: cannot serve metrics on {host}:{port}: {error.strerror}"
+                "THALWEG_METRICS_HOST, THALWEG_METRICS_PORT: cannot serve metrics on "
+                f"{host}:{port}: {getattr(error, 'strerror', None) or error}"
             ) from error
 
     def _find(

@@ -143,3 +143,24 @@ def test_ctrl_c_is_quiet(monkeypatch, capsys):
 
     assert cli.main(["doctor"]) == cli.EX_INTERRUPTED
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "up --kafka-port 99999",
+        "up --kafka-port 0",
+        "up --kafka-port 29092 --redis-port 29092",
+        "up --rate -5",
+        "up --rate nan",
+        "up --limit -1",
+        "up --predict-workers 0",
+        "up --predict-workers 6",
+        "worker predict --slot -1",
+        "dead-letters ls not_json --limit -1",
+    ],
+)
+def test_a_number_out_of_bounds_is_one_line_and_starts_nothing(arguments, capsys):
+    assert cli.main(arguments.split()) in (cli.EX_ERROR, cli.EX_CONFIG)
+
+    assert capsys.readouterr().err.count("\n") == 1

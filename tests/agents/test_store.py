@@ -97,6 +97,15 @@ async def test_a_topic_that_was_made_anew_counts_from_0_and_its_newer_events_win
     assert await features.read("ada") == {"clicks": 2.0}
 
 
+async def test_what_is_no_feature_update_is_passed_over(features):
+    n_users = await write(
+        features, Record(b"{", b"ada", offset=0), update("bob", offset=1, clicks=5.0)
+    )
+
+    assert n_users == 1
+    assert await features.read("bob") == {"clicks": 5.0}
+
+
 async def test_each_write_prolongs_the_life_of_a_users_features(redis_server, redis, features):
     await write(features, update("ada", offset=0, clicks=1.0))
     await redis.pexpire(features.key("ada"), 1_000)

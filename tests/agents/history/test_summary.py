@@ -57,6 +57,7 @@ def test_models_stand_beside_the_baselines_on_the_same_outcomes():
         f'{metric_list.MODEL_ROC_AUC.name}{{model="binary_logistic_v1"}}': 0.81,
         f'{metric_list.MODEL_LOG_LOSS.name}{{model="binary_logistic_v1"}}': 0.31,
         f'{metric_list.MODEL_EVALUATED.name}{{model="binary_logistic_v1"}}': 30_000.0,
+        f'{metric_list.MODEL_UNJUDGED.name}{{model="binary_logistic_v1"}}': 700.0,
         f'{metric_list.MODEL_ROC_AUC.name}{{model="{metric_list.BASELINE_RATE}"}}': 0.5,
     }
 
@@ -64,6 +65,7 @@ def test_models_stand_beside_the_baselines_on_the_same_outcomes():
 
     assert (champion.model, champion.role) == ("binary_logistic_v1", "champion")
     assert (champion.roc_auc, champion.log_loss, champion.outcomes) == (0.81, 0.31, 30_000)
+    assert champion.unjudged == 700
     assert (challenger.role, challenger.roc_auc) == ("challenger", None)
     assert (base_rate.model, base_rate.roc_auc) == ("base rate", 0.5)
     assert (last_class.model, last_class.role) == ("last class", "baseline")

@@ -72,3 +72,10 @@ def test_emptying_does_not_follow_links(claimed, tmp_path):
 
     assert (precious / "file").exists()
     assert not (claimed.path / "link").exists()
+
+
+def test_a_place_that_cannot_be_used_is_told_of(tmp_path):
+    (tmp_path / "file").write_text("in the way", "utf-8")
+
+    with pytest.raises(InvalidSetting, match="--data-dir: cannot use"):
+        DataDir(tmp_path / "file" / "data").claim()
