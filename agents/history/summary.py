@@ -142,14 +142,15 @@ def _delivery(figures: Figures) -> Table:
 def _models(scores: Sequence[ModelScore]) -> Table:
     table = _table("model")
     table.add_column("")
-    for title in ("ROC AUC", "log loss", "outcomes", "not judged"):
+    for title in ("ROC AUC", "log loss", "outcomes"):
         table.add_column(title, justify="right")
     for score in scores:
         style = "dim" if score.role == "baseline" else None
-        unjudged = "" if score.unjudged is None else f"{score.unjudged:,}"
-        counts = f"{score.outcomes:,}", unjudged
-        figures = (_decimal(score.roc_auc), _decimal(score.log_loss), *counts)
+        figures = (_decimal(score.roc_auc), _decimal(score.log_loss), f"{score.outcomes:,}")
         table.add_row(score.model, score.role, *figures, style=style)
+    if unjudged := max((score.unjudged or 0 for score in scores), default=0):
+        # After a stall events are older than any earlier self of the models that learned on.
+        table.add_row("[dim]learned, not judged[/]", "", "", "", f"[dim]{unjudged:,}[/]")
     return table
 
 
