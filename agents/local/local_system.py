@@ -87,7 +87,7 @@ class LocalSystem:
                 self.data_dir.empty()
             stack.callback(self._kafka.stop, SERVER_STOP_S)
             stack.callback(self._redis.stop, SERVER_STOP_S)
-            self._kafka.install(self._tell)
+            self._kafka.install()
             # Workers import for seconds, then wait for their topics: Kafka starts meanwhile.
             self._supervisor = Supervisor(self._children(), self.log_dir, self._report_death)
             stack.callback(self._supervisor.stop, WORKERS_STOP_S)

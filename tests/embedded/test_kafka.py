@@ -26,7 +26,7 @@ def read(broker: EmbeddedKafka, topic: str) -> bytes | None:
     consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "reader"})
     try:
         consumer.assign([TopicPartition(topic, 0, 0)])
-        message = consumer.poll(90)  # a transaction in doubt may have to time out first
+        message = consumer.poll(30)
         return None if message is None else message.value()
     finally:
         consumer.close()
