@@ -48,7 +48,7 @@ clean:  ## remove .venv and caches; data in .thalweg stays
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.runtime: requirements.lock requirements-uv.lock pyproject.toml
-	@echo "setting up $(VENV): some 10 s, once" >&2
+	@echo "setting up $(VENV): some 20 s, once" >&2
 	@$(SETUP) requirements.lock
 	@touch $@
 

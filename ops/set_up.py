@@ -55,7 +55,8 @@ def main() -> None:
             run([*pip, "install", *patience, *checkout])
         except subprocess.CalledProcessError as error:
             sys.exit(f"the packages cannot be installed: {reason(error)}")
-    run([str(python), "-m", "compileall", "-q", *map(str, PACKAGES)])
+    # Unchecked: what cannot be compiled is told by whoever imports it.
+    subprocess.run([python, "-m", "compileall", "-qq", *PACKAGES], check=False)  # noqa: S603
 
 
 def run(command: list[str], environment: dict[str, str] | None = None) -> str:
