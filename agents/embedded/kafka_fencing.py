@@ -1,0 +1,64 @@
+"""Fence the dead self of a broker that was killed, before its successor starts.
+
+To its controller, a broker that was killed lives until its session is over. A successor that starts
+within that time loads its transactions as their leader, cannot write their markers before it may
+register, and when the session ends the partitions are without a leader for a moment: then Kafka
+takes them for deleted and completes the transactions without their markers (KAFKA-20734, open as of
+4.4). What was committed in them stays invisible to `read_committed` for ever.
+
+So the controller runs alone first, with a short session. The successor finds itself fenced and
+registers at once: the start takes no longer than one that waits for the session's end.
+"""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from agents.embedded import child, kafka_properties
+
+_LOG_LEVEL: Final = "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.controller=info"
+_ACTIVE: Final = b"Performing controller activation"
+_FENCED: Final = b"Fencing broker"
+_POLL_S: Final = 0.02
+_SETTLE_S: Final = 3 * kafka_properties.FENCING_SESSION_MS / 1_000
+"""How long an active controller may take; it says nothing of a broker that was fenced already."""
+_STOP_S: Final = 5.0
+
+
+def was_killed(storage: Path) -> bool:
+    """Tell whether the broker that kept its data there ended without saying so."""
+    return not (storage / ".kafka_cleanshutdown").exists()
+
+
+def fence(
+    java: Sequence[str], storage: Path, properties: Path, *, log_path: Path, timeout_s: float
+) -> None:
+    """Run the controller alone until it has fenced the broker of this storage.
+
+    Parameters
+    ----------
+    java
+        The command line up to the main class.
+    properties
+        Where to write the controller's configuration.
+    timeout_s
+        When to give up; the broker's own start will tell what is wrong then.
+    """
+    properties.write_text(kafka_properties.render_fencing(storage), encoding="ascii")
+    log_path.unlink(missing_ok=True)
+    command = [java[0], _LOG_LEVEL, *java[1:], "kafka.Kafka", str(properties)]
+    controller = child.start(command, log_path=log_path)
+    deadline = time.monotonic() + timeout_s
+    is_active = False
+    try:
+        while controller.poll() is None and time.monotonic() < deadline:
+            said = log_path.read_bytes()
+            if _FENCED in said:
+                return
+            if not is_active and _ACTIVE in said:
+                is_active, deadline = True, min(deadline, time.monotonic() + _SETTLE_S)
+            time.sleep(_POLL_S)
+    finally:
+        # In order: what it decided is in its log then.
+        child.stop(controller, _STOP_S)
