@@ -10,6 +10,7 @@ So the controller runs alone first, with a short session. The successor finds it
 registers at once: the start takes no longer than one that waits for the session's end.
 """
 
+import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,9 +18,12 @@ from typing import Final
 
 from agents.embedded import child, kafka_properties
 
-_LOG_LEVEL: Final = "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.controller=info"
+_LOG_LEVEL: Final = (
+    "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.controller.QuorumController=debug"
+)
 _ACTIVE: Final = b"Performing controller activation"
-_FENCED: Final = b"Fencing broker"
+# Decided is not enough: a controller that is stopped now would forget what its log does not hold.
+_DECIDED: Final = re.compile(rb"Read-write operation (maybeFenceStaleBroker\S+) will be completed")
 _POLL_S: Final = 0.02
 _SETTLE_S: Final = 3 * kafka_properties.FENCING_SESSION_MS / 1_000
 """How long an active controller may take; it says nothing of a broker that was fenced already."""
@@ -54,11 +58,20 @@ def fence(
     try:
         while controller.poll() is None and time.monotonic() < deadline:
             said = log_path.read_bytes()
-            if _FENCED in said:
+            if has_fenced(said):
                 return
             if not is_active and _ACTIVE in said:
                 is_active, deadline = True, min(deadline, time.monotonic() + _SETTLE_S)
             time.sleep(_POLL_S)
     finally:
-        # In order: what it decided is in its log then.
         child.stop(controller, _STOP_S)
+
+
+def has_fenced(said: bytes) -> bool:
+    """Tell from a controller's log whether it fenced a broker, and that is committed.
+
+    >>> decided = b"Read-write operation maybeFenceStaleBroker(7) will be completed when ..."
+    >>> has_fenced(decided), has_fenced(decided + b" Processed maybeFenceStaleBroker(7) in 9 us")
+    (False, True)
+    """
+    return any(b"Processed %b in" % event in said for event in _DECIDED.findall(said))

@@ -52,7 +52,7 @@ def test_what_was_committed_survives_a_kill(tmp_path: Path, free_port: Callable[
         log_dir = broker.log_path.parent
         # Rarely is the commit still without its marker at the kill; that its successor met nobody
         # alive under its name is what keeps such a commit readable, so that is checked as well.
-        assert "Fencing broker 1" in (log_dir / "kafka-fencing.log").read_text("utf-8")
+        assert kafka_fencing.has_fenced((log_dir / "kafka-fencing.log").read_bytes())
         assert "TxnMarkerSenderThread" not in broker.log_path.read_text("utf-8")
 
 
