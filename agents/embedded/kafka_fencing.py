@@ -51,7 +51,9 @@ def fence(
     """
     properties.write_text(kafka_properties.render_fencing(storage), encoding="ascii")
     log_path.unlink(missing_ok=True)
-    command = [java[0], _LOG_LEVEL, *java[1:], "kafka.Kafka", str(properties)]
+    # It lives for a second or two: too short for what the JVM compiles for long runs.
+    flags = [_LOG_LEVEL, "-XX:TieredStopAtLevel=1"]
+    command = [*java, *flags, "kafka.Kafka", str(properties)]
     controller = child.start(command, log_path=log_path)
     deadline = time.monotonic() + timeout_s
     is_active = False
