@@ -1,7 +1,7 @@
 """Make a virtual environment hold exactly what lock files say: `set_up.py DIRECTORY LOCK…`.
 
-Runs on the bare interpreter, before anything is installed. uv installs (pip takes three times as
-long), and pip when uv cannot. Both follow pip's configuration, where companies name their mirrors.
+Runs on the bare interpreter, before anything is installed. uv installs, being quicker,
+and pip when uv cannot. Both follow pip's configuration, where companies name their mirrors.
 """
 
 import ast

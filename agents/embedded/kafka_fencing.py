@@ -7,7 +7,7 @@ takes them for deleted and completes the transactions without their markers (KAF
 4.4). What was committed in them stays invisible to `read_committed` for ever.
 
 So the controller runs alone first, with a short session. The successor finds itself fenced and
-registers at once: the start takes no longer than one that waits for the session's end.
+registers at once, which makes up for most of that time: it need not wait for the session's end.
 """
 
 import re
@@ -25,8 +25,9 @@ _ACTIVE: Final = b"Performing controller activation"
 # Decided is not enough: a controller that is stopped now would forget what its log does not hold.
 _DECIDED: Final = re.compile(rb"Read-write operation (maybeFenceStaleBroker\S+) will be completed")
 _POLL_S: Final = 0.02
-_SETTLE_S: Final = 3 * kafka_properties.FENCING_SESSION_MS / 1_000
-"""How long an active controller may take; it says nothing of a broker that was fenced already."""
+_SETTLE_S: Final = 3.0
+"""How long an active controller may take, several of its sessions; it says nothing of a broker that
+was fenced already, as after a successor that died before it registered."""
 _STOP_S: Final = 5.0
 
 

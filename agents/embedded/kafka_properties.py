@@ -7,6 +7,8 @@ from typing import Final
 from agents.embedded.process import HOST, free_port
 
 NODE_ID: Final = 1
+FENCING_SESSION_MS: Final = 500
+"""After so long a silence a controller that runs alone takes its broker for dead."""
 _MB: Final = 1 << 20
 
 PROPERTIES: Final[dict[str, str | int]] = {
@@ -47,9 +49,6 @@ PROPERTIES: Final[dict[str, str | int]] = {
     "group.consumer.heartbeat.interval.ms": 1_000,
     "transaction.abort.timed.out.transaction.cleanup.interval.ms": 1_000,
 }
-
-
-FENCING_SESSION_MS: Final = 500
 
 
 def render(storage: Path, *, address: str) -> str:

@@ -12,7 +12,7 @@
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 import faust
 from faust.app.base import BootStrategy
@@ -25,6 +25,10 @@ from agents.kafka.keyed_state import KeyedState
 from agents.kafka.restorer import Restoration
 from agents.kafka.stream import BatchStream
 from agents.kafka.transport import SCHEME
+
+if TYPE_CHECKING:
+    from agents.kafka.consumer import BatchConsumer
+    from agents.kafka.producer import BatchProducer
 
 __all__ = ["App", "Batch", "KafkaSettings", "Observer", "Unobserved"]
 
@@ -112,24 +116,29 @@ class App(faust.App):
         )
 
     @property
+    def _batch_consumer(self) -> "BatchConsumer":
+        # Faust knows its consumers by an interface; this one was made by our transport.
+        return cast("BatchConsumer", self.consumer)
+
+    @property
     def is_ready(self) -> bool:
         """Whether records can flow through this worker."""
-        return self._consumer is not None and self._consumer.is_ready  # type: ignore[attr-defined]
+        return self._consumer is not None and self._batch_consumer.is_ready
 
     @property
     def n_in_flight(self) -> int:
         """Records delivered and not yet committed."""
         if self._consumer is None:
             return 0
-        return self._consumer.in_flight.n_records  # type: ignore[attr-defined,no-any-return]
+        return self._batch_consumer.in_flight.n_records
 
     def publish(self, topic: str, value: bytes, key: bytes) -> None:
         """Send a record at once, outside of any batch and its transaction."""
-        self.producer.publish(topic, value, key)  # type: ignore[attr-defined]
+        cast("BatchProducer", self.producer).publish(topic, value, key)
 
     def fail(self, failure: BaseException) -> None:
         """End the worker because of a failure. Callable from any thread."""
-        self.consumer.fail(failure)  # type: ignore[attr-defined]
+        self._batch_consumer.fail(failure)
 
     def crash_soon(self, failure: BaseException) -> None:
         """End the worker because of a failure. Event loop only."""
@@ -138,6 +147,7 @@ class App(faust.App):
     async def on_start(self) -> None:
         """Start; there are no tables whose recovery anything has to wait for."""
         await super().on_start()
+        # Faust's agents wait for these two; its interface of a table manager does not name them.
         self.tables._tables_registered.set()  # type: ignore[attr-defined]
         self.tables._tables_finalized.set()  # type: ignore[attr-defined]
 
