@@ -20,6 +20,7 @@ from agents.kafka import log_reader
 from agents.kafka.client_settings import KafkaSettings
 from agents.kafka.log_reader import read_to_end
 from schemas.errors import DeliveryFailed
+from tests.markers import marker_written
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.integration
@@ -53,6 +54,16 @@ class Log:
             producer.produce(self.tp.topic, value, b"key of " + value, 0)
         assert producer.flush(30) == 0
         return producer
+
+    def commit(self, *values: bytes) -> None:
+        writer = self.begin(*values)
+        with marker_written(self._bootstrap, *self.tp):
+            writer.commit_transaction()
+
+    def abort(self, *values: bytes) -> None:
+        writer = self.begin(*values)
+        with marker_written(self._bootstrap, *self.tp):
+            writer.abort_transaction()
 
     def expire_before(self, offset: int) -> None:
         admin = AdminClient({"bootstrap.servers": self._bootstrap})
@@ -126,10 +137,10 @@ def test_compacted_records_are_missing_and_no_reason_to_wait(bench):
 
 
 def test_aborted_records_and_markers_are_passed_over_even_at_the_end(log):
-    log.begin(b"a").commit_transaction()
-    log.begin(b"aborted").abort_transaction()
+    log.commit(b"a")
+    log.abort(b"aborted")
     log.append(b"b")
-    log.begin(b"aborted", b"too").abort_transaction()
+    log.abort(b"aborted", b"too")
     started_at = time.monotonic()
 
     assert log.read() == [(0, b"a"), (4, b"b")]
@@ -193,7 +204,7 @@ def test_progress_goes_from_the_first_record_to_the_end(log, monkeypatch):
 
 def test_progress_ends_at_the_end_though_the_log_goes_on(log):
     log.append(b"a")
-    log.begin(b"aborted").abort_transaction()
+    log.abort(b"aborted")
     told: list[tuple[int, int, int]] = []
     log.read(end=2, progress=lambda *at: told.append(at))
 

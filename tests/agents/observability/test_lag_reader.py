@@ -11,6 +11,7 @@ from confluent_kafka.cimpl import NewTopic
 from agents.embedded.kafka import EmbeddedKafka
 from agents.observability.lag import Lag
 from agents.observability.lag_reader import GroupLag
+from tests.markers import marker_written
 
 Act = Callable[[int], None]
 
@@ -35,7 +36,8 @@ def commit_transaction(kafka: EmbeddedKafka, topic: str) -> Act:
         for _ in range(n_records):
             producer.produce(topic, b"record", partition=1)
         producer.flush(30)
-        producer.commit_transaction(30)
+        with marker_written(kafka.bootstrap, topic, 1):
+            producer.commit_transaction(30)
 
     return commit
 
