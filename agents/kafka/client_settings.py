@@ -4,11 +4,18 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 Delivery = Literal["exactly_once", "at_least_once"]
+Rebalancing = Literal["range", "cooperative-sticky", "consumer"]
 ClientSettings = dict[str, Any]
 
 TRANSACTION_TIMEOUT_MS: Final = 10_000
 """A hung worker blinds `read_committed` readers of its partitions for at most this long (plus the
 broker's sweep); must exceed the request timeout, else a broker restart aborts good transactions."""
+TURNS: Final = 2
+"""Producers that take turns. A commit returns before its markers are written everywhere, and until
+they are, the same producer's next transaction is put off by 20 ms; another one's is not."""
+SESSION_TIMEOUT_MS: Final = 10_000
+"""How long a worker may be silent before its partitions go to others. If it is back sooner, as a
+restarted process or from a pause, it keeps them."""
 IDLE_FETCH_MS: Final = 100
 """How long a fetch waits when there is nothing; it is answered at once when there is something."""
 PATIENT_FETCH_BYTES: Final = 64 * 1024
@@ -39,6 +46,9 @@ class KafkaSettings:
     fetch_wait_ms
         How long the broker may gather records before it answers a fetch; 0 answers with the first
         one. For workers that nobody waits for.
+    rebalancing
+        How partitions are shared out: by one of the members (`range`, `cooperative-sticky`) or by
+        the broker (`consumer`, KIP-848). See docs/adr/0007-rebalancing.md.
     extra
         Further librdkafka settings for every client: TLS, SASL.
     """
@@ -52,6 +62,7 @@ class KafkaSettings:
     commit_interval_s: float = 0.0
     gather_s: float = 0.01
     fetch_wait_ms: int = 0
+    rebalancing: Rebalancing = "range"
     extra: ClientSettings = field(default_factory=dict)
 
     @property
@@ -72,16 +83,28 @@ class KafkaSettings:
     def consumer(self) -> ClientSettings:
         """Make the settings of the group member.
 
-        `range` keeps co-partitioned topics (`user-events`, `labels`, state) together, and with
-        static membership it moves partitions faster than the cooperative assignor does.
+        `range` keeps co-partitioned topics (`user-events`, `labels`, state) together; so does
+        `cooperative-sticky` where all of them have the same number of partitions. The broker's own
+        default under KIP-848, `uniform`, does not.
         """
+        if self.rebalancing == "consumer":
+            # The broker decides how long it waits: `group.consumer.session.timeout.ms`.
+            shared_out: ClientSettings = {
+                "group.protocol": "consumer",
+                "group.remote.assignor": "range",
+            }
+        else:
+            shared_out = {
+                "partition.assignment.strategy": self.rebalancing,
+                "session.timeout.ms": SESSION_TIMEOUT_MS,
+                # Members learn of a rebalance with their next heartbeat, and it waits for them.
+                "heartbeat.interval.ms": 500,
+            }
         return {
             **self.client(),
+            **shared_out,
             "group.id": self.group,
             "group.instance.id": self.identity,
-            "partition.assignment.strategy": "range",
-            "session.timeout.ms": 10_000,
-            "heartbeat.interval.ms": 2_000,
             "max.poll.interval.ms": 60_000,
             "auto.offset.reset": "earliest",
             "enable.auto.offset.store": False,
@@ -124,11 +147,19 @@ class KafkaSettings:
             "request.timeout.ms": 5_000,
         }
 
-    def transactional_producer(self, turn: int) -> ClientSettings:
-        """Make the settings of one of the producers whose transactions hold outputs and offsets."""
+    def transactional_producer(self, turn: int, *, identity: str | None = None) -> ClientSettings:
+        """Make the settings of one of the producers whose transactions hold outputs and offsets.
+
+        Parameters
+        ----------
+        turn
+            Which one, below `TURNS`.
+        identity
+            Whose it is, if not ours.
+        """
         return {
             **self.producer(),
-            "transactional.id": f"{self.identity}-{turn}",
+            "transactional.id": f"{identity or self.identity}-{turn}",
             "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
             # Everything of a transaction is handed over before the flush, which ends the linger.
             "linger.ms": 5,

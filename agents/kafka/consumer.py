@@ -9,6 +9,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Final
 
 from confluent_kafka import KafkaError
@@ -24,6 +25,7 @@ from agents.kafka.poller import Poller
 from agents.kafka.rebalance import Rebalance
 from agents.kafka.restorer import Restoration, Restorer
 from agents.kafka.stream import assigned_channels, batch_event
+from agents.kafka.takeover import take_over
 
 JOIN_TIMEOUT_S: Final = 30.0
 
@@ -39,6 +41,7 @@ class BatchConsumer(FaustConsumer):
         self._kafka = app.kafka
         self._observer = app.observer
         self._state = app.keyed_state
+        changelog = None if self._state is None else self._state.changelog
         self.in_flight = InFlight(self._kafka.max_in_flight, shares_state=self._state is not None)
         self._poller = Poller(self._kafka, self.in_flight, self._on_batches, self._on_kafka_error)
         self._restorer = (
@@ -51,7 +54,9 @@ class BatchConsumer(FaustConsumer):
             self.in_flight,
             self._restorer,
             self._on_change,
-            self._before_revoke,
+            before_revoke=self._before_revoke,
+            take_over=partial(take_over, self._kafka, changelog=changelog),
+            incremental=self._kafka.rebalancing != "range",
         )
         self._threads: list[threading.Thread] = []
         self._failure: BaseException | None = None
@@ -189,13 +194,13 @@ class BatchConsumer(FaustConsumer):
             for channel, share in zip(channels, batch.shared_by(len(channels)), strict=True):
                 channel.queue.put_nowait(batch_event(self.app, share))  # type: ignore[arg-type]
 
-    def _on_change(self, assigned: frozenset[TP], given_up: frozenset[TP]) -> None:
-        self.loop.call_soon_threadsafe(self._apply_change, assigned, given_up)
+    def _on_change(self, assigned: frozenset[TP], forgotten: frozenset[int]) -> None:
+        self.loop.call_soon_threadsafe(self._apply_change, assigned, forgotten)
 
-    def _apply_change(self, assigned: frozenset[TP], given_up: frozenset[TP]) -> None:
+    def _apply_change(self, assigned: frozenset[TP], forgotten: frozenset[int]) -> None:
         app: Any = self.app
         if self._state is not None:
-            for partition in {tp.partition for tp in given_up}:
+            for partition in forgotten:
                 self._state.discard(partition)
         app.topics._tp_index.clear()
         app.topics._update_tp_index(set(assigned))

@@ -23,7 +23,7 @@ from typing import Any, Final, Protocol
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from agents.kafka.batch import Batch
-from agents.kafka.client_settings import KafkaSettings
+from agents.kafka.client_settings import TURNS, KafkaSettings
 from agents.kafka.in_flight import InFlight
 from agents.kafka.offsets import committed_offsets
 from agents.kafka.publish import publish
@@ -36,9 +36,6 @@ IDENTITY_SLICE_S: Final = 0.1
 ATTEMPTS: Final = 20
 FIRST_PAUSE_S: Final = 0.01
 LONGEST_PAUSE_S: Final = 0.5
-TURNS: Final = 2
-"""Producers that take turns. A commit returns before its markers are written everywhere, and until
-they are, the same producer's next transaction is put off by 20 ms; another one's is not."""
 GRACE_S: Final = 5.0
 """How long after its timeout a call must have come back. After a broker crash librdkafka can wait
 for ever in `send_offsets_to_transaction`; nothing within the process ends that."""

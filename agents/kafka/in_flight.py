@@ -42,13 +42,16 @@ class InFlight:
     """
 
     def __init__(self, max_records: int, *, shares_state: bool = False) -> None:
-        self._max_records = max_records
+        self.max_records = max_records
         self._shares_state = shares_state
         self._batches: dict[TP, deque[Batch]] = {}
         """All of a partition, in the order they came."""
         self._begun: dict[TP | int, deque[Batch]] = {}
         """Those of one state, in the order agents took them."""
         self._n_records = 0
+        self._n_retired = 0
+        self._n_of: dict[TP, int] = {}
+        self._through: dict[TP, int] = {}
         self._touched: set[TP | int] = set()
         self._closed = False
         self._lock = threading.Lock()
@@ -61,15 +64,29 @@ class InFlight:
         return self._n_records
 
     @property
+    def n_retired(self) -> int:
+        """Batches that were retired since the start: it stands still when nothing gets through."""
+        return self._n_retired
+
+    @property
     def has_room(self) -> bool:
         """Whether the poller may deliver more."""
-        return self._n_records < self._max_records
+        return self._n_records < self.max_records
+
+    def n_records_of(self, tp: TP) -> int:
+        """Count the records of a partition that are delivered and not yet committed."""
+        return self._n_of.get(tp, 0)
+
+    def through(self, tp: TP) -> int | None:
+        """Tell the offset up to which a partition is committed; `None`: nothing of it was."""
+        return self._through.get(tp)
 
     def add(self, batch: Batch) -> None:
         """Note that a batch is about to be delivered."""
         with self._lock:
             self._batches.setdefault(batch.tp, deque()).append(batch)
             self._n_records += len(batch)
+            self._n_of[batch.tp] = self._n_of.get(batch.tp, 0) + len(batch)
 
     def begin(self, batch: Batch) -> None:
         """Note that an agent takes a batch, for the first time or again."""
@@ -111,6 +128,10 @@ class InFlight:
                     if oldest is not batch:
                         raise AssertionError(f"{batch!r} overtook {oldest!r}")
                 self._n_records -= len(batch)
+                self._n_of[batch.tp] -= len(batch)
+                self._n_retired += 1
+                if not batch.dropped:
+                    self._through[batch.tp] = batch.next_offset
             self._something_retired.notify_all()
 
     def drop(self, tps: Collection[TP]) -> int:
@@ -120,6 +141,12 @@ class InFlight:
             for batch in batches:
                 batch.dropped = True
             return sum(len(batch) for batch in batches)
+
+    def forget(self, tps: Iterable[TP]) -> None:
+        """Note that partitions are no longer ours, nor what we know to be committed of them."""
+        with self._lock:
+            for tp in tps:
+                self._through.pop(tp, None)
 
     def settle(self, tps: Collection[TP], *, timeout_s: float) -> bool:
         """Wait until nothing of these partitions is in flight; tell whether that came true."""

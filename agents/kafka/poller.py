@@ -5,17 +5,19 @@ a call from elsewhere can wait for seconds under a busy poll loop. What others n
 ask for here and the poller answers between two polls.
 """
 
+import math
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
-from typing import Final
+from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from faust.types.tuples import TP
 
 from agents.kafka.batch import Batch
 from agents.kafka.client_settings import KafkaSettings
+from agents.kafka.departure import leave_group
 from agents.kafka.in_flight import InFlight
 from agents.kafka.rebalance import SETTLE_TIMEOUT_S, Rebalance
 from agents.kafka.restorer import Restoration
@@ -28,11 +30,22 @@ PATIENCE_S: Final = 1.0
 SETTLE_SLICE_S: Final = 0.05
 """How often the committer is answered while a rebalance waits for it."""
 
+RIVAL_S: Final = 15.0
+"""A member that loses its place again so soon has a rival for it, not a bad connection."""
+RENEWAL_PAUSE_S: Final = 0.2
+
 Deliver = Callable[[list[Batch]], None]
+
+
+class _PlaceLost(Exception):
+    """The consumer is of no use any more: its place in the group went to somebody else."""
 
 
 class Poller:
     """Fetches records, groups them into batches and hands them to the event loop.
+
+    A consumer that lost its place in the group, because the broker or this process was away for
+    longer than a session, is replaced by a new one.
 
     Parameters
     ----------
@@ -48,47 +61,53 @@ class Poller:
         in_flight: InFlight,
         deliver: Deliver,
         on_consumer_error: Callable[[KafkaError], None],
+        *,
+        consumer: Callable[[dict[str, Any]], Consumer] = Consumer,
     ) -> None:
         self._settings = settings
         self._in_flight = in_flight
         self._deliver = deliver
         self._on_consumer_error = on_consumer_error
+        self._make_consumer = consumer
         self._requests: list[Callable[[Consumer], None]] = []
         self._requests_lock = threading.Lock()
         self._metadata: object | None = None
         self._metadata_known = threading.Event()
         self._offsets: dict[TP, int] = {}
         self._paused: frozenset[TP] = frozenset()
-        """Every partition that was ours when the ledger was found full; empty while it has room."""
+        """What librdkafka was told to hold back."""
+        self._crowded: frozenset[TP] = frozenset()
+        """Who had more than their share in flight when the ledger was found full."""
         self._closing = threading.Event()
+        self._is_member = False
+        self._renewal: str | None = None
+        self._lost_at_s = -math.inf
         self._n_polled = 0
+        self.turn_at_s = time.monotonic()
+        """When the thread began its last turn: that it is alive."""
 
     # ---- asked for by other threads ------------------------------------------------------------
 
     def subscribe(self, topics: Iterable[str], rebalance: Rebalance) -> None:
         """Join the group for these topics."""
-        names = sorted(topics)
+        self._topics = sorted(topics)
         self._rebalance = rebalance
-        self._ask(
-            lambda consumer: consumer.subscribe(
-                names,
-                on_assign=self._on_assign,
-                on_revoke=rebalance.on_revoke,
-                on_lost=rebalance.on_lost,
-            )
-        )
+        if self._is_member:
+            self._ask(self._subscribe)
 
     def resume_restored(self, restoration: Restoration) -> None:
         """Let a partition flow whose state is in use."""
 
-        def resume(consumer: Consumer) -> None:
-            if restoration.cancelled.is_set():
-                return  # the partition went meanwhile; if it is back, its state is not
-            tps = self._rebalance.take_restored(restoration.partition)
-            if not self._paused:
-                consumer.resume([TopicPartition(*tp) for tp in tps])
+        def resume(_: Consumer) -> None:
+            # Else the partition went meanwhile; if it is back, its state is not.
+            if not restoration.cancelled.is_set():
+                self._rebalance.take_restored(restoration.partition)
 
         self._ask(resume)
+
+    def renew(self, reason: str) -> None:
+        """Leave the group and join it again with a new consumer, which may cure an old one."""
+        self._renewal = reason
 
     def group_metadata(self, *, timeout_s: float) -> object | None:
         """Tell the member's identity in its group, as of the last assignment."""
@@ -119,19 +138,40 @@ class Poller:
 
     def run(self) -> None:
         """Poll until closed; then wait for what is in flight and leave the group."""
-        consumer = self._consumer = Consumer(self._settings.consumer())
         try:
             while not self._closing.is_set():
+                self._be_member()
+        finally:
+            self._in_flight.close()
+
+    def _be_member(self) -> None:
+        """Be a member of the group until closed, or until a new consumer has to take over."""
+        self._renewal = None
+        consumer = self._consumer = self._make_consumer(self._settings.consumer())
+        try:
+            self._subscribe(consumer)
+            self._is_member = True
+            while not self._closing.is_set() and self._renewal is None:
+                self.turn_at_s = time.monotonic()
                 self._answer(consumer)
                 self._wait_for_room(consumer)
                 self._poll(consumer)
             self.settle(consumer, self._rebalance.assigned)
-            self._in_flight.close()
             if self._settings.delivery == "at_least_once":
                 self.commit_stored()
+            if self._closing.is_set():
+                self._in_flight.close()
+                leave_group(self._settings, consumer)
+        except _PlaceLost as lost:
+            now_s = time.monotonic()
+            if now_s - self._lost_at_s < RIVAL_S:
+                raise DeliveryFailed(f"another worker runs as {self._settings.identity}") from lost
+            self._lost_at_s = now_s
+            self._rebalance.lose(self._rebalance.assigned)
+            self._closing.wait(RENEWAL_PAUSE_S)
         finally:
-            self._in_flight.close()
             consumer.close()
+            self._paused = self._crowded = frozenset()
 
     def settle(self, consumer: Consumer, tps: Collection[TP]) -> bool:
         """Wait until nothing of these partitions is in flight; tell whether that came true.
@@ -140,15 +180,27 @@ class Poller:
         """
         deadline = time.monotonic() + SETTLE_TIMEOUT_S
         while not self._in_flight.settle(tps, timeout_s=SETTLE_SLICE_S):
-            if self._in_flight.is_closed or time.monotonic() > deadline:
+            self.turn_at_s = time.monotonic()
+            if self._in_flight.is_closed or self.turn_at_s > deadline:
                 return False
             self._tell_metadata(consumer)
         return True
 
+    def _subscribe(self, consumer: Consumer) -> None:
+        consumer.subscribe(
+            self._topics,
+            on_assign=self._on_assign,
+            on_revoke=self._rebalance.on_revoke,
+            on_lost=self._rebalance.on_lost,
+        )
+
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._metadata_known.clear()
-        self._paused = frozenset()  # if the ledger is still full, the next turn pauses them all
         self._rebalance.on_assign(consumer, partitions)
+        # librdkafka keeps a pause of ours over revoke and assign: tell it anew of all.
+        consumer.resume(partitions)
+        self._paused -= {TP(each.topic, each.partition) for each in partitions}
+        self._hold(consumer)
 
     def _tell_metadata(self, consumer: Consumer) -> None:
         if not self._metadata_known.is_set() and self._rebalance.assigned:
@@ -188,6 +240,7 @@ class Poller:
                 requests, self._requests = self._requests, []
             for request in requests:
                 request(consumer)
+            self._hold(consumer)
         if self._offsets:
             self._store_offsets(consumer)
 
@@ -202,20 +255,35 @@ class Poller:
                 consumer.store_offsets(offsets=[TopicPartition(*tp, offset)])
 
     def _wait_for_room(self, consumer: Consumer) -> None:
-        """Wait while too much is in flight; pause fetching if that lasts, so that polls go on."""
-        ledger, assigned = self._in_flight, self._rebalance.assigned
-        if ledger.has_room or ledger.wait_for_room(timeout_s=0 if self._paused else PATIENCE_S):
-            if self._paused:
-                self._paused = frozenset()
-                restoring = self._rebalance.restoring
-                flowing = [tp for tp in assigned if tp.partition not in restoring]
-                consumer.resume([TopicPartition(*tp) for tp in flowing])
-        elif self._paused != assigned:
-            self._paused = assigned
-            consumer.pause([TopicPartition(*tp) for tp in assigned])
+        """Wait while too much is in flight; if that lasts, hold back those who have too much.
+
+        Whoever has less than an equal share flows on, past a slow agent of another topic.
+        """
+        ledger = self._in_flight
+        if ledger.has_room or ledger.wait_for_room(timeout_s=0 if self._crowded else PATIENCE_S):
+            if self._crowded:
+                self._crowded = frozenset()
+                self._hold(consumer)
+        elif assigned := self._rebalance.assigned:
+            share = ledger.max_records / len(assigned)
+            crowded = frozenset(tp for tp in assigned if ledger.n_records_of(tp) >= share)
+            if not crowded <= self._crowded:
+                self._crowded |= crowded
+                self._hold(consumer)
+
+    def _hold(self, consumer: Consumer) -> None:
+        """Pause what may not flow, and let flow again what was paused and may."""
+        assigned = self._rebalance.assigned
+        wanted = self._rebalance.waiting | (self._crowded & assigned)
+        if pause := wanted - self._paused:
+            consumer.pause([TopicPartition(*tp) for tp in pause])
+        if resume := (self._paused - wanted) & assigned:
+            consumer.resume([TopicPartition(*tp) for tp in resume])
+        self._paused = wanted
 
     def _judge(self, error: KafkaError) -> None:
         # A member that was fenced out of its group learns it as `_FATAL`, without `fatal()`.
         if error.code() == KafkaError._FATAL or error.fatal():
-            raise DeliveryFailed(f"consumer of {self._settings.identity}: {error.str()}")
+            self._on_consumer_error(error)
+            raise _PlaceLost(error.str())
         self._on_consumer_error(error)

@@ -4,7 +4,7 @@ All of it runs in the poller's thread, inside librdkafka's callbacks.
 """
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from confluent_kafka import Consumer, TopicPartition
@@ -19,9 +19,15 @@ SETTLE_TIMEOUT_S: Final = 20.0
 """How long a revoked partition's batches may take to commit; must stay below the time the broker
 gives members to rejoin (`max.poll.interval.ms`)."""
 
+Offsets = Mapping[TP, int]
+
 
 class Rebalance:
-    """Keeps the set of partitions that are ours, and which of them may flow.
+    """Keeps the set of partitions that are ours, and which of them wait for their state.
+
+    The classic protocol revokes everything and assigns most of it again a moment later. The state
+    of what was revoked in order is kept until then, and used on if nobody committed in between:
+    partitions that stay are not restored.
 
     Parameters
     ----------
@@ -29,10 +35,15 @@ class Rebalance:
         Waits in the poller's thread until nothing of some partitions is in flight; tells whether
         that came true in time.
     on_change
-        Called with the partitions assigned now and those just given up.
+        Called with the partitions assigned now and the numbers whose state is to be forgotten.
     before_revoke
         Called when the batches of revoked partitions are through, while the partitions are
         still ours: the moment to commit stored offsets.
+    take_over
+        Called with partitions just assigned; tells their committed offsets, or that these are
+        not to be had soon.
+    incremental
+        Whether assignments add to what is there (cooperative, KIP-848) or replace it.
     """
 
     def __init__(
@@ -40,16 +51,25 @@ class Rebalance:
         settle: Callable[[Consumer, Collection[TP]], bool],
         in_flight: InFlight,
         restorer: Restorer | None,
-        on_change: Callable[[frozenset[TP], frozenset[TP]], None],
+        on_change: Callable[[frozenset[TP], frozenset[int]], None],
+        *,
         before_revoke: Callable[[], None],
+        take_over: Callable[[Collection[TP]], Offsets | None],
+        incremental: bool = False,
     ) -> None:
         self._settle = settle
         self._in_flight = in_flight
         self._restorer = restorer
         self._on_change = on_change
         self._before_revoke = before_revoke
+        self._take_over = take_over
+        self._incremental = incremental
         self._assigned: frozenset[TP] = frozenset()
         self._restoring: set[int] = set()
+        self._began_at: dict[TP, int | None] = {}
+        """Committed offsets as of the assignment; a partition is missing if they are not known."""
+        self._kept: dict[int, dict[TP, int | None]] = {}
+        """Revoked partitions whose state is still here, and the offsets that it stands at."""
 
     @property
     def assigned(self) -> frozenset[TP]:
@@ -61,28 +81,43 @@ class Rebalance:
         """Partition numbers whose state is on its way."""
         return frozenset(self._restoring)
 
+    @property
+    def waiting(self) -> frozenset[TP]:
+        """The partitions that are ours but may not flow yet."""
+        return frozenset(tp for tp in self._assigned if tp.partition in self._restoring)
+
     def on_assign(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
-        """Take partitions over; those with state stay paused until it is back."""
+        """Take partitions over; those whose state is not here wait until it is."""
         tps = _tps(partitions)
         self._assigned |= tps
-        consumer.assign(list(partitions))
-        if not tps:
-            pass
-        elif self._restorer is None:
-            # librdkafka keeps a pause of ours over revoke and assign.
-            consumer.resume(list(partitions))
-        else:
-            consumer.pause(list(partitions))
-            for partition in sorted({tp.partition for tp in tps}):
-                self._restoring.add(partition)
-                self._restorer.begin(partition)
+        if not self._incremental:
+            consumer.assign(list(partitions))
+        elif partitions:
+            consumer.incremental_assign(list(partitions))
+        kept, self._kept = self._kept, {}
+        current: set[int] = set()
+        if tps:
+            offsets = self._take_over(tps)
+            if offsets is not None:
+                self._began_at |= {tp: offsets.get(tp) for tp in tps}
+                current = {
+                    number
+                    for number, stands_at in kept.items()
+                    if stands_at == {tp: offsets.get(tp) for tp in tps if tp.partition == number}
+                }
         logger.info("assigned %s", _text(tps))
-        self._on_change(self._assigned, frozenset())
+        # First: what is restored must not be forgotten again.
+        self._on_change(self._assigned, frozenset(kept.keys() - current))
+        if self._restorer is not None:
+            for number in sorted({tp.partition for tp in tps} - current):
+                self._restoring.add(number)
+                self._restorer.begin(number)
 
     def on_revoke(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
         """Let partitions go once everything delivered of them is processed and committed."""
         tps = _tps(partitions)
-        if not self._settle(consumer, tps):
+        is_settled = self._settle(consumer, tps)
+        if not is_settled:
             n_dropped = self._in_flight.drop(tps)
             logger.warning(
                 "%d records of %s did not commit within %.0f s; their new owner repeats them",
@@ -91,28 +126,46 @@ class Rebalance:
                 SETTLE_TIMEOUT_S,
             )
         self._before_revoke()
+        if is_settled:
+            self._keep(tps)
         self._give_up(tps)
         logger.info("revoked %s", _text(tps))
 
     def on_lost(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
         """Give up partitions that already belong to somebody else: nothing may be committed."""
-        tps = _tps(partitions)
+        self.lose(_tps(partitions))
+
+    def lose(self, tps: frozenset[TP]) -> None:
+        """Give up partitions; what of them is in flight is not committed."""
         n_dropped = self._in_flight.drop(tps)
         logger.warning("lost %s with %d records in flight", _text(tps), n_dropped)
         self._give_up(tps)
 
-    def take_restored(self, partition: int) -> list[TP]:
-        """Note that a partition's state is in use; tell which topics of it may flow now."""
+    def take_restored(self, partition: int) -> None:
+        """Note that a partition's state is in use."""
         self._restoring.discard(partition)
-        return [tp for tp in self._assigned if tp.partition == partition]
+
+    def _keep(self, tps: frozenset[TP]) -> None:
+        """Note where the state of partitions stands that is whole and known to be."""
+        for number in {tp.partition for tp in tps} - self._restoring:
+            revoked = [tp for tp in tps if tp.partition == number]
+            if all(tp in self._began_at for tp in revoked):
+                self._kept[number] = {
+                    tp: self._began_at[tp] if (at := self._in_flight.through(tp)) is None else at
+                    for tp in revoked
+                }
 
     def _give_up(self, tps: frozenset[TP]) -> None:
+        numbers = {tp.partition for tp in tps}
         if self._restorer is not None:
-            for partition in {tp.partition for tp in tps}:
-                self._restoring.discard(partition)
-                self._restorer.cancel(partition)
+            for number in numbers:
+                self._restoring.discard(number)
+                self._restorer.cancel(number)
         self._assigned -= tps
-        self._on_change(self._assigned, tps)
+        for tp in tps:
+            self._began_at.pop(tp, None)
+        self._in_flight.forget(tps)
+        self._on_change(self._assigned, frozenset(numbers - self._kept.keys()))
 
 
 def _tps(partitions: Sequence[TopicPartition]) -> frozenset[TP]:

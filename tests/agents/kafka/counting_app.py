@@ -20,6 +20,7 @@ class Counts:
         self.by_partition = {}
 
     def begin_restore(self, partition):
+        sys.stderr.write(f"restoring {partition}\n")
         return _Restoring()
 
     def install(self, partition, restored):

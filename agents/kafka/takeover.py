@@ -1,0 +1,101 @@
+"""Take partitions over from whoever had them: end what a dead predecessor left open.
+
+A worker that was killed leaves its transaction open. Until that times out at the broker, readers
+of committed records wait at it, and so do its partitions' offsets and their changelog. Its slot is
+written in the offsets it committed, and its transactional ids follow from the slot: initialising a
+producer of the same id ends its transaction at once and fences it, should it not be dead at all.
+
+Only who is no longer a member of the group is taken for dead, and only if something is open: a
+member that merely gave the partition away lives on.
+"""
+
+import logging
+import time
+from collections.abc import Collection, Mapping
+from typing import Final
+
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from faust.types.tuples import TP
+
+from agents.kafka.client_settings import TURNS, KafkaSettings
+from agents.kafka.offsets import commits, committed_offsets
+
+logger = logging.getLogger(__name__)
+
+PATIENCE_S: Final = 0.5
+"""How long a transaction may take to end by itself before it is looked into."""
+TIMEOUT_S: Final = 5.0
+
+
+def take_over(
+    settings: KafkaSettings, tps: Collection[TP], *, changelog: str | None
+) -> Mapping[TP, int] | None:
+    """Tell from where partitions go on; `None` if that cannot be told soon.
+
+    Parameters
+    ----------
+    changelog
+        Where the partitions' state is kept, to see whether its end is held back.
+    """
+    try:
+        offsets = _settled_offsets(settings, tps)
+        if offsets is None or (changelog and _is_held_back(settings, changelog, tps)):
+            for identity in _the_dead(settings, tps):
+                _fence(settings, identity)
+            offsets = committed_offsets(settings, tps, timeout_s=TIMEOUT_S)
+    except (KafkaException, TimeoutError) as exception:
+        # What follows, the first fetch and the restore, waits for what is open by itself.
+        logger.warning("could not look after what predecessors left open: %r", exception)
+        return None
+    return offsets
+
+
+def _settled_offsets(settings: KafkaSettings, tps: Collection[TP]) -> Mapping[TP, int] | None:
+    try:
+        return committed_offsets(settings, tps, timeout_s=PATIENCE_S)
+    except KafkaException:
+        return None
+
+
+def _is_held_back(settings: KafkaSettings, topic: str, tps: Collection[TP]) -> bool:
+    """Tell whether readers of committed records see less of a topic than there is, and go on to."""
+    committed, all_records = (
+        Consumer({**settings.reader(), "isolation.level": isolation})
+        for isolation in ("read_committed", "read_uncommitted")
+    )
+    try:
+        deadline_s = time.monotonic() + PATIENCE_S
+        for partition in {tp.partition for tp in tps}:
+            at = TopicPartition(topic, partition)
+            _, end = all_records.get_watermark_offsets(at, timeout=TIMEOUT_S)
+            while committed.get_watermark_offsets(at, timeout=TIMEOUT_S)[1] < end:
+                if time.monotonic() > deadline_s:
+                    return True
+    finally:
+        committed.close()
+        all_records.close()
+    return False
+
+
+def _the_dead(settings: KafkaSettings, tps: Collection[TP]) -> set[str]:
+    """Find who committed last and is no longer a member of the group."""
+    last = commits(settings, tps, timeout_s=TIMEOUT_S, stable=False)
+    predecessors = {commit.identity for commit in last.values()} - {"", settings.identity}
+    if not predecessors:
+        return set()
+    admin = AdminClient(settings.client())  # kept: its answers end with it
+    asked = admin.describe_consumer_groups([settings.group])
+    members = {each.group_instance_id for each in asked[settings.group].result(TIMEOUT_S).members}
+    return {
+        identity
+        for identity in predecessors - members
+        if identity.startswith(f"{settings.group}-")  # not whatever another tool wrote there
+    }
+
+
+def _fence(settings: KafkaSettings, identity: str) -> None:
+    logger.warning("ending what %s left open: it is no longer in the group", identity)
+    for turn in range(TURNS):
+        successor = settings.transactional_producer(turn, identity=identity)
+        Producer(successor).init_transactions(TIMEOUT_S)

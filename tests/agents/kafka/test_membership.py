@@ -1,0 +1,148 @@
+"""Workers come and go: what moves, what stays, and how soon others take over."""
+
+import re
+import signal
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from faust.types.tuples import TP
+
+from agents.kafka.client_settings import KafkaSettings
+from agents.kafka.log_reader import read_to_end
+from agents.kafka.takeover import take_over
+from tests.agents.kafka.conftest import PARTITIONS
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def group(bench):
+    """Tell the slots of a group's members, and what each has restored so far."""
+    admin = AdminClient({"bootstrap.servers": bench.bootstrap})
+    name = f"{bench.prefix}counting"
+
+    class Group:
+        def slots(self):
+            described = admin.describe_consumer_groups([name])[name].result(30)
+            return {int(m.group_instance_id.rpartition("-")[2]) for m in described.members}
+
+        def restored_by(self, slot):
+            log = (bench.log_dir / f"worker-{slot}.log").read_text()
+            return [int(number) for number in re.findall(r"^restoring (\d+)", log, re.M)]
+
+    return Group()
+
+
+def test_partitions_that_stay_are_not_restored_and_a_leaver_hands_over_at_once(bench, group):
+    counted = bench.reader()
+    bench.start(slot=0)
+    bench.send(range(1_000))
+    counted.wait_for(1_000)
+    assert sorted(group.restored_by(0)) == [0, 1, 2, 3]
+
+    second = bench.start(slot=1)
+    bench.send(range(1_000, 2_000))
+    wait_until(lambda: sorted(group.restored_by(1)) == [2, 3], 30)
+    counted.wait_for(2_000)
+    assert len(group.restored_by(0)) == PARTITIONS
+
+    second.send_signal(signal.SIGTERM)
+    assert second.wait(20) == 0
+    assert group.slots() == {0}  # at once, not when its session is over
+    bench.send(range(2_000, 3_000))
+    counted.wait_for(3_000)
+    wait_until(lambda: sorted(group.restored_by(0)) == [0, 1, 2, 2, 3, 3])
+    assert counted.duplicated == {}
+    assert counted.keys_with_wrong_counts == {}
+
+
+def test_a_worker_whose_place_was_taken_for_a_moment_goes_on_by_itself(bench):
+    counted = bench.reader()
+    worker = bench.start()
+    bench.send(range(500))
+    counted.wait_for(500)
+    group = f"{bench.prefix}counting"
+    rival = Consumer(KafkaSettings(bootstrap=bench.bootstrap, group=group).consumer())
+    rival.subscribe([f"{bench.prefix}events"])
+    wait_until(lambda: rival.poll(0.1) is None and rival.assignment())
+    rival.close()
+    wait_until(lambda: bench.logs().count("assigned ") == 2, 30)
+    bench.send(range(500, 1_500))
+    counted.wait_for(1_500)
+
+    assert worker.poll() is None
+    assert counted.duplicated == {}
+    assert counted.keys_with_wrong_counts == {}
+
+
+class Predecessor:
+    """A worker of slot 7, with one transaction through and another one open."""
+
+    def __init__(self, bench):
+        group = f"{bench.prefix}counting"
+        self.settings = KafkaSettings(bootstrap=bench.bootstrap, group=group, slot=7)
+        self.successor = KafkaSettings(bootstrap=bench.bootstrap, group=group, slot=0)
+        self.events = TP(f"{bench.prefix}events", 0)
+        self.changelog = TP(f"{bench.prefix}counting-state", 0)
+        self.producer = Producer(self.settings.transactional_producer(turn=1))
+        self.producer.init_transactions(30)
+        self._member = Consumer(self.settings.reader())
+        self._begin(b"1", offset=10)
+        self.producer.commit_transaction(30)
+
+    def begin(self, *, with_offsets):
+        self._begin(b"2", offset=20 if with_offsets else None)
+
+    def take_over(self):
+        return take_over(self.successor, [self.events], changelog=self.changelog.topic)
+
+    def state(self):
+        return [value for _, _, value in read_to_end(self.successor, self.changelog)]
+
+    def _begin(self, value, *, offset):
+        self.producer.begin_transaction()
+        self.producer.produce(self.changelog.topic, value, b"key", 0)
+        assert self.producer.flush(30) == 0
+        if offset is not None:
+            at = TopicPartition(*self.events, offset, metadata=self.settings.identity)
+            identity = self._member.consumer_group_metadata()
+            self.producer.send_offsets_to_transaction([at], identity, 30)
+
+
+@pytest.fixture
+def predecessor(bench):
+    return Predecessor(bench)
+
+
+@pytest.mark.parametrize("with_offsets", [True, False])
+def test_what_a_dead_predecessor_left_open_is_ended_at_once(predecessor, with_offsets, monkeypatch):
+    monkeypatch.setattr("agents.kafka.log_reader.QUIET_TIMEOUT_S", 3.0)  # sooner than it times out
+    predecessor.begin(with_offsets=with_offsets)
+
+    assert predecessor.take_over() == {predecessor.events: 10}
+    assert predecessor.state() == [b"1"]
+    with pytest.raises(Exception, match="fenced|epoch"):
+        predecessor.producer.commit_transaction(30)
+
+
+def test_a_predecessor_that_lives_is_not_fenced(predecessor):
+    """It gave the partition away, and has a transaction open of another one."""
+    living = Consumer(predecessor.settings.consumer())
+    living.subscribe([predecessor.events.topic])
+    wait_until(lambda: living.poll(0.1) is None and living.assignment())
+    predecessor.begin(with_offsets=False)
+
+    assert predecessor.take_over() == {predecessor.events: 10}
+    predecessor.producer.commit_transaction(30)
+    assert predecessor.state() == [b"1", b"2"]
+    living.close()
+
+
+def test_a_dead_predecessor_that_left_nothing_open_is_left_alone(predecessor):
+    assert predecessor.state() == [b"1"]
+    assert predecessor.take_over() == {predecessor.events: 10}
+    predecessor.begin(with_offsets=True)
+    predecessor.producer.commit_transaction(30)
+    assert predecessor.state() == [b"1", b"2"]
