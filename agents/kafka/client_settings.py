@@ -46,6 +46,9 @@ class KafkaSettings:
     fetch_wait_ms
         How long the broker may gather records before it answers a fetch; 0 answers with the first
         one. For workers that nobody waits for.
+    stall_timeout_s
+        A worker whose threads give no sign of life for so long, or that gets nothing through, ends
+        itself: see `agents.kafka.watchdog`. Must be longer than any batch takes.
     rebalancing
         How partitions are shared out: by one of the members (`range`, `cooperative-sticky`) or by
         the broker (`consumer`, KIP-848). See docs/adr/0007-rebalancing.md.
@@ -62,6 +65,7 @@ class KafkaSettings:
     commit_interval_s: float = 0.0
     gather_s: float = 0.01
     fetch_wait_ms: int = 0
+    stall_timeout_s: float = 120.0
     rebalancing: Rebalancing = "range"
     extra: ClientSettings = field(default_factory=dict)
 

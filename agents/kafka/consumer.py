@@ -8,6 +8,7 @@ import asyncio
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Final
@@ -26,8 +27,10 @@ from agents.kafka.rebalance import Rebalance
 from agents.kafka.restorer import Restoration, Restorer
 from agents.kafka.stream import assigned_channels, batch_event
 from agents.kafka.takeover import take_over
+from agents.kafka.watchdog import Watchdog
 
 JOIN_TIMEOUT_S: Final = 30.0
+BEAT_EVERY_S: Final = 0.5
 
 
 class BatchConsumer(FaustConsumer):
@@ -58,6 +61,8 @@ class BatchConsumer(FaustConsumer):
             take_over=partial(take_over, self._kafka, changelog=changelog),
             incremental=self._kafka.rebalancing != "range",
         )
+        self._watchdog = Watchdog(self._kafka, self, end_after_s=self._kafka.stall_timeout_s)
+        self._beat_at_s = time.monotonic()
         self._threads: list[threading.Thread] = []
         self._failure: BaseException | None = None
         self._committer: ExactlyOnce | AtLeastOnce | None = None
@@ -73,6 +78,7 @@ class BatchConsumer(FaustConsumer):
             self._start(self._run_committer, "committer")
             if self._restorer is not None:
                 self._start(self._restorer.run, "restorer")
+            self._start(self._watchdog.run, "watchdog")
 
     def assignment(self) -> set[TP]:
         """Tell the partitions that are ours."""
@@ -91,6 +97,7 @@ class BatchConsumer(FaustConsumer):
     async def drain(self) -> None:
         """Stop fetching, let agents finish, commit, leave the group."""
         self._poller.close()
+        self._watchdog.close()
         if self._restorer is not None:
             self._restorer.close()
         loop = asyncio.get_running_loop()
@@ -101,12 +108,50 @@ class BatchConsumer(FaustConsumer):
             if thread.is_alive():
                 self._end_process(f"the {thread.name} did not end within {JOIN_TIMEOUT_S:.0f} s")
 
+    # ---- told to the watchdog, and to whoever asks whether we live ------------------------------
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the event loop and the threads give signs of life."""
+        return self._watchdog.lifeless(time.monotonic()) is None
+
     @Service.task
-    async def _end_when_hung(self) -> None:
+    async def _beat(self) -> None:
         while not self.should_stop:
-            await self.sleep(1.0)
-            if isinstance(self._committer, ExactlyOnce) and self._committer.is_hung:
-                self._end_process("a transaction hangs in librdkafka")
+            self._beat_at_s = time.monotonic()
+            await self.sleep(BEAT_EVERY_S)
+
+    def signs_of_life(self) -> dict[str, float]:
+        """Tell when the event loop and the poller last moved."""
+        if self._committer is None:  # the poller has not begun
+            return {}
+        return {"event loop": self._beat_at_s, "poller": self._poller.turn_at_s}
+
+    def hang(self) -> str | None:
+        """Tell whether librdkafka is known to hang."""
+        if isinstance(self._committer, ExactlyOnce) and self._committer.is_hung:
+            return "a transaction hangs in librdkafka"
+        return None
+
+    def through(self) -> tuple[int, int]:
+        """Count what got through and what is in flight."""
+        return self.in_flight.n_retired, self.in_flight.n_records
+
+    def flowing(self) -> dict[TP, int]:
+        """Tell where partitions stand that may flow and have nothing in flight."""
+        return {
+            tp: at
+            for tp, at in self._rebalance.positions().items()
+            if not self.in_flight.n_records_of(tp)
+        }
+
+    def heal(self, reason: str) -> None:
+        """Make the consumer anew."""
+        self._poller.renew(reason)
+
+    def end(self, reason: str) -> None:
+        """End the process."""
+        self._end_process(reason)
 
     def _end_process(self, reason: str) -> None:
         """End at once: what hangs cannot be joined. Nothing uncommitted becomes visible."""

@@ -86,6 +86,16 @@ class Rebalance:
         """The partitions that are ours but may not flow yet."""
         return frozenset(tp for tp in self._assigned if tp.partition in self._restoring)
 
+    def positions(self) -> dict[TP, int]:
+        """Tell the committed offsets of partitions that may flow, as far as they are known."""
+        through, began_at = self._in_flight.through, self._began_at
+        found: dict[TP, int] = {}
+        for tp in self._assigned:
+            if tp.partition not in self._restoring and tp in began_at:
+                at = through(tp)
+                found[tp] = (began_at.get(tp) or 0) if at is None else at
+        return found
+
     def on_assign(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
         """Take partitions over; those whose state is not here wait until it is."""
         tps = _tps(partitions)

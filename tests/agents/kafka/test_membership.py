@@ -123,7 +123,7 @@ def test_what_a_dead_predecessor_left_open_is_ended_at_once(predecessor, with_of
 
     assert predecessor.take_over() == {predecessor.events: 10}
     assert predecessor.state() == [b"1"]
-    with pytest.raises(Exception, match="fenced|epoch"):
+    with pytest.raises(Exception, match=r"fenced|epoch"):
         predecessor.producer.commit_transaction(30)
 
 

@@ -1,0 +1,169 @@
+"""Never stall silently: heal what can be healed, else end the process with a reason.
+
+Watched, from a thread of its own, are
+
+- the event loop, the poller and the committer: each has to give a sign of life;
+- what is in flight: something has to get through;
+- each partition: if there are records behind what is committed and none of them is in flight, they
+  have to come. If they do not, librdkafka's consumer is made anew (Faust's users know what happens
+  else: https://github.com/faust-streaming/faust/issues/175); if that does not help, the process
+  ends.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection
+from typing import Final, Protocol
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+from faust.types.tuples import TP
+
+from agents.kafka.client_settings import KafkaSettings
+from agents.kafka.log_reader import read_to_end
+from agents.kafka.stalls import Position, Stalls
+from schemas.errors import DeliveryFailed
+
+logger = logging.getLogger(__name__)
+
+CHECK_EVERY_S: Final = 1.0
+PARTITIONS_EVERY_S: Final = 5.0
+"""How often the broker is asked for the ends of partitions."""
+HEAL_AFTER_S: Final = 30.0
+BROKER_TIMEOUT_S: Final = 5.0
+
+
+class Watched(Protocol):
+    """What a worker tells of itself."""
+
+    def signs_of_life(self) -> dict[str, float]:
+        """Tell when each thread last gave one (monotonic seconds)."""
+
+    def hang(self) -> str | None:
+        """Tell what is known to hang for ever, if anything is."""
+
+    def through(self) -> tuple[int, int]:
+        """Count the batches that got through since the start, and the records in flight."""
+
+    def flowing(self) -> dict[TP, int]:
+        """Tell where partitions stand that may flow and have nothing in flight."""
+
+    def heal(self, reason: str) -> None:
+        """Make the consumer anew."""
+
+    def end(self, reason: str) -> None:
+        """End the process at once."""
+
+
+class Watchdog:
+    """Looks at a worker; heals it, or ends it.
+
+    Parameters
+    ----------
+    end_after_s
+        What gives no sign of life for so long is taken to hang; must be longer than any batch
+        takes.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        worker: Watched,
+        *,
+        end_after_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._worker = worker
+        self._end_after_s = end_after_s
+        self._stalls = Stalls(HEAL_AFTER_S)
+        self._clock = clock
+        self._closing = threading.Event()
+        self._through = (0, clock())
+        self._partitions_at_s = clock()
+        self._nothing_before: dict[TP, int] = {}
+        """Ends of partitions behind which nothing but transaction markers was found."""
+        self._healed_at: dict[TP, int] = {}
+        """Where partitions stood when the consumer was made anew for them."""
+
+    def run(self) -> None:
+        """Watch until closed."""
+        onlooker = Consumer(self._settings.reader())
+        try:
+            while not self._closing.wait(CHECK_EVERY_S):
+                self.check(onlooker)
+        finally:
+            onlooker.close()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._closing.set()
+
+    def check(self, onlooker: Consumer) -> None:
+        """Look once at everything that is due."""
+        now_s = self._clock()
+        if reason := self._worker.hang() or self.lifeless(now_s) or self._blocked(now_s):
+            self._worker.end(reason)
+        elif now_s - self._partitions_at_s >= PARTITIONS_EVERY_S:
+            self._partitions_at_s = now_s
+            self._check_partitions(onlooker, now_s)
+
+    def lifeless(self, now_s: float) -> str | None:
+        """Tell which thread gives no sign of life, if one does not."""
+        for name, beat_at_s in self._worker.signs_of_life().items():
+            if now_s - beat_at_s > self._end_after_s:
+                return f"the {name} gave no sign of life for {now_s - beat_at_s:.0f} s"
+        return None
+
+    def _blocked(self, now_s: float) -> str | None:
+        n_through, n_in_flight = self._worker.through()
+        before, since_s = self._through
+        if n_in_flight == 0 or n_through != before:
+            self._through = (n_through, now_s)
+        elif now_s - since_s > self._end_after_s:
+            return f"nothing of {n_in_flight} records got through for {now_s - since_s:.0f} s"
+        return None
+
+    def _check_partitions(self, onlooker: Consumer, now_s: float) -> None:
+        flowing = self._worker.flowing()
+        try:
+            positions = {
+                tp: Position(max(at, self._nothing_before.get(tp, 0)), _end(onlooker, tp))
+                for tp, at in flowing.items()
+            }
+            stalled = frozenset(
+                tp
+                for tp in self._stalls.look(now_s, positions)
+                if self._has_record(tp, positions[tp])
+            )
+        except (KafkaException, DeliveryFailed) as exception:
+            # Without the broker nobody can tell, and nothing can flow.
+            logger.warning("cannot see whether partitions are stalled: %s", exception)
+            self._stalls.forgive()
+            return
+        if not stalled:
+            return
+        reason = f"{_text(stalled)} stood still with records to read"
+        if any(self._healed_at.get(tp) == flowing[tp] for tp in stalled):
+            self._worker.end(f"{reason}, though with a new consumer")
+            return
+        self._healed_at |= {tp: flowing[tp] for tp in stalled}
+        self._stalls.forgive()
+        logger.error("%s; making the consumer anew", reason)
+        self._worker.heal(reason)
+
+    def _has_record(self, tp: TP, position: Position) -> bool:
+        """Tell whether there is more than transaction markers."""
+        for _ in read_to_end(self._settings, tp, start=position.at, end=position.end):
+            return True
+        self._nothing_before[tp] = position.end
+        return False
+
+
+def _end(onlooker: Consumer, tp: TP) -> int:
+    _, end = onlooker.get_watermark_offsets(TopicPartition(*tp), timeout=BROKER_TIMEOUT_S)
+    return end
+
+
+def _text(tps: Collection[TP]) -> str:
+    return ", ".join(sorted(f"{tp.topic}:{tp.partition}" for tp in tps))

@@ -1,0 +1,205 @@
+"""The watchdog: heals what stands still, ends what hangs, and leaves everything else alone."""
+
+from types import SimpleNamespace
+
+import pytest
+from confluent_kafka import Consumer, Producer
+from faust.types.tuples import TP
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents.kafka import watchdog
+from agents.kafka.client_settings import KafkaSettings
+from agents.kafka.stalls import Position, Stalls
+from agents.kafka.watchdog import Watchdog
+from tests.markers import marker_written
+
+END_AFTER_S = 120.0
+EVENTS = TP("events", 0)
+
+
+class Worker:
+    """What a worker tells, set by hand."""
+
+    def __init__(self):
+        self.beats = {"event loop": 0.0, "poller": 0.0}
+        self.hangs = None
+        self.n_through = self.n_in_flight = 0
+        self.positions = {}
+        self.healed = []
+        self.ended = []
+
+    def signs_of_life(self):
+        return self.beats
+
+    def hang(self):
+        return self.hangs
+
+    def through(self):
+        return self.n_through, self.n_in_flight
+
+    def flowing(self):
+        return self.positions
+
+    def heal(self, reason):
+        self.healed.append(reason)
+
+    def end(self, reason):
+        self.ended.append(reason)
+
+
+@pytest.fixture
+def watch():
+    """Make a worker, a clock, and a watchdog on both."""
+
+    def make(bootstrap="127.0.0.1:1"):
+        worker, clock = Worker(), SimpleNamespace(s=0.0)
+        dog = Watchdog(
+            KafkaSettings(bootstrap=bootstrap, group="watched"),
+            worker,
+            end_after_s=END_AFTER_S,
+            clock=lambda: clock.s,
+        )
+        onlooker = Consumer(KafkaSettings(bootstrap=bootstrap, group="watched").reader())
+
+        def after(seconds, *, alive=True):
+            clock.s += seconds
+            if alive:
+                worker.beats = dict.fromkeys(worker.beats, clock.s)
+            dog.check(onlooker)
+
+        return worker, after
+
+    return make
+
+
+def test_a_thread_without_a_sign_of_life_ends_the_worker(watch):
+    worker, after = watch()
+    after(END_AFTER_S, alive=False)
+    assert worker.ended == []
+    worker.beats["event loop"] = END_AFTER_S + 1
+    after(1, alive=False)
+    assert worker.ended == ["the poller gave no sign of life for 121 s"]
+
+
+def test_records_in_flight_that_never_get_through_end_the_worker(watch):
+    worker, after = watch()
+    worker.n_in_flight = 7
+    after(END_AFTER_S)
+    worker.n_through = 1  # slow, but alive
+    after(END_AFTER_S)
+    after(END_AFTER_S)
+    assert worker.ended == []
+    after(1)
+    assert worker.ended == ["nothing of 7 records got through for 121 s"]
+
+
+def test_nothing_in_flight_is_no_reason_to_end(watch):
+    worker, after = watch()
+    for _ in range(10):
+        after(END_AFTER_S)
+    assert worker.ended == []
+
+
+def test_what_is_known_to_hang_ends_the_worker_at_once(watch):
+    worker, after = watch()
+    worker.hangs = "a transaction hangs in librdkafka"
+    after(1)
+    assert worker.ended == ["a transaction hangs in librdkafka"]
+
+
+def test_a_broker_that_is_away_is_no_reason_to_heal(watch, monkeypatch):
+    monkeypatch.setattr(watchdog, "BROKER_TIMEOUT_S", 0.05)
+    worker, after = watch()
+    worker.positions = {EVENTS: 0}
+    for _ in range(10):
+        after(watchdog.HEAL_AFTER_S)
+    assert (worker.healed, worker.ended) == ([], [])
+
+
+@pytest.mark.integration
+def test_a_partition_that_stands_still_is_healed_once_and_then_ends_the_worker(watch, bench):
+    bench.send(range(10), n_keys=1)
+    worker, after = watch(bench.bootstrap)
+    worker.positions = {TP(f"{bench.prefix}events", number): 0 for number in range(4)}
+    after(watchdog.HEAL_AFTER_S)
+    assert worker.healed == []
+    after(watchdog.HEAL_AFTER_S)
+    assert len(worker.healed) == 1  # of the one partition with records
+    assert worker.healed[0].startswith(f"{bench.prefix}events:")
+    after(watchdog.HEAL_AFTER_S)
+    assert worker.ended == []
+    after(watchdog.HEAL_AFTER_S)
+    assert worker.ended == [f"{worker.healed[0]}, though with a new consumer"]
+
+
+@pytest.mark.integration
+def test_a_partition_that_moves_after_it_was_healed_may_be_healed_again(watch, bench):
+    bench.send(range(10), n_keys=1)
+    worker, after = watch(bench.bootstrap)
+    worker.positions = {TP(f"{bench.prefix}events", number): 0 for number in range(4)}
+    for n_healed in (1, 2):
+        after(watchdog.HEAL_AFTER_S)
+        after(watchdog.HEAL_AFTER_S)
+        assert len(worker.healed) == n_healed
+        worker.positions = {tp: at + 1 for tp, at in worker.positions.items()}
+        after(watchdog.HEAL_AFTER_S)
+    assert worker.ended == []
+
+
+@pytest.mark.integration
+def test_markers_behind_the_last_record_are_nothing_to_read(watch, bench):
+    topic = f"{bench.prefix}events"
+    settings = KafkaSettings(bootstrap=bench.bootstrap, group=topic)
+    producer = Producer(settings.transactional_producer(turn=0))
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    producer.produce(topic, b"record", partition=0)
+    assert producer.flush(30) == 0
+    with marker_written(bench.bootstrap, topic, 0):
+        producer.commit_transaction(30)
+    worker, after = watch(bench.bootstrap)
+    worker.positions = {TP(topic, 0): 1}
+    for _ in range(4):
+        after(watchdog.HEAL_AFTER_S)
+    assert worker.healed == []
+
+    worker, after = watch(bench.bootstrap)
+    worker.positions = {TP(topic, 0): 0}
+    after(watchdog.HEAL_AFTER_S)
+    after(watchdog.HEAL_AFTER_S)
+    assert len(worker.healed) == 1
+
+
+@pytest.mark.integration
+def test_a_worker_that_went_deaf_is_healed_in_process(bench):
+    counted = bench.reader()
+    worker = bench.start(app="deaf_app")
+    bench.send(range(1_000))
+    counted.wait_for(1_000)
+    bench.send(range(1_000, 2_000))
+    counted.wait_for(2_000)
+
+    assert "stood still with records to read; making the consumer anew" in bench.logs()
+    assert worker.poll() is None
+    assert counted.duplicated == {}
+    assert counted.keys_with_wrong_counts == {}
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 60), st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=20
+    )
+)
+def test_a_stall_is_lag_without_a_move_for_the_whole_patience(steps):
+    stalls, now_s, history = Stalls(patience_s=30.0), 0.0, []
+    for passed_s, at, end in steps:
+        now_s += passed_s
+        found = stalls.look(now_s, {EVENTS: Position(at, end)})
+        history.append((now_s, at, end))
+        still = []
+        for seen_s, seen_at, seen_end in reversed(history):
+            if seen_at != at or seen_end <= seen_at:
+                break
+            still.append(seen_s)
+        assert found == ({EVENTS} if still and now_s - still[-1] >= 30.0 else set())
