@@ -29,6 +29,10 @@ class Settings(BaseSettings):
     """The online feature store."""
     delivery: Literal["exactly_once", "at_least_once"] = "exactly_once"
     """What Kafka readers of our outputs can rely on."""
+    rebalancing: Literal["range", "cooperative-sticky", "consumer"] = "range"
+    """How workers of a role share out the partitions: Kafka's assignors, or its newer protocol."""
+    stall_timeout_s: float = Field(default=120.0, ge=10.0)
+    """A worker that gets nothing through for so long ends; must be longer than any batch takes."""
     topic_prefix: str = Field(default="", pattern=r"^[A-Za-z0-9_.-]*$")
     """Separates environments that share a broker; also prefixes groups and transactional ids."""
     partitions: int = Field(default=4, ge=1, le=10_000)

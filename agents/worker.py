@@ -13,8 +13,9 @@ from agents.admin import topic_admin
 from agents.garbage import GarbagePolicy
 from agents.kafka.app import App, KafkaSettings
 from agents.kafka.keyed_state import KeyedState
-from agents.observability import metric_list
+from agents.observability import metric_list, probes
 from agents.observability.metrics import Metrics
+from agents.observability.probes import Probe
 from agents.observability.telemetry import telemetry_record
 from agents.observability.transport_metrics import TransportMetrics
 from agents.pipeline import Pipeline
@@ -40,7 +41,7 @@ class Worker:
     metrics: Metrics
     on_start: list[Callable[[], None]] = field(default_factory=list)
     each_second: list[Callable[[], None]] = field(default_factory=list)
-    is_ready: list[Callable[[], bool]] = field(default_factory=list)
+    not_ready: list[Probe] = field(default_factory=list)
     on_stop: list[Callable[[], None]] = field(default_factory=list)
 
     @property
@@ -86,12 +87,21 @@ def run(role: str, slot: int, settings: Settings) -> NoReturn:
             slot=slot,
             # Writing to Redis and counting can be repeated: no transaction is needed for them.
             delivery=settings.delivery if role in ("predict", "learn") else "at_least_once",
+            rebalancing=settings.rebalancing,
+            stall_timeout_s=settings.stall_timeout_s,
             **_PATIENCE.get(role, {}),
         ),
         metrics,
     )
     app = _BUILDERS[role](worker)
-    metrics.serve(settings.metrics_host, settings.metrics_port)
+
+    probes.serve(
+        metrics.registry,
+        settings.metrics_host,
+        settings.metrics_port,
+        live=app.not_live,
+        ready=lambda: _not_ready(app, worker),
+    )
     _add_telemetry(app, worker)
     # What takes long, the imports, is behind us: they cost nothing while Kafka itself starts.
     topic_admin.wait_until_there(
@@ -135,6 +145,12 @@ def _read(path: Path, setting: str) -> bytes:
         raise InvalidSetting(f"{setting}: cannot read {path}: {error.strerror}") from error
 
 
+def _not_ready(app: App, worker: Worker) -> str | None:
+    """Tell the first reason why records cannot flow."""
+    reasons = (probe() for probe in (app.not_ready, *worker.not_ready))
+    return next((reason for reason in reasons if reason is not None), None)
+
+
 def _add_telemetry(app: App, worker: Worker) -> None:
     metrics = worker.metrics
     up, ready = metrics.gauge(metric_list.UP), metrics.gauge(metric_list.READY)
@@ -162,8 +178,7 @@ def _add_telemetry(app: App, worker: Worker) -> None:
     async def publish_telemetry() -> None:
         n_in_flight = app.n_in_flight
         in_flight.set(n_in_flight)
-        is_ready = app.is_ready and all(condition() for condition in worker.is_ready)
-        ready.set(float(is_ready))
+        ready.set(float(_not_ready(app, worker) is None))
         for tell in worker.each_second:
             tell()
         publish()
@@ -201,7 +216,9 @@ def _predict(worker: Worker) -> App:
     predict.build(app, partitions, worker.topic(topics.USER_EVENTS), worker.topic(topics.LABELS))
     worker.on_start.append(feed.start)
     worker.on_stop.append(feed.stop)
-    worker.is_ready.append(feed.caught_up.is_set)
+    worker.not_ready.append(
+        lambda: None if feed.caught_up.is_set() else "the models are not all read yet"
+    )
     worker.each_second += (
         lambda: served.tell_ages(time.time_ns() // 1_000_000),
         partitions.tell,

@@ -120,10 +120,13 @@ class App(faust.App):
         # Faust knows its consumers by an interface; this one was made by our transport.
         return cast("BatchConsumer", self.consumer)
 
-    @property
-    def is_ready(self) -> bool:
-        """Whether records can flow through this worker."""
-        return self._consumer is not None and self._batch_consumer.is_ready
+    def not_ready(self) -> str | None:
+        """Tell why records cannot flow through this worker; `None`: they can."""
+        return "starting" if self._consumer is None else self._batch_consumer.not_ready()
+
+    def not_live(self) -> str | None:
+        """Tell which thread of this worker gives no sign of life; `None`: all do."""
+        return None if self._consumer is None else self._batch_consumer.not_live()
 
     @property
     def n_in_flight(self) -> int:

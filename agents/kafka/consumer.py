@@ -84,15 +84,17 @@ class BatchConsumer(FaustConsumer):
         """Tell the partitions that are ours."""
         return set(self._rebalance.assigned)
 
-    @property
-    def is_ready(self) -> bool:
-        """Whether records can flow: partitions assigned, state restored, producer initialised."""
-        return (
-            bool(self._rebalance.assigned)
-            and not self._rebalance.restoring
-            and self._committer is not None
-            and self._failure is None
-        )
+    def not_ready(self) -> str | None:
+        """Tell why records cannot flow; `None`: they can."""
+        if self._committer is None:
+            return "the producer is not initialised"
+        if self._failure is not None:
+            return f"ending: {self._failure}"
+        if not self._rebalance.assigned:
+            return "no partitions are assigned"
+        if restoring := sorted(self._rebalance.restoring):
+            return f"the state of partitions {restoring} is on its way"
+        return None
 
     async def drain(self) -> None:
         """Stop fetching, let agents finish, commit, leave the group."""
@@ -110,10 +112,9 @@ class BatchConsumer(FaustConsumer):
 
     # ---- told to the watchdog, and to whoever asks whether we live ------------------------------
 
-    @property
-    def is_live(self) -> bool:
-        """Whether the event loop and the threads give signs of life."""
-        return self._watchdog.lifeless(time.monotonic()) is None
+    def not_live(self) -> str | None:
+        """Tell which thread gives no sign of life; `None`: all do."""
+        return self._watchdog.lifeless(time.monotonic())
 
     @Service.task
     async def _beat(self) -> None:

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
-from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
+from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -15,7 +15,6 @@ from prometheus_client.core import (
 from agents.observability import metric_list
 from agents.observability.instruments import Counter, Gauge, Histogram, Labels
 from agents.observability.metric_spec import CounterSpec, GaugeSpec, HistogramSpec, MetricSpec
-from schemas.errors import InvalidSetting
 
 Instrument = Counter | Gauge | Histogram
 _InstrumentT = TypeVar("_InstrumentT", Counter, Gauge, Histogram)
@@ -84,24 +83,6 @@ class Metrics:
             elif instrument.value is not None:
                 family.add_metric(values, instrument.value)
         yield from families.values()
-
-    def serve(self, host: str, port: int) -> None:
-        """Serve `/metrics` from a thread; port 0 serves nothing.
-
-        Raises
-        ------
-        InvalidSetting
-            When the address cannot be had.
-        """
-        if port == 0:
-            return
-        try:
-            start_http_server(port, addr=host, registry=self.registry)
-        except (OSError, UnicodeError) as error:
-            raise InvalidSetting(
-                "THALWEG_METRICS_HOST, THALWEG_METRICS_PORT: cannot serve metrics on "
-                f"{host}:{port}: {getattr(error, 'strerror', None) or error}"
-            ) from error
 
     def _find(
         self,

@@ -1,8 +1,6 @@
 """Metrics: what is written is what Prometheus and telemetry read."""
 
 import re
-import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,6 @@ from agents.observability import metric_list
 from agents.observability.instruments import Histogram
 from agents.observability.metric_spec import CounterSpec, HistogramSpec, MetricSpec
 from agents.observability.metrics import Metrics
-from schemas.errors import InvalidSetting
 
 BASE_UNITS = ("seconds", "bytes", "ratio", "total")
 SIZES = HistogramSpec("thalweg_size_bytes", "bytes", "Sizes.", buckets=(1, 10, 100))
@@ -148,27 +145,3 @@ def test_a_gauge_says_nothing_while_it_is_no_finite_number(value: float) -> None
 def test_a_metric_is_not_written_with_labels_it_does_not_have() -> None:
     with pytest.raises(ValueError, match=r"thalweg_events_total has the labels \('topic',\)"):
         Metrics().counter(metric_list.EVENTS, user="u1")
-
-
-def test_metrics_are_served_over_http(free_port: Callable[[], int]) -> None:
-    metrics = Metrics()
-    metrics.gauge(metric_list.READY).set(1)
-    port = free_port()
-    metrics.serve("127.0.0.1", port)
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as response:
-        text = response.read().decode()
-
-    assert "\nthalweg_ready 1.0\n" in text
-    assert "process_resident_memory_bytes" in text
-
-
-def test_a_taken_port_ends_in_one_line_that_names_the_setting(free_port: Callable[[], int]) -> None:
-    port = free_port()
-    Metrics().serve("127.0.0.1", port)
-
-    with pytest.raises(InvalidSetting, match=rf"THALWEG_METRICS_PORT: .*127\.0\.0\.1:{port}"):
-        Metrics().serve("127.0.0.1", port)
-
-
-def test_port_zero_serves_nothing() -> None:
-    Metrics().serve("host.invalid", 0)
