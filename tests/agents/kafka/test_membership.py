@@ -146,3 +146,28 @@ def test_a_dead_predecessor_that_left_nothing_open_is_left_alone(predecessor):
     predecessor.begin(with_offsets=True)
     predecessor.producer.commit_transaction(30)
     assert predecessor.state() == [b"1", b"2"]
+
+
+@pytest.mark.parametrize("rebalancing", ["cooperative-sticky", "consumer"])
+def test_other_ways_to_share_out_partitions_lose_and_double_nothing(bench, rebalancing):
+    counted = bench.reader()
+    first = bench.start(slot=0, rebalancing=rebalancing)
+    bench.send(range(1_000))
+    counted.wait_for(1_000)
+    second = bench.start(slot=1, rebalancing=rebalancing)
+    wait_until(lambda: "assigned " in (bench.log_dir / "worker-1.log").read_text(), 60)
+    bench.send(range(1_000, 2_000))
+    counted.wait_for(2_000)
+    first.send_signal(signal.SIGKILL)
+    bench.send(range(2_000, 3_000))
+    bench.start(slot=0, rebalancing=rebalancing)
+    counted.wait_for(3_000)
+    second.send_signal(signal.SIGTERM)
+    assert second.wait(20) == 0
+    bench.send(range(3_000, 4_000))
+    counted.wait_for(4_000)
+    counted.poll()
+
+    assert counted.lost(range(4_000)) == []
+    assert counted.duplicated == {}
+    assert counted.keys_with_wrong_counts == {}
