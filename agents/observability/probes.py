@@ -31,7 +31,7 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 
 class _Quiet(WSGIRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base has it
+    def log_message(self, format: str, *args: object) -> None:  # the base has it
         """Log nothing: scrapes come every few seconds."""
 
 
