@@ -92,13 +92,15 @@ class KafkaSettings:
         default under KIP-848, `uniform`, does not.
         """
         if self.rebalancing == "consumer":
-            # The broker decides how long it waits: `group.consumer.session.timeout.ms`.
+            # The broker decides how long it waits: `group.consumer.session.timeout.ms`. No static
+            # membership: under KIP-848 it keeps a restarted worker out until then.
             shared_out: ClientSettings = {
                 "group.protocol": "consumer",
                 "group.remote.assignor": "range",
             }
         else:
             shared_out = {
+                "group.instance.id": self.identity,
                 "partition.assignment.strategy": self.rebalancing,
                 "session.timeout.ms": SESSION_TIMEOUT_MS,
                 # Members learn of a rebalance with their next heartbeat, and it waits for them.
@@ -108,7 +110,6 @@ class KafkaSettings:
             **self.client(),
             **shared_out,
             "group.id": self.group,
-            "group.instance.id": self.identity,
             "max.poll.interval.ms": 60_000,
             "auto.offset.reset": "earliest",
             "enable.auto.offset.store": False,

@@ -28,7 +28,7 @@ TIMEOUT_S: Final = 3.0
 def leave_group(settings: KafkaSettings, consumer: Consumer) -> None:
     """Take a consumer out of its group; if that fails, its session's end will."""
     if settings.rebalancing == "consumer":
-        return  # the broker knows a static member's way to leave: closing the consumer is it
+        return  # not a static member: closing the consumer is leaving
     member_id = consumer.memberid()
     if not member_id:
         return  # never was a member

@@ -86,7 +86,7 @@ def _the_dead(settings: KafkaSettings, tps: Collection[TP]) -> set[str]:
         return set()
     admin = AdminClient(settings.client())  # kept: its answers end with it
     asked = admin.describe_consumer_groups([settings.group])
-    members = {each.group_instance_id for each in asked[settings.group].result(TIMEOUT_S).members}
+    members = {each.client_id for each in asked[settings.group].result(TIMEOUT_S).members}
     return {
         identity
         for identity in predecessors - members
