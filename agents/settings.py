@@ -31,6 +31,8 @@ class Settings(BaseSettings):
     """What Kafka readers of our outputs can rely on."""
     rebalancing: Literal["range", "cooperative-sticky", "consumer"] = "range"
     """How workers of a role share out the partitions: Kafka's assignors, or its newer protocol."""
+    standby: int = Field(default=0, ge=0, le=3)
+    """How many workers of a role may go at once without anybody reading a whole changelog."""
     stall_timeout_s: float = Field(default=120.0, ge=10.0)
     """A worker that gets nothing through for so long ends; must be longer than any batch takes."""
     topic_prefix: str = Field(default="", pattern=r"^[A-Za-z0-9_.-]*$")

@@ -89,6 +89,7 @@ def run(role: str, slot: int, settings: Settings) -> NoReturn:
             delivery=settings.delivery if role in ("predict", "learn") else "at_least_once",
             rebalancing=settings.rebalancing,
             stall_timeout_s=settings.stall_timeout_s,
+            standby=settings.standby,
             **_PATIENCE.get(role, {}),
         ),
         metrics,

@@ -36,3 +36,5 @@ Rate = Annotated[float, Parameter(validator=_not_negative)]
 """Events a second; 0 for as fast as possible."""
 Slot = Annotated[int, Parameter(validator=_not_negative)]
 """Which of a role's workers, from 0."""
+Standby = Annotated[int | None, Parameter(show_default=False)]
+"""How many workers may go at once; the setting's own bounds apply."""

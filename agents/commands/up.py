@@ -1,10 +1,9 @@
 """`thalweg up`."""
 
-import os
-from collections.abc import Mapping
 from pathlib import Path
 
-from agents.commands.flag import Count, Flag, Limit, Port, Rate
+from agents.commands.flag import Count, Flag, Limit, Port, Rate, Standby
+from agents.commands.override import override
 
 KAFKA_PORT = 19_092
 REDIS_PORT = 16_379
@@ -23,6 +22,7 @@ def up(
     web_port: int | None = None,
     metrics_port: int | None = None,
     predict_workers: Count = 1,
+    standby: Standby = None,
     json: Flag = False,
 ) -> int:
     """Start everything on this machine and keep it running.
@@ -63,6 +63,9 @@ def up(
         First of the workers' Prometheus ports; 0 turns them off (THALWEG_METRICS_PORT).
     predict_workers
         How many predict workers share the partitions: one for each at most.
+    standby
+        How many of them may go at once without anybody reading a whole changelog
+        (THALWEG_STANDBY).
     json
         Write the summary as JSON.
     """
@@ -72,13 +75,14 @@ def up(
 
     if kafka_port == redis_port:
         raise InvalidSetting(f"--kafka-port and --redis-port are both {kafka_port}")
-    _override(
+    override(
         {
             "KAFKA_BOOTSTRAP": f"127.0.0.1:{kafka_port}",
             "REDIS_URL": f"redis://127.0.0.1:{redis_port}/0",
             "DATA_DIR": data_dir,
             "WEB_PORT": web_port,
             "METRICS_PORT": metrics_port,
+            "STANDBY": standby,
         }
     )
     here = settings.load()
@@ -99,11 +103,3 @@ def up(
         json=json,
     )
     return run(here, options)
-
-
-def _override(flags: Mapping[str, object]) -> None:
-    """Let flags win over the environment, where they are checked like any other setting."""
-    for name, value in flags.items():
-        if value is not None:
-            os.environ[f"THALWEG_{name}"] = str(value)
-            os.environ.pop(f"THALWEG_{name}_FILE", None)

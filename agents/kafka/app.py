@@ -46,6 +46,9 @@ class Observer(TransactionObserver, Protocol):
     def on_restore(self, restoration: Restoration) -> None:
         """Note that state is being read back."""
 
+    def on_standby(self, partitions: frozenset[int]) -> None:
+        """Note of which partitions of others there is a copy that is up to date."""
+
 
 class Unobserved:
     """Nobody watches."""
@@ -60,6 +63,9 @@ class Unobserved:
         """Ignore."""
 
     def on_restore(self, restoration: Restoration) -> None:
+        """Ignore."""
+
+    def on_standby(self, partitions: frozenset[int]) -> None:
         """Ignore."""
 
 

@@ -49,6 +49,9 @@ class KafkaSettings:
     stall_timeout_s
         A worker whose threads give no sign of life for so long, or that gets nothing through, ends
         itself: see `agents.kafka.watchdog`. Must be longer than any batch takes.
+    standby
+        How many workers of the group may go at once without anybody having to read a whole
+        changelog: the others keep warm copies of the state they would take over.
     rebalancing
         How partitions are shared out: by one of the members (`range`, `cooperative-sticky`) or by
         the broker (`consumer`, KIP-848). See docs/adr/0007-rebalancing.md.
@@ -66,6 +69,7 @@ class KafkaSettings:
     gather_s: float = 0.01
     fetch_wait_ms: int = 0
     stall_timeout_s: float = 120.0
+    standby: int = 0
     rebalancing: Rebalancing = "range"
     extra: ClientSettings = field(default_factory=dict)
 

@@ -25,12 +25,16 @@ from agents.kafka.in_flight import InFlight
 from agents.kafka.poller import Poller
 from agents.kafka.rebalance import Rebalance
 from agents.kafka.restorer import Restoration, Restorer
+from agents.kafka.standby import Standby
 from agents.kafka.stream import assigned_channels, batch_event
 from agents.kafka.takeover import take_over
 from agents.kafka.watchdog import Watchdog
+from schemas.errors import InvalidSetting
 
 JOIN_TIMEOUT_S: Final = 30.0
 BEAT_EVERY_S: Final = 0.5
+WARM_UP_TIMEOUT_S: Final = 120.0
+"""A worker joins its group after so long at the latest, and restores what is still missing then."""
 
 
 class BatchConsumer(FaustConsumer):
@@ -47,8 +51,19 @@ class BatchConsumer(FaustConsumer):
         changelog = None if self._state is None else self._state.changelog
         self.in_flight = InFlight(self._kafka.max_in_flight, shares_state=self._state is not None)
         self._poller = Poller(self._kafka, self.in_flight, self._on_batches, self._on_kafka_error)
+        self._standby = (
+            Standby(self._kafka, self._state, self._observer.on_standby)
+            if self._state is not None and self._kafka.standby
+            else None
+        )
         self._restorer = (
-            Restorer(self._kafka, self._state, self._on_restored, self._observer.on_restore)
+            Restorer(
+                self._kafka,
+                self._state,
+                self._on_restored,
+                self._observer.on_restore,
+                standby=self._standby,
+            )
             if self._state is not None
             else None
         )
@@ -73,11 +88,23 @@ class BatchConsumer(FaustConsumer):
         """Join the group; the first call starts the threads."""
         for channel in list(self.app.topics):
             await channel.maybe_declare()
-        self._poller.subscribe(topics, self._rebalance)
+        names = list(topics)
+        if (
+            self._state is not None
+            and self._kafka.rebalancing == "cooperative-sticky"
+            and len(names) > 1
+        ):
+            raise InvalidSetting(
+                "THALWEG_REBALANCING: `cooperative-sticky` may give partitions of one number to"
+                f" different workers, but {' and '.join(sorted(names))} share their state"
+            )
+        self._poller.subscribe(names, self._rebalance)
         if not self._threads:
             self._start(self._run_committer, "committer")
             if self._restorer is not None:
                 self._start(self._restorer.run, "restorer")
+            if self._standby is not None:
+                self._start(self._standby.run, "standby")
             self._start(self._watchdog.run, "watchdog")
 
     def assignment(self) -> set[TP]:
@@ -102,6 +129,8 @@ class BatchConsumer(FaustConsumer):
         self._watchdog.close()
         if self._restorer is not None:
             self._restorer.close()
+        if self._standby is not None:
+            self._standby.close()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + JOIN_TIMEOUT_S
         for thread in self._threads:
@@ -124,8 +153,6 @@ class BatchConsumer(FaustConsumer):
 
     def signs_of_life(self) -> dict[str, float]:
         """Tell when the event loop and the poller last moved."""
-        if self._committer is None:  # the poller has not begun
-            return {}
         return {"event loop": self._beat_at_s, "poller": self._poller.turn_at_s}
 
     def hang(self) -> str | None:
@@ -223,6 +250,9 @@ class BatchConsumer(FaustConsumer):
                 changelog=None if self._state is None else self._state.changelog,
             )
         )
+        if self._standby is not None:
+            # Others serve our partitions until we join: not before their state is here.
+            self._standby.warm_up(timeout_s=WARM_UP_TIMEOUT_S)
         # Only now: joining the group before our predecessor's transaction is ended would read
         # offsets that are about to change.
         self._start(self._poller.run, "poller")

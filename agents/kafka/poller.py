@@ -83,8 +83,8 @@ class Poller:
         self._renewal: str | None = None
         self._lost_at_s = -math.inf
         self._n_polled = 0
-        self.turn_at_s = time.monotonic()
-        """When the thread began its last turn: that it is alive."""
+        self.turn_at_s = math.inf
+        """When the thread began its last turn, as a sign of life; before the first: never mind."""
 
     # ---- asked for by other threads ------------------------------------------------------------
 

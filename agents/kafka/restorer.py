@@ -11,6 +11,7 @@ from faust.types.tuples import TP
 from agents.kafka.client_settings import KafkaSettings
 from agents.kafka.keyed_state import KeyedState, Restoring
 from agents.kafka.log_reader import read_to_end
+from agents.kafka.standby import Copy, Standby
 
 PROGRESS_EVERY: Final = 10_000
 """Records between two looks at the clock and at a change of mind."""
@@ -36,6 +37,8 @@ class Restorer:
         Called from the restoring thread with each completed restoration.
     on_progress
         Called from the restoring thread as reading goes on.
+    standby
+        Who keeps warm copies, if anybody does.
     """
 
     def __init__(
@@ -44,11 +47,14 @@ class Restorer:
         state: KeyedState,
         on_restored: Callable[[Restoration], None],
         on_progress: Callable[[Restoration], None],
+        *,
+        standby: Standby | None = None,
     ) -> None:
         self._settings = settings
         self._state = state
         self._on_restored = on_restored
         self._on_progress = on_progress
+        self._standby = standby
         self._waiting: queue.SimpleQueue[Restoration | None] = queue.SimpleQueue()
         self._current: dict[int, Restoration] = {}
 
@@ -62,6 +68,8 @@ class Restorer:
         """Call a restoration off; nothing of it arrives any more."""
         if (restoration := self._current.pop(partition, None)) is not None:
             restoration.cancelled.set()
+        if self._standby is not None:
+            self._standby.give_back(partition)
 
     def close(self) -> None:
         """End the thread."""
@@ -80,11 +88,15 @@ class Restorer:
             restoration.ratio = (position - first) / (end - first)
             self._on_progress(restoration)
 
-        state = restoration.state = self._state.begin_restore(restoration.partition)
+        copy = None if self._standby is None else self._standby.take(restoration.partition)
+        if copy is None:
+            copy = Copy(self._state.begin_restore(restoration.partition))
+        state = restoration.state = copy.state
         restore = state.restore
         for _, key, value in read_to_end(
             self._settings,
             TP(self._state.changelog, restoration.partition),
+            start=copy.next_offset,
             progress=progress,
             cancelled=restoration.cancelled.is_set,
         ):

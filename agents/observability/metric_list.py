@@ -131,6 +131,12 @@ RESTORED_KEYS: Final = CounterSpec(
     "thalweg_restored_keys_total", "records", "Changelog records read back on assignment."
 )
 
+STANDBY_PARTITIONS: Final = GaugeSpec(
+    "thalweg_standby_partitions",
+    "partitions",
+    "Partitions of other workers whose state is kept here too, up to date.",
+)
+
 # --- drift ----------------------------------------------------------------------------------------
 
 DRIFT_STATISTIC: Final = GaugeSpec(
@@ -280,7 +286,7 @@ SECTIONS: Final[Mapping[str, tuple[MetricSpec, ...]]] = {
         *(PROCESSING_SECONDS, BATCH_RECORDS, TRANSACTION_SECONDS, TRANSACTIONS),
         *(IN_FLIGHT_RECORDS, ASSIGNED_PARTITIONS, REBALANCES),
     ),
-    "Keyed state": (STATE_ENTRIES, RESTORE_PROGRESS, RESTORED_KEYS),
+    "Keyed state": (STATE_ENTRIES, RESTORE_PROGRESS, RESTORED_KEYS, STANDBY_PARTITIONS),
     "Drift": (DRIFT_STATISTIC, DRIFT_THRESHOLD, DRIFT_MEAN, DRIFT_REFERENCE, DRIFT_ALARMS),
     "Models": (
         *(MODEL_VERSION, MODEL_AGE_SECONDS, MODEL_LEARNED, MODEL_EVALUATED),

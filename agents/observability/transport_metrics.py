@@ -30,6 +30,7 @@ class TransportMetrics:
         self._rebalances = metrics.counter(metric_list.REBALANCES)
         self._progress = metrics.gauge(metric_list.RESTORE_PROGRESS)
         self._restored = metrics.counter(metric_list.RESTORED_KEYS)
+        self._standby = metrics.gauge(metric_list.STANDBY_PARTITIONS)
         self._restorations: dict[int, _Progress] = {}
 
     def on_transaction(self, seconds: float, n_records: int) -> None:
@@ -61,6 +62,10 @@ class TransportMetrics:
             restoration.cancelled, restoration.ratio, restoration.n_records
         )
         self._tell_progress()
+
+    def on_standby(self, partitions: frozenset[int]) -> None:
+        """Tell how much of the state of others is here."""
+        self._standby.set(len(partitions))
 
     def _tell_progress(self) -> None:
         told = list(self._restorations.values())  # other threads may add to it

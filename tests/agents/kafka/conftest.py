@@ -98,7 +98,11 @@ class Bench:
         assert error == 0
 
     def logs(self):
-        return "\n".join(path.read_text() for path in sorted(self.log_dir.glob("*.log")))
+        return "\n".join(self.each_log().values())
+
+    def each_log(self):
+        paths = sorted(self.log_dir.glob("worker-*.log"))
+        return {int(path.stem.partition("-")[2]): path.read_text() for path in paths}
 
     def close(self):
         for reader in self.readers:

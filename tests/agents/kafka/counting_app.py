@@ -45,6 +45,9 @@ class Printed(Unobserved):
     def on_transaction_retried(self, reason):
         sys.stderr.write(f"retried: {reason}\n")
 
+    def on_standby(self, partitions):
+        sys.stderr.write(f"warm {sorted(partitions)}\n")
+
 
 def build(prefix, **kafka):
     settings = KafkaSettings(group=f"{prefix}counting", **kafka)

@@ -29,8 +29,8 @@ def group(bench):
             return {int(m.group_instance_id.rpartition("-")[2]) for m in described.members}
 
         def restored_by(self, slot):
-            log = (bench.log_dir / f"worker-{slot}.log").read_text()
-            return [int(number) for number in re.findall(r"^restoring (\d+)", log, re.M)]
+            log = bench.each_log().get(slot, "")
+            return [int(number) for number in re.findall(r"^restoring (\d+)", log, re.MULTILINE)]
 
     return Group()
 
@@ -155,7 +155,7 @@ def test_other_ways_to_share_out_partitions_lose_and_double_nothing(bench, rebal
     bench.send(range(1_000))
     counted.wait_for(1_000)
     second = bench.start(slot=1, rebalancing=rebalancing)
-    wait_until(lambda: "assigned " in (bench.log_dir / "worker-1.log").read_text(), 60)
+    wait_until(lambda: "assigned " in bench.each_log().get(1, ""), 60)
     bench.send(range(1_000, 2_000))
     counted.wait_for(2_000)
     first.send_signal(signal.SIGKILL)
@@ -169,5 +169,41 @@ def test_other_ways_to_share_out_partitions_lose_and_double_nothing(bench, rebal
     counted.poll()
 
     assert counted.lost(range(4_000)) == []
+    assert counted.duplicated == {}
+    assert counted.keys_with_wrong_counts == {}
+
+
+def test_a_standby_takes_over_without_reading_a_whole_changelog(bench, group):
+    counted = bench.reader()
+    workers = [bench.start(slot=slot, standby=1) for slot in range(2)]
+    wait_until(lambda: bench.logs().count("keeping a copy of partitions [") == 2, 60)
+    bench.send(range(1_000))
+    counted.wait_for(1_000)
+    wait_until(lambda: all("warm [" in log for log in bench.each_log().values()), 60)
+    n_restored = len(group.restored_by(1))
+
+    workers[0].send_signal(signal.SIGTERM)
+    assert workers[0].wait(20) == 0
+    bench.send(range(1_000, 2_000))
+    counted.wait_for(2_000)
+
+    # The copies were begun before anybody went, and no others were.
+    assert sorted(group.restored_by(1)[:n_restored]) == [0, 1, 2, 3]
+    assert counted.lost(range(2_000)) == []
+    assert counted.duplicated == {}
+    assert counted.keys_with_wrong_counts == {}
+
+
+def test_a_newcomer_has_a_copy_before_it_joins(bench, group):
+    counted = bench.reader()
+    bench.start(slot=0)
+    bench.send(range(1_000))
+    counted.wait_for(1_000)
+    bench.start(slot=1, standby=1)
+    wait_until(lambda: "assigned " in bench.each_log().get(1, ""), 60)
+    before_joining = bench.each_log()[1].partition("assigned ")[0]
+    assert {2, 3} <= {int(n) for n in re.findall(r"^restoring (\d+)", before_joining, re.MULTILINE)}
+    bench.send(range(1_000, 2_000))
+    counted.wait_for(2_000)
     assert counted.duplicated == {}
     assert counted.keys_with_wrong_counts == {}
