@@ -9,6 +9,9 @@ ClientSettings = dict[str, Any]
 TRANSACTION_TIMEOUT_MS: Final = 10_000
 """A hung worker blinds `read_committed` readers of its partitions for at most this long (plus the
 broker's sweep); must exceed the request timeout, else a broker restart aborts good transactions."""
+RETRY_BACKOFF_MS: Final = 500
+"""How long a transactional producer rests before it repeats a request whose connection broke. Long
+enough for the committer to notice by the time a call takes (`exactly_once.SUSPICIOUS_S`)."""
 IDLE_FETCH_MS: Final = 100
 """How long a fetch waits when there is nothing; it is answered at once when there is something."""
 PATIENT_FETCH_BYTES: Final = 64 * 1024
@@ -130,6 +133,7 @@ class KafkaSettings:
             **self.producer(),
             "transactional.id": f"{self.identity}-{turn}",
             "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
+            "retry.backoff.ms": RETRY_BACKOFF_MS,
             # Everything of a transaction is handed over before the flush, which ends the linger.
             "linger.ms": 5,
         }
