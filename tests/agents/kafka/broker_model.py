@@ -22,6 +22,8 @@ Fate = Literal[
     "undelivered",
     "offsets refused",
     "offsets unknown",
+    "rebalancing",
+    "rebalancing, abort slow",
     "aborted",
     "abort slow",
     "abort unknown",
@@ -106,12 +108,17 @@ class BrokerModel:
             self.epochs[owner] += 1
             self.end(owner, commits=False)
 
-    def deliver_late(self) -> None:
-        """Let each late EndTxn arrive: it ends whatever its producer has open by now."""
+    def deliver_late(self, *, harmful: bool = False) -> None:
+        """Let each late EndTxn arrive: it ends whatever its producer has open by now.
+
+        `harmful` lets those alone arrive whose producer has something open.
+        """
         late, self.late = self.late, []
-        for owner, epoch, commits in late:
-            if epoch == self.epochs[owner] and owner in self.open:
-                self.end(owner, commits=commits)
+        for each in late:
+            if harmful and each.owner not in self.open:
+                self.late.append(each)
+            elif each.epoch == self.epochs[each.owner] and each.owner in self.open:
+                self.end(each.owner, commits=each.commits)
 
     # ---- what readers see ----------------------------------------------------------------------
 
@@ -190,6 +197,8 @@ class ModelProducer:
         broker = self._broker
         broker.happens("offsets")
         transaction = self._transaction()
+        if self._fate in ("rebalancing", "rebalancing, abort slow"):
+            raise failure(KafkaError.REBALANCE_IN_PROGRESS, txn_requires_abort=True)
         if self._fate == "offsets refused":
             raise failure(KafkaError.INVALID_TXN_STATE, txn_requires_abort=True)
         if broker.members.get(place.slot) != place.incarnation:
@@ -221,11 +230,12 @@ class ModelProducer:
         broker = self._broker
         broker.happens("abort")
         self._in_charge()
-        if self._fate in ("abort slow", "abort unknown"):
+        is_slow = self._fate in ("abort slow", "rebalancing, abort slow")
+        if is_slow or self._fate == "abort unknown":
             broker.late.append(LateEnd(self._owner, self._epoch, commits=False))
         if self._fate != "abort unknown":
             self._end(commits=False)
-        if self._fate == "abort slow":
+        if is_slow:
             broker.clock.now += LONG_S
         elif self._fate == "abort unknown":
             raise failure(KafkaError._TIMED_OUT, retriable=True)

@@ -77,7 +77,9 @@ class TakeoverMachine(RuleBasedStateMachine):
     @rule(
         slot=slots,
         sizes=sizes,
-        turns=st.lists(st.tuples(st.sampled_from(TOPICS), st.integers(1, 3)), max_size=3),
+        turns=st.permutations(TOPICS).flatmap(
+            lambda order: st.tuples(*(st.tuples(st.just(each), st.integers(0, 3)) for each in order))
+        ),
         heard=st.integers(0, 4),
         fates=fates,
         script=scripts,
@@ -87,7 +89,7 @@ class TakeoverMachine(RuleBasedStateMachine):
         self,
         slot: int,
         sizes: tuple[int, ...],
-        turns: list[tuple[str, int]],
+        turns: tuple[tuple[str, int], ...],
         heard: int,
         fates: list[Fate],
         script: Script,
@@ -213,7 +215,7 @@ class TakeoverMachine(RuleBasedStateMachine):
         self.learn_of_loss(SLOTS)
         for _ in range(1 + max(self.ends.values()) // 9):
             for worker in self.workers.values():
-                worker.progress()
+                worker.progress(at_once=3)
         self.what_is_committed_is_what_one_thread_would_have_done()
 
         assert {tp: self.broker.committed[tp] for tp in INPUTS} == self.ends
@@ -319,7 +321,7 @@ class TakeoverMachine(RuleBasedStateMachine):
     def _happens(self, point: Point) -> None:
         """Something happens to the worker that is within a call."""
         if point == self.late_at:
-            self.broker.deliver_late()
+            self.broker.deliver_late(harmful=True)
         event = self.script.pop(point, None)
         if event is None or not self.busy:
             return

@@ -335,7 +335,7 @@ class Worker:
         except (Killed, Fenced, DeliveryFailed):
             self.is_alive = False
 
-    def progress(self) -> None:
+    def progress(self, at_once: int = 1) -> None:
         """Do everything that can be done."""
         for _ in range(3):
             self.turn_loop()
@@ -343,7 +343,7 @@ class Worker:
             if not self.is_alive:
                 return
             self.turn_loop()
-            self.poll((3,) * len(INPUTS))
+            self.poll((at_once,) * len(INPUTS))
             self.turn_loop()
             for topic in TOPICS:
                 self.let_agent_run(topic, turns=2 * MAX_IN_FLIGHT)
