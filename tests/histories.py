@@ -5,6 +5,7 @@ in `.hypothesis/` too, and comes first in the next run. `--hypothesis-seed=N` re
 """
 
 from collections import Counter
+from typing import cast
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
@@ -23,6 +24,8 @@ def run_histories(machine: type[RuleBasedStateMachine], *, n: int, settled: bool
         n_runs += 1
         return machine()
 
+    factory = cast("type[RuleBasedStateMachine]", made)
+
     chosen = settings(
         max_examples=n,
         stateful_step_count=STEPS,
@@ -31,11 +34,11 @@ def run_histories(machine: type[RuleBasedStateMachine], *, n: int, settled: bool
         suppress_health_check=[HealthCheck.too_slow],
     )
     if settled:
-        run_state_machine_as_test(made, settings=chosen)  # type: ignore[no-untyped-call]
+        run_state_machine_as_test(factory, settings=chosen)
         counted[machine.__name__] += n_runs
         assert n_runs >= n
     else:
         first = settings(
             chosen, phases=[Phase.generate], database=None, print_blob=False, derandomize=True
         )
-        run_state_machine_as_test(made, settings=first)  # type: ignore[no-untyped-call]
+        run_state_machine_as_test(factory, settings=first)

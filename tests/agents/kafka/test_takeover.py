@@ -5,6 +5,7 @@ What is real and what is model: `worker_model`, `broker_model`.
 
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from unittest.mock import patch
 
 import pytest
@@ -93,7 +94,7 @@ class TakeoverMachine(RuleBasedStateMachine):
         script=scripts,
         late_at=late_at,
     )
-    def work(
+    def work(  # noqa: PLR0917  # all that is drawn
         self,
         slot: int,
         sizes: tuple[int, ...],
@@ -370,7 +371,7 @@ def test_nothing_that_happens_to_two_workers_loses_doubles_or_reorders_anything(
     run_histories(TakeoverMachine, n=1_200)
 
 
-PLANTED = {
+PLANTED: dict[str, Callable[[], AbstractContextManager[object]]] = {
     "a dropped batch is committed": lambda: patch.object(InFlight, "drop", lambda self, tps: 0),
     "partitions of one number do not share their order": lambda: patch.object(
         InFlight, "_state_of", lambda self, batch: batch.tp

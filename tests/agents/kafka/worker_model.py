@@ -7,6 +7,7 @@ Faust does in production: an event loop, agents that take a batch, and one that 
 from collections import deque
 from collections.abc import Callable, Collection
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, Final, cast
 from unittest.mock import patch
 from zlib import crc32
@@ -337,19 +338,18 @@ class Worker:
 
     def progress(self, at_once: int = 1) -> None:
         """Do everything that can be done."""
-        for _ in range(3):
-            self.turn_loop()
-            self.restore()
-            if not self.is_alive:
-                return
-            self.turn_loop()
-            self.poll((at_once,) * len(INPUTS))
-            self.turn_loop()
-            for topic in TOPICS:
-                self.let_agent_run(topic, turns=2 * MAX_IN_FLIGHT)
-            self.commit()
-            if not self.is_alive:
-                return
+        steps: tuple[Callable[[], None], ...] = (
+            self.turn_loop,
+            self.restore,
+            self.turn_loop,
+            lambda: self.poll((at_once,) * len(INPUTS)),
+            self.turn_loop,
+            *(partial(self.let_agent_run, topic, 2 * MAX_IN_FLIGHT) for topic in TOPICS),
+            self.commit,
+        )
+        for act in steps * 3:
+            if self.is_alive:
+                act()
 
 
 def tps(partitions: list[TopicPartition]) -> set[TP]:

@@ -1,8 +1,10 @@
-"""Whatever interrupts predict, what it commits is what an uninterrupted run would have committed."""
+"""Whatever interrupts predict, what it commits is what an uninterrupted run would have."""
 
 import math
 import sys
 from collections import deque
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any, NamedTuple
 from unittest.mock import patch
@@ -22,7 +24,7 @@ from schemas.events import UserEvent
 from streams.features import action, count, mean, rate, session_events, time_since
 from streams.label_join import happens_within
 from tests.agents.garbage import GARBAGE
-from tests.agents.partition_run import NOON_MS, FakeScorer, event, label, served
+from tests.agents.partition_run import NOON_MS, FakeScorer, PartitionRun, event, label, served
 from tests.agents.record import PUBLISHED_MS, Record, batch
 from tests.histories import run_histories
 
@@ -141,8 +143,10 @@ class InterruptionMachine(RuleBasedStateMachine):
             st.tuples(
                 names,
                 st.sampled_from(
-                    [0, 0, 1_000, MINUTE_MS, 7 * MINUTE_MS, 40 * MINUTE_MS, 120 * DAY_MS]
-                    + [-1_000, -4 * MINUTE_MS, -11 * MINUTE_MS, -35 * MINUTE_MS]
+                    [
+                        *(0, 0, 1_000, MINUTE_MS, 7 * MINUTE_MS, 40 * MINUTE_MS, 120 * DAY_MS),
+                        *(-1_000, -4 * MINUTE_MS, -11 * MINUTE_MS, -35 * MINUTE_MS),
+                    ]
                 ),
                 st.booleans(),
                 st.booleans(),
@@ -252,7 +256,7 @@ class InterruptionMachine(RuleBasedStateMachine):
         log = self.logs[topic, number]
         log.append(Record(record.value(), record.key(), offset=len(log)))
 
-    def _run(
+    def _run(  # noqa: PLR0917  # one batch
         self, partition: Partition, topic: str, start: int, end: int, version: int, now_ms: int
     ) -> list[Output]:
         records = self.logs[topic, partition.number][start:end]
@@ -288,7 +292,7 @@ def is_state(output: Output) -> bool:
 
 
 def changes(outputs: list[Output]) -> dict[bytes | None, bytes | None]:
-    """What a batch changes; in which order it says so is of no account, as each key is told once."""
+    """What a batch changes; in which order it says so does not matter, as each key is told once."""
     told = [(each.key, each.value) for each in outputs if is_state(each)]
     assert len(dict(told)) == len(told)
     return dict(told)
@@ -318,7 +322,23 @@ def test_what_is_committed_does_not_depend_on_what_interrupted_it():
     run_histories(InterruptionMachine, n=900)
 
 
-PLANTED = {
+def test_a_detector_that_alarmed_and_came_to_the_same_count_again_is_saved():
+    """The fourth score raises an alarm, which sets the count back; the fifth is the first again."""
+    run = PartitionRun(plan=make_plan(), serving=serving(1))
+    made = [event(f"e{n}", NOON_MS + n * MINUTE_MS, user=USERS[n % 3]) for n in range(10)]
+    run.events(made[0]).events(*made[1:5])
+    n_watched = run.partition.drift.n
+    successor = PartitionRun(run.compacted(), plan=make_plan(), serving=serving(1))
+    for each in (run, successor):
+        each.events(*made[5:])
+
+    assert n_watched == 1
+    assert run.alerts
+    assert timeless(successor.last_batch) == timeless(run.last_batch)
+
+
+restore = Partition.restore
+PLANTED: dict[str, Callable[[], AbstractContextManager[object]]] = {
     "waiting predictions are forgotten": lambda: patch.object(
         Partition, "restore", lambda self, key, value: key[:1] == b"p" or restore(self, key, value)
     ),
@@ -329,7 +349,6 @@ PLANTED = {
         InterruptionMachine, "_restored", lambda self, number, *_, **__: self._kept(number)
     ),
 }
-restore = Partition.restore
 
 
 @pytest.mark.parametrize("fault", PLANTED)
