@@ -7,6 +7,15 @@ import pytest
 from agents.embedded import process
 from agents.embedded.kafka import EmbeddedKafka
 from agents.embedded.valkey import EmbeddedRedis
+from tests import histories
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell how many random histories of faults were run."""
+    if histories.counted:
+        each = ", ".join(f"{name} {n:,}" for name, n in sorted(histories.counted.items()))
+        total = sum(histories.counted.values())
+        terminalreporter.write_line(f"random histories: {total:,} ({each})")
 
 
 @pytest.fixture(scope="session")

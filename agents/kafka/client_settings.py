@@ -16,6 +16,9 @@ they are, the same producer's next transaction is put off by 20 ms; another one'
 SESSION_TIMEOUT_MS: Final = 10_000
 """How long a worker may be silent before its partitions go to others. If it is back sooner, as a
 restarted process or from a pause, it keeps them."""
+RETRY_BACKOFF_MS: Final = 500
+"""How long a transactional producer rests before it repeats a request whose connection broke. Long
+enough for the committer to notice by the time a call takes (`exactly_once.SUSPICIOUS_S`)."""
 IDLE_FETCH_MS: Final = 100
 """How long a fetch waits when there is nothing; it is answered at once when there is something."""
 PATIENT_FETCH_BYTES: Final = 64 * 1024
@@ -170,6 +173,7 @@ class KafkaSettings:
             **self.producer(),
             "transactional.id": f"{identity or self.identity}-{turn}",
             "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
+            "retry.backoff.ms": RETRY_BACKOFF_MS,
             # Everything of a transaction is handed over before the flush, which ends the linger.
             "linger.ms": 5,
         }

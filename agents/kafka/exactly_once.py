@@ -6,19 +6,24 @@ transactions grow when there is much.
 
 What can go wrong, and what happens then:
 
-- The transaction must be aborted (a stale generation after a rebalance, say): abort, then the same
-  outputs again. Nothing is recomputed.
-- Its outcome is unknown (a call failed or took suspiciously long): the producer is thrown away and
-  made anew under the same transactional id, which ends whatever is open. Then the group's
-  committed offsets tell whether the batches are through. This also closes a hole of the protocol
-  that librdkafka speaks: without KIP-890 a delayed EndTxn could end the *next* transaction of the
-  same producer epoch.
+- The group no longer knows us as who we were (a rebalance): abort, then the same outputs again.
+  Nothing is recomputed.
+- Its outcome is unknown (any other error), or a request of it may still be under way (below): the
+  producer is thrown away and made anew under the same transactional id, which ends whatever is
+  open. Then the group's committed offsets tell whether the batches are through.
 - Another worker has our transactional id: we are the zombie, and end.
+
+The protocol that librdkafka speaks has a hole that KIP-890 closes for others: an EndTxn that
+arrives late ends the *next* transaction of its producer epoch. librdkafka itself repeats a request
+whose connection broke, and says nothing, so that a call which returned well may have left a first
+copy of its request on the way. A new producer has a new epoch, which fences that copy. When that is
+needed, time tells: librdkafka rests for `retry.backoff.ms` before it repeats, which we set to more
+than a call may take without being suspicious. The same holds for the end of an abort.
 """
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
@@ -30,8 +35,9 @@ from agents.kafka.publish import publish
 from schemas.errors import DeliveryFailed, Fenced
 
 CALL_TIMEOUT_S: Final = 10.0
-SUSPICIOUS_S: Final = 1.0
-"""A commit that takes longer may have been retried inside librdkafka: see the module's text."""
+SUSPICIOUS_S: Final = 0.35
+"""A call that takes longer may have sent its request twice: see the module's text. Shorter than
+the shortest rest of librdkafka, which is four fifths of `RETRY_BACKOFF_MS`."""
 IDENTITY_SLICE_S: Final = 0.1
 ATTEMPTS: Final = 20
 FIRST_PAUSE_S: Final = 0.01
@@ -98,8 +104,12 @@ class ExactlyOnce:
         self._observer = observer
         self._make_producer = producer
         self._must_return_by_s: float | None = None
+        self._longest_call_s = 0.0
+        self._errors: list[KafkaError] = []
         self._turn = 0
-        self._producers = [self._initialise(turn) for turn in range(TURNS)]
+        self._producers: dict[int, Producer] = {}
+        for turn in range(TURNS):
+            self._initialise(turn)
 
     @property
     def is_hung(self) -> bool:
@@ -123,10 +133,11 @@ class ExactlyOnce:
             elif ledger.is_closed:
                 return
 
-    def _initialise(self, turn: int) -> Producer:
-        producer = self._make_producer(self._settings.transactional_producer(turn))
+    def _initialise(self, turn: int) -> None:
+        settings = self._settings.transactional_producer(turn)
+        producer = self._make_producer(settings | {"error_cb": self._errors.append})
         self._call(_retrying, producer.init_transactions, timeout_s=CALL_TIMEOUT_S * 3)
-        return producer
+        self._producers[turn] = producer
 
     def _commit(self, batches: Sequence[Batch]) -> None:
         for attempt in range(ATTEMPTS):
@@ -137,24 +148,23 @@ class ExactlyOnce:
             if not batches:
                 return
             started_at = time.monotonic()
-            try:
-                self._transact(batches, metadata)
-            except KafkaException as exception:
-                if self._abort(exception.args[0]):
-                    # What the broker will not take now, it may after the next heartbeat.
-                    time.sleep(pause_s(attempt))
-                    continue
+            error = self._transact(batches, metadata)
+            doubt = self._doubt()
+            if error is None and doubt is None:
+                self._turn = (self._turn + 1) % TURNS
+                self._observer.on_transaction(time.monotonic() - started_at, _n_records(batches))
+                return
+            if error is not None and self._is_aborted(error):
+                self._observer.on_transaction_retried(error.str())
             else:
-                seconds = time.monotonic() - started_at
-                if seconds < SUSPICIOUS_S:
-                    self._turn = (self._turn + 1) % TURNS
-                    self._observer.on_transaction(seconds, _n_records(batches))
-                    return
-                self._replace_producer(f"a transaction took {seconds:.1f} s")
-            pending = self._without_committed(batches)
-            if n_through := _n_records(batches) - _n_records(pending):
-                self._observer.on_transaction(time.monotonic() - started_at, n_through)
-            batches = pending
+                self._replace_producer(error.str() if error is not None else str(doubt))
+                pending = self._without_committed(batches)
+                if n_through := _n_records(batches) - _n_records(pending):
+                    self._observer.on_transaction(time.monotonic() - started_at, n_through)
+                batches = pending
+            if error is not None:
+                # What the broker will not take now, it may after the next heartbeat.
+                time.sleep(pause_s(attempt))
         raise DeliveryFailed(
             f"transaction of {self._settings.identity} failed {ATTEMPTS} times in a row"
         )
@@ -171,24 +181,40 @@ class ExactlyOnce:
                 )
         return metadata
 
-    def _transact(self, batches: Sequence[Batch], metadata: object) -> None:
+    def _transact(self, batches: Sequence[Batch], metadata: object) -> KafkaError | None:
+        """Tell what went wrong; `None`: the broker says that the transaction is committed."""
         producer = self._producers[self._turn]
-        producer.begin_transaction()
-        publish(producer, (output for batch in batches for output in batch.outputs), self._flush)
-        # Without a flush of our own the commit waits out librdkafka's timers: 70-120 ms, not 4.
-        self._flush()
-        offsets = {batch.tp: batch.next_offset for batch in batches}
-        self._call(
-            producer.send_offsets_to_transaction,
-            [
-                # For people, and for successors to come: whose transaction committed this.
-                TopicPartition(*tp, offset, metadata=self._settings.identity)
-                for tp, offset in offsets.items()
-            ],
-            metadata,
-            timeout_s=CALL_TIMEOUT_S,
-        )
-        self._call(producer.commit_transaction, timeout_s=CALL_TIMEOUT_S)
+        producer.poll(0)
+        self._errors.clear()  # of the time since its last transaction
+        self._longest_call_s = 0.0
+        try:
+            producer.begin_transaction()
+            outputs = (output for batch in batches for output in batch.outputs)
+            publish(producer, outputs, self._flush)
+            # Without a flush of our own the commit waits out librdkafka's timers: 70-120 ms, not 4.
+            self._flush()
+            offsets = {batch.tp: batch.next_offset for batch in batches}
+            self._call(
+                producer.send_offsets_to_transaction,
+                [
+                    # For people, and for successors to come: whose transaction committed this.
+                    TopicPartition(*tp, offset, metadata=self._settings.identity)
+                    for tp, offset in offsets.items()
+                ],
+                metadata,
+                timeout_s=CALL_TIMEOUT_S,
+            )
+            self._call(producer.commit_transaction, timeout_s=CALL_TIMEOUT_S)
+        except KafkaException as exception:
+            return cast(KafkaError, exception.args[0])
+        return None
+
+    def _doubt(self) -> str | None:
+        """Tell why a request of this transaction may still be under way; `None`: it cannot be."""
+        self._producers[self._turn].poll(0)  # hands over what went wrong meanwhile
+        if self._longest_call_s > SUSPICIOUS_S:
+            return f"a call took {self._longest_call_s:.1f} s"
+        return self._errors[0].str() if self._errors else None
 
     def _flush(self) -> None:
         if self._call(self._producers[self._turn].flush, timeout_s=CALL_TIMEOUT_S):
@@ -200,34 +226,46 @@ class ExactlyOnce:
             raise KafkaException(error)
 
     def _call(self, call: Callable[..., Any], *arguments: object, timeout_s: float) -> Any:
-        self._must_return_by_s = time.monotonic() + timeout_s + GRACE_S
+        started_at = time.monotonic()
+        self._must_return_by_s = started_at + timeout_s + GRACE_S
         try:
             return call(*arguments, timeout_s)
         finally:
             self._must_return_by_s = None
+            self._longest_call_s = max(self._longest_call_s, time.monotonic() - started_at)
 
-    def _abort(self, error: KafkaError) -> bool:
-        """End a failed transaction; tell whether it is known to be aborted."""
+    def _is_aborted(self, error: KafkaError) -> bool:
+        """End a failed transaction; tell whether it is over for certain, its producer fit for more.
+
+        Only the group's own refusal says that nothing went wrong on the way.
+        """
+        self._end_if_fenced(error)
+        if error.code() not in STALE:
+            return False
+        self._member.refresh_group_metadata()
+        if error.fatal() or not error.txn_requires_abort():
+            return False
+        try:
+            self._call(self._producers[self._turn].abort_transaction, timeout_s=CALL_TIMEOUT_S)
+        except KafkaException as exception:
+            self._end_if_fenced(exception.args[0])
+            return False
+        return self._doubt() is None
+
+    def _end_if_fenced(self, error: KafkaError) -> None:
+        # A new producer would fence our successor in turn.
         if error.code() in FENCED:
             raise Fenced(f"another worker runs as {self._settings.identity}: {error.str()}")
-        if error.code() in STALE:
-            self._member.refresh_group_metadata()
-        if error.txn_requires_abort() and not error.fatal():
-            try:
-                self._call(self._producers[self._turn].abort_transaction, timeout_s=CALL_TIMEOUT_S)
-            except KafkaException as failed_abort:
-                self._replace_producer(f"abort failed: {failed_abort.args[0].str()}")
-            else:
-                self._observer.on_transaction_retried(error.str())
-                return True
-        else:
-            self._replace_producer(error.str())
-        return False
 
     def _replace_producer(self, reason: str) -> None:
         """End whatever this identity has open, whichever way it ends."""
         self._observer.on_transaction_retried(reason)
-        self._producers[self._turn] = self._initialise(self._turn)
+        self._call(self._destroy_producer, timeout_s=CALL_TIMEOUT_S)
+        self._initialise(self._turn)
+
+    def _destroy_producer(self, _: float) -> None:
+        # Its last reference: librdkafka sends nothing of it any more. `close` would flush.
+        del self._producers[self._turn]
 
     def _without_committed(self, batches: Sequence[Batch]) -> list[Batch]:
         tps = {batch.tp for batch in batches}

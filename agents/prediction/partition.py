@@ -83,7 +83,7 @@ class Partition:
         self._watermark = Watermark(pipeline.allowed_lateness)
         self._watermark.advance(self._newest_ms)
         self._told_fates = msgspec.structs.astuple(self._join.fates)
-        self._told_drift_n = self._drift.n
+        self._has_watched = False
         self._told_crowded_out = 0
 
     # ---- process -------------------------------------------------------------------------------
@@ -161,8 +161,10 @@ class Partition:
         is_visit = at_ms - user.last_ms >= plan.visit_gap_ms
         features = fold.update(user, event)
         score = answer.score(features)
-        if is_visit and answer.is_warm and (alarm := self._drift.update(score)) is not None:
-            outputs.drift_alert(alarm, event, answer)
+        if is_visit and answer.is_warm:
+            self._has_watched = True
+            if (alarm := self._drift.update(score)) is not None:
+                outputs.drift_alert(alarm, event, answer)
 
         if not is_late:  # else its label may have gone by: it would teach what is not so
             prediction = Pending(
@@ -207,8 +209,8 @@ class Partition:
         self._forget_inactive(outputs)
         if self._newest_ms != self._marks.get(_NEWEST):
             self._marks.put(_NEWEST, self._newest_ms)
-        if self._drift.n != self._told_drift_n:
-            self._told_drift_n = self._drift.n
+        if self._has_watched:  # its count would not tell: an alarm sets it back
+            self._has_watched = False
             self._drifts.put(_DRIFT, self._drift.encode())
         changelog, emit, number = self._plan.topics.state, batch.emit, self.number
         for key, value in self._state.changes():

@@ -2,7 +2,7 @@
 
 from collections import defaultdict, deque
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from confluent_kafka import KafkaError, KafkaException
 from faust.types.tuples import TP
@@ -10,8 +10,11 @@ from faust.types.tuples import TP
 Fate = Literal[
     "ok",
     "slow",
+    "error meanwhile",
+    "stale",
     "aborted",
     "abort fails",
+    "abort is slow",
     "unknown, committed",
     "unknown, committed late",
     "unknown, aborted",
@@ -58,7 +61,9 @@ class FakeBroker:
 
     def producer(self, settings: dict[str, object]) -> "FakeProducer":
         self.settings = settings
-        return FakeProducer(self, settings["transactional.id"])
+        made = FakeProducer(self, settings["transactional.id"])
+        made.on_error = cast(Callable[[KafkaError], None], settings["error_cb"])
+        return made
 
     def committed_offsets(self, _: object, tps: set[TP], *, timeout_s: float) -> dict[TP, int]:
         assert self.pending is None, "offsets of an open transaction are not stable"
@@ -89,6 +94,8 @@ class FakeProducer:
         self._identity = identity
         self._epoch = -1
         self._buffer_is_full = False
+        self._unheard: list[KafkaError] = []
+        self.on_error: Callable[[KafkaError], None] = self._unheard.append
         self.identities: set[str] = set()
 
     def init_transactions(self, _: float) -> None:
@@ -118,6 +125,13 @@ class FakeProducer:
     ) -> None:
         self._open.outputs.append((topic, value, key, partition, headers))
 
+    def poll(self, _: float) -> int:
+        """Hand over errors; only then are they known."""
+        unheard, self._unheard = self._unheard, []
+        for error in unheard:
+            self.on_error(error)
+        return len(unheard)
+
     def flush(self, _: float) -> int:
         self._open.flushed = len(self._open.outputs)
         return 0
@@ -133,14 +147,18 @@ class FakeProducer:
         broker, transaction = self._broker, self._open
         assert transaction.flushed == len(transaction.outputs), "without a flush it takes 100 ms"
         match transaction.fate:
-            case "aborted" | "abort fails":
+            case "aborted":
                 raise failure(KafkaError.INVALID_TXN_STATE, txn_requires_abort=True)
+            case "stale" | "abort fails" | "abort is slow":
+                raise failure(KafkaError.ILLEGAL_GENERATION, txn_requires_abort=True)
             case "fenced":
                 raise failure(KafkaError._FENCED, fatal=True)
             case "unknown, aborted" | "unknown, committed late":
                 raise failure(KafkaError._TIMED_OUT, retriable=True)
             case "slow":
                 broker.clock.now += 2
+            case "error meanwhile":
+                self._unheard.append(KafkaError(KafkaError._TRANSPORT, "connection refused"))
         transaction.commit(broker)
         broker.pending = None
         if transaction.fate == "unknown, committed":
@@ -149,6 +167,8 @@ class FakeProducer:
     def abort_transaction(self, _: float) -> None:
         if self._open.fate == "abort fails":
             raise failure(KafkaError._TIMED_OUT, retriable=True)
+        if self._open.fate == "abort is slow":
+            self._broker.clock.now += 2
         self._broker.pending = None
 
     @property

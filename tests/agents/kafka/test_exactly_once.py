@@ -1,5 +1,6 @@
 """Laws of the committer: whatever becomes of its transactions, each batch is published once."""
 
+import weakref
 from contextlib import ExitStack
 from typing import Any, cast, get_args
 from unittest.mock import patch
@@ -20,7 +21,7 @@ from hypothesis.stateful import (
 from agents.kafka import exactly_once
 from agents.kafka.batch import Batch
 from agents.kafka.client_settings import KafkaSettings
-from agents.kafka.exactly_once import ATTEMPTS, ExactlyOnce
+from agents.kafka.exactly_once import ATTEMPTS, SUSPICIOUS_S, ExactlyOnce
 from agents.kafka.in_flight import InFlight
 from schemas.errors import DeliveryFailed, Fenced
 from tests.agents.kafka.fake_transactions import (
@@ -35,7 +36,13 @@ from tests.agents.kafka.fake_transactions import (
 EVENTS = TP("events", 0)
 PARTITIONS = tuple(TP("events", partition) for partition in range(3))
 SETTINGS = KafkaSettings(bootstrap="nowhere:1", group="test", slot=3)
-UNKNOWN: tuple[Fate, ...] = ("unknown, committed", "unknown, committed late", "slow")
+UNKNOWN: tuple[Fate, ...] = (
+    "unknown, committed",
+    "unknown, committed late",
+    "slow",
+    "error meanwhile",
+)
+UNCERTAIN_ABORTS: tuple[Fate, ...] = ("aborted", "abort fails", "abort is slow")
 
 
 class Bench:
@@ -122,8 +129,8 @@ def test_outputs_go_out_with_their_keys_headers_and_partitions(bench):
     assert bench.broker.outputs == [("out", None, b"key", 2, headers)]
 
 
-def test_a_transaction_that_must_be_aborted_is_tried_again_with_the_same_outputs(bench):
-    bench.broker.fates.extend(["aborted"])
+def test_a_transaction_that_the_group_refuses_is_tried_again_with_the_same_outputs(bench):
+    bench.broker.fates.extend(["stale"])
     bench.finished(EVENTS, 0, 3)
     bench.committer.run()
 
@@ -221,13 +228,48 @@ def test_an_unknown_outcome_that_was_none_is_published_after_all(bench):
     assert bench.broker.n_replaced == 2
 
 
-def test_an_abort_that_fails_replaces_the_producer(bench):
-    bench.broker.fates.append("abort fails")
+@pytest.mark.parametrize("fate", UNCERTAIN_ABORTS)
+def test_the_producer_of_an_abort_that_may_still_be_under_way_is_replaced(bench, fate):
+    """Its EndTxn, arriving late, would end the next transaction of the same producer."""
+    bench.broker.fates.append(fate)
     bench.finished(EVENTS, 0, 3)
     bench.committer.run()
 
     assert bench.published(EVENTS) == [0, 1, 2]
     assert bench.broker.n_replaced == 1
+
+
+def test_an_error_of_the_time_between_two_transactions_says_nothing_of_either(bench):
+    bench.committer._producers[0]._unheard.append(KafkaError(KafkaError._TRANSPORT, "idle"))
+    bench.finished(EVENTS, 0, 3)
+    bench.committer.run()
+
+    assert bench.published(EVENTS) == [0, 1, 2]
+    assert bench.broker.n_replaced == 0
+
+
+def test_a_producer_is_gone_before_its_successor_is_made(bench):
+    replaced = weakref.ref(bench.committer._producers[0])
+    make, alive = bench.committer._make_producer, []
+
+    def note_and_make(settings: dict[str, object]) -> FakeProducer:
+        alive.append(replaced())
+        return cast(FakeProducer, make(settings))
+
+    bench.committer._make_producer = note_and_make
+    bench.broker.fates.append("unknown, aborted")
+    bench.finished(EVENTS, 0, 3)
+    bench.committer.run()
+
+    assert alive == [None]
+
+
+def test_a_request_sent_twice_takes_longer_than_any_that_is_trusted():
+    """librdkafka rests before it repeats, for its setting less a fifth of jitter at most."""
+    settings = SETTINGS.transactional_producer(0)
+
+    assert settings["retry.backoff.ms"] * 0.8 / 1_000 > SUSPICIOUS_S
+    assert settings.get("retry.backoff.max.ms", 1_000) / 1_000 > SUSPICIOUS_S
 
 
 def test_who_is_fenced_ends_and_keeps_what_it_did_to_itself(bench):
@@ -266,7 +308,7 @@ def test_a_partition_lost_between_two_attempts_is_left_out_of_the_second(bench):
             bench.ledger.drop([PARTITIONS[0]])
 
     bench.committer._producers[0].__class__ = LosesMeanwhile
-    bench.broker.fates.append("aborted")
+    bench.broker.fates.append("stale")
     bench.finished(PARTITIONS[0], 0, 3)
     bench.finished(PARTITIONS[1], 0, 3)
     bench.committer.run()

@@ -1,0 +1,44 @@
+"""Run a state machine through many random histories, and keep count of them.
+
+A failure prints its shrunk history and the line that repeats it (`@reproduce_failure`); it is saved
+in `.hypothesis/` too, and comes first in the next run. `--hypothesis-seed=N` repeats a whole run.
+"""
+
+from collections import Counter
+from typing import cast
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
+
+STEPS = 16
+counted: Counter[str] = Counter()
+"""Histories by machine; told at the end of the test run."""
+
+
+def run_histories(machine: type[RuleBasedStateMachine], *, n: int, settled: bool = True) -> None:
+    """Run `n` histories; with `settled` false, stop at the first failure, unshrunk and unsaved."""
+    n_runs = 0
+
+    def made() -> RuleBasedStateMachine:
+        nonlocal n_runs
+        n_runs += 1
+        return machine()
+
+    factory = cast("type[RuleBasedStateMachine]", made)
+
+    chosen = settings(
+        max_examples=n,
+        stateful_step_count=STEPS,
+        deadline=None,
+        print_blob=True,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    if settled:
+        run_state_machine_as_test(factory, settings=chosen)
+        counted[machine.__name__] += n_runs
+        assert n_runs >= n
+    else:
+        first = settings(
+            chosen, phases=[Phase.generate], database=None, print_blob=False, derandomize=True
+        )
+        run_state_machine_as_test(factory, settings=first)
