@@ -92,15 +92,18 @@ class EmbeddedKafka(EmbeddedServer):
         if not (self._storage / "meta.properties").exists():
             self._format(java)
         elif kafka_fencing.was_killed(self._storage):
-            kafka_fencing.fence(
-                java,
-                self._storage,
-                self._properties_path,
-                log_path=self.log_path.with_name("kafka-fencing.log"),
-                timeout_s=FENCING_TIMEOUT_S,
-            )
+            self._fence_dead_self(java)
         self._write_properties(self._storage)
         return [*java, "kafka.Kafka", str(self._properties_path)]
+
+    def _fence_dead_self(self, java: list[str]) -> None:
+        kafka_fencing.fence(
+            java,
+            self._storage,
+            self._properties_path,
+            log_path=self.log_path.with_name("kafka-fencing.log"),
+            timeout_s=FENCING_TIMEOUT_S,
+        )
 
     def _java(self, class_path: list[Path]) -> list[str]:
         return [
@@ -132,8 +135,7 @@ class EmbeddedKafka(EmbeddedServer):
         for leftover in (unfinished, self._storage):
             shutil.rmtree(leftover, ignore_errors=True)
         self._write_properties(unfinished)
-        identity = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
-        tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={identity}"]
+        tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={self._new_cluster_id()}"]
         done = subprocess.run(  # noqa: S603  # our own command
             [*java, *tool, "--config", str(self._properties_path)],
             capture_output=True,
@@ -143,6 +145,9 @@ class EmbeddedKafka(EmbeddedServer):
         if done.returncode != 0:
             raise StartFailed(f"kafka cannot format {self._storage}: {done.stderr.strip()[-300:]}")
         unfinished.rename(self._storage)
+
+    def _new_cluster_id(self) -> str:
+        return base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
 
     def _is_ready(self, timeout_s: float) -> bool:
         # A client that met the broker half awake may sulk for long: ask anew instead of waiting.

@@ -174,6 +174,10 @@ class KafkaSettings:
             "transactional.id": f"{identity or self.identity}-{turn}",
             "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
             "retry.backoff.ms": RETRY_BACKOFF_MS,
+            # Once all its connections were lost, `rebootstrap` leaves the group's coordinator
+            # behind as a broker that never answers, and `send_offsets_to_transaction` waits for
+            # it for ever. A producer that finds no broker is replaced anyway.
+            "metadata.recovery.strategy": "none",
             # Everything of a transaction is handed over before the flush, which ends the linger.
             "linger.ms": 5,
         }

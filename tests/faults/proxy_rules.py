@@ -38,12 +38,13 @@ class Rule:
     ----------
     direction, api_key
         By default both and any.
-    times
-        How many messages; by default all.
+    skip, times
+        Let so many pass first, then take so many; by default all.
     """
 
     direction: Direction | None = None
     api_key: int | None = None
+    skip: int = 0
     times: int | None = None
     n_taken: int = field(default=0, init=False)
     _ended: asyncio.Event = field(default_factory=asyncio.Event, init=False)
@@ -53,6 +54,9 @@ class Rule:
         if self.direction not in {None, message.direction}:
             return False
         if self.api_key not in {None, message.api_key} or self.n_taken == self.times:
+            return False
+        if self.skip:
+            self.skip -= 1
             return False
         self.n_taken += 1
         return True

@@ -200,6 +200,9 @@ def test_who_comes_while_the_broker_is_away_is_reset(free_port):
         client.connect(("127.0.0.1", port))
         client.recv(1)
 
-    with KafkaProxy(free_port()) as proxy, socket.socket() as client:
-        with pytest.raises(ConnectionResetError):
-            meet(proxy.port)
+    with (
+        KafkaProxy(free_port()) as proxy,
+        socket.socket() as client,
+        pytest.raises(ConnectionResetError),
+    ):
+        meet(proxy.port)
