@@ -52,7 +52,7 @@ class Broker(EmbeddedKafka):
             "CONTROLLER": self._controllers[self.node_id],
         }
         advertised = {"PLAINTEXT": self.proxy.port, "INTERNAL": self._internal_port}
-        own: dict[str, str | int] = {
+        own: dict[str, object] = {
             "node.id": self.node_id,
             "listeners": _listeners(listeners),
             "advertised.listeners": _listeners(advertised),

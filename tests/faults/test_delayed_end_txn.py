@@ -4,6 +4,8 @@ The same schedules run with the committer's doubts and without; without, the hol
 librdkafka repeats the request and reports success is part of the schedules, too.
 """
 
+from functools import partial
+
 import pytest
 
 from agents.kafka.exactly_once import ExactlyOnce
@@ -26,6 +28,10 @@ def no_doubts(monkeypatch):
     monkeypatch.setattr(ExactlyOnce, "_doubt", lambda self: None)
 
 
+def has_taken_one(rule):
+    return rule.n_taken == 1
+
+
 def commit_late(rig, within):
     """Have a commit reach the broker twice: at once, and within one of the next transactions.
 
@@ -40,7 +46,7 @@ def commit_late(rig, within):
     for turn in (1, 2):
         half = rig.hold(PRODUCE, skip=1)
         rig.begin()
-        wait_until(lambda rule=half: rule.n_taken == 1, 30)
+        wait_until(partial(has_taken_one, half), 30)
         if turn == within:
             rig.let_go(late)
         rig.proxy.remove(half)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple, get_args
 
-from confluent_kafka import KafkaError
+from confluent_kafka import OFFSET_BEGINNING, KafkaError
 from faust.types.tuples import TP
 
 from tests.agents.kafka.fake_transactions import Clock, failure
@@ -145,10 +145,12 @@ class BrokerModel:
         _: object,
         tp: TP,
         *,
+        start: int,
         progress: Callable[[int, int, int], None],
         cancelled: Callable[[], bool],
     ) -> Iterator[tuple[int, bytes | None, bytes | None]]:
-        """Read a changelog, compacted."""
+        """Read a changelog, compacted, from its beginning."""
+        assert start == OFFSET_BEGINNING
         assert self.is_stable([tp])
         newest = {entry.key: entry.value for entry in self.visible(tp)}
         self.happens("read")

@@ -17,7 +17,7 @@ from faust.types.tuples import TP
 
 from agents.kafka import exactly_once, poller, restorer
 from agents.kafka.batch import Batch
-from agents.kafka.client_settings import KafkaSettings
+from agents.kafka.client_settings import TURNS, KafkaSettings
 from agents.kafka.exactly_once import ExactlyOnce
 from agents.kafka.in_flight import InFlight
 from agents.kafka.poller import Poller
@@ -184,10 +184,15 @@ class Worker:
             settings, cast(Any, self._state), self._on_restored, lambda restoration: None
         )
         self.rebalance = Rebalance(
-            self._settle, self.ledger, self._restorer, self._on_change, before_revoke=lambda: None
+            self._settle,
+            self.ledger,
+            self._restorer,
+            self._on_change,
+            before_revoke=lambda: None,
+            take_over=self._take_over,
         )
         self._poller.subscribe(TOPICS, self.rebalance)
-        self._poller._answer(self._for_real)
+        self._poller._subscribe(self._for_real)
         self._loop: deque[Callable[[], None]] = deque()
         self._assigned: frozenset[TP] = frozenset()
         self._queues: dict[str, deque[Batch]] = {topic: deque() for topic in TOPICS}
@@ -206,7 +211,7 @@ class Worker:
 
     @property
     def transactional_ids(self) -> tuple[str, ...]:
-        return tuple(f"test-{self.slot}-{turn}" for turn in range(exactly_once.TURNS))
+        return tuple(f"test-{self.slot}-{turn}" for turn in range(TURNS))
 
     # ---- the poller's thread -------------------------------------------------------------------
 
@@ -281,9 +286,14 @@ class Worker:
             else:
                 self.ledger.finish(batch)
 
-    def _on_change(self, assigned: frozenset[TP], given_up: frozenset[TP]) -> None:
+    def _take_over(self, tps: Collection[TP]) -> dict[TP, int] | None:
+        return (
+            {tp: self._broker.committed[tp] for tp in tps} if self._broker.is_stable(tps) else None
+        )
+
+    def _on_change(self, assigned: frozenset[TP], forgotten: frozenset[int]) -> None:
         def apply() -> None:
-            for partition in {tp.partition for tp in given_up}:
+            for partition in forgotten:
                 self._state.discard(partition)
             self._assigned = assigned
 
