@@ -7,6 +7,7 @@ takes nothing from it.
 
 import json
 import statistics
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -20,6 +21,7 @@ from benchmarks.peers.task import BACKLOG_LINGER_MS
 
 WARM_UP: Final = 0.2
 """Share of the backlog left out: imports, joining the group, first touches."""
+TELL_EVERY_S: Final = 5.0
 
 Tell = Callable[[str], None]
 
@@ -86,14 +88,18 @@ def measure(stage: Stage, candidate: Candidate, n: int, row: Row, tell: Tell) ->
     cpu: list[tuple[int, float]] = []
     with stage.peer(candidate, source, target, BACKLOG_LINGER_MS) as process:
         tell("started")
+        told_at = time.monotonic()
 
         def note(seen: int) -> None:
             cpu.append((seen, _cpu_s(process)))
-            tell(f"{min(seen / n, 1):.0%}")
+            nonlocal told_at
+            if time.monotonic() - told_at > TELL_EVERY_S:
+                told_at = time.monotonic()
+                tell(f"{min(seen / n, 1):.0%}")
 
         observer.wait_for(n, process, note)
-    tell("read back")
     seen = observer.read(n)
+    tell(f"{seen.per_s(int(n * WARM_UP)):,.0f} events/s")
     row.rounds_per_s.append(seen.per_s(int(n * WARM_UP)))
     row.lost += seen.n_lost
     row.duplicated += seen.n_duplicated

@@ -5,8 +5,10 @@ the percentiles; nothing is left out of what was lost or duplicated.
 """
 
 import json
+import time
 from typing import Any, Final
 
+from agents.embedded import child
 from benchmarks.peers.backlog import Tell
 from benchmarks.peers.candidates import Candidate
 from benchmarks.peers.events import events
@@ -41,20 +43,21 @@ def measure(
     with stage.peer(candidate, source, target, LATENCY_LINGER_MS) as peer:
         stage.publish(source, ((each.key, each.value(0)) for each in events(N_PRIMER)))
         Observer(stage.bootstrap, target).wait_for(N_PRIMER, peer, lambda _: None)
-        tell(f"running for {warm_up_s + seconds:.0f} s")
-        name = target.replace("target", "reader")
-        with (
-            stage.process(name, "benchmarks.peers.latency_reader", json.dumps(read)) as (reader, log),
-            stage.process(
+        with stage.process(
+            target.replace("target", "reader"), "benchmarks.peers.latency_reader", json.dumps(read)
+        ) as (reader, log):
+            while not log.read_text(encoding="utf-8") and reader.poll() is None:
+                time.sleep(0.05)
+            tell(f"running for {warm_up_s + seconds:.0f} s")
+            with stage.process(
                 target.replace("target", "generator"),
                 "benchmarks.peers.open_loop",
                 json.dumps(generated),
-            ) as (generator, generator_log),
-        ):
-            if generator.wait() != 0:
-                raise SystemExit(generator_log.read_text(encoding="utf-8"))
+            ) as (generator, generator_log):
+                if generator.wait() != 0:
+                    raise SystemExit(generator_log.read_text(encoding="utf-8"))
             reader.wait()
             if peer.poll() is not None:
                 raise PeerEnded
-            figures: dict[str, Any] = json.loads(log.read_text(encoding="utf-8"))
+            figures: dict[str, Any] = json.loads(child.last_line(log))
     return row | figures

@@ -1,6 +1,6 @@
 """The reader, as a process of its own: read_committed, and a clock.
 
-Prints percentiles of the time from when an event was due to when its prediction was read, in ms.
+Prints percentiles, last, of the time from when an event was due to when its prediction was read, in ms.
 Argument: `{"bootstrap": …, "topic": …, "n": …, "n_skipped": …}`; predictions of the first events, by
 their number, are left out of the percentiles and not out of what was lost or duplicated.
 """
@@ -15,13 +15,16 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
 from agents.kafka.client_settings import KafkaSettings
 from benchmarks.peers.percentiles import percentiles
-from benchmarks.peers.stage import N_PARTITIONS
+from benchmarks.peers.task import N_PARTITIONS
 
 QUIET_S = 15.0
 
 
 def read(reader: Consumer, n: int) -> list[tuple[Message, int]]:
-    """Read until there are n predictions or no more come; tell when each was read."""
+    """Read until there are n predictions or no more come; tell when each was read.
+
+    The first of them, which are there already, make the line `reading` appear.
+    """
     found: list[tuple[Message, int]] = []
     heard_at = time.monotonic()
     while len(found) < n and time.monotonic() - heard_at < QUIET_S:
@@ -32,6 +35,8 @@ def read(reader: Consumer, n: int) -> list[tuple[Message, int]]:
         messages = (first, *reader.consume(1_000, 0))
         now_ns = time.time_ns()
         heard_at = time.monotonic()
+        if not found:
+            print("reading", flush=True)
         found += [(message, now_ns) for message in messages if message.error() is None]
     return found
 

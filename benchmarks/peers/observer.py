@@ -15,7 +15,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # exported wi
 from confluent_kafka import IsolationLevel
 
 from agents.kafka.client_settings import KafkaSettings
-from benchmarks.peers.stage import N_PARTITIONS, PeerEnded, Process
+from benchmarks.peers.stage import SILENT, PeerEnded, Process
+from benchmarks.peers.task import N_PARTITIONS
 
 LOOK_EVERY_S: Final = 0.1
 STALLED_S: Final = 30.0
@@ -50,7 +51,7 @@ class Observer:
     def __init__(self, bootstrap: str, topic: str) -> None:
         self._bootstrap = bootstrap
         self._partitions = [TopicPartition(topic, number) for number in range(N_PARTITIONS)]
-        self._admin = AdminClient({"bootstrap.servers": bootstrap})
+        self._admin = AdminClient({"bootstrap.servers": bootstrap, **SILENT})
 
     def end(self) -> int:
         """Tell how far a read_committed reader could read: records, and a few markers."""

@@ -22,10 +22,11 @@ from agents.kafka.client_settings import KafkaSettings
 from benchmarks.peers.candidates import Candidate
 from benchmarks.peers.environments import ROOT, ensure
 from benchmarks.peers.events import events
-from benchmarks.peers.task import Task
+from benchmarks.peers.task import N_PARTITIONS, Task
 
-N_PARTITIONS: Final = 4
 STOP_TIMEOUT_S: Final = 15.0
+SILENT: Final = {"log_level": 0}
+"""Our clients outlive the broker by a moment, which is no news."""
 
 Process = subprocess.Popen[bytes]
 
@@ -43,7 +44,7 @@ class Stage:
             kafka = EmbeddedKafka(self.directory, free_port(), throughput=True, heap_mb=512)
             stack.enter_context(kafka)
             self.bootstrap = kafka.bootstrap
-            self._admin = AdminClient({"bootstrap.servers": self.bootstrap})
+            self._admin = AdminClient({"bootstrap.servers": self.bootstrap, **SILENT})
             self._filled: dict[int, str] = {}
             self._stack = stack.pop_all()
         return self
@@ -72,7 +73,7 @@ class Stage:
     def publish(self, topic: str, records: Iterable[tuple[bytes, bytes]]) -> None:
         """Publish records as fast as it goes, and wait until the broker has them."""
         settings = KafkaSettings(bootstrap=self.bootstrap, group="benchmark").producer()
-        producer = Producer({**settings, "linger.ms": 50})
+        producer = Producer({**settings, **SILENT, "linger.ms": 50})
         for key, value in records:
             try:
                 producer.produce(topic, value, key)

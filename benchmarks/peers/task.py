@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 
 from benchmarks.peers.work import Work
 
+N_PARTITIONS = 4
 LATENCY_LINGER_MS = 1
 BACKLOG_LINGER_MS = 10
 
