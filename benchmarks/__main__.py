@@ -1,15 +1,22 @@
-"""`make bench`: run all benchmarks, or those named: `python -m benchmarks latency --json`."""
+"""`make bench`: run the benchmarks of predict, or those named: `python -m benchmarks latency --json`.
+
+`python -m benchmarks peers` compares the transport with others; it has options of its own.
+"""
 
 import argparse
 import json
 import os
+import sys
 
 from benchmarks import latency, throughput
+from benchmarks.peers import command
 
 BENCHMARKS = {"throughput": throughput.run, "latency": latency.run}
 
+if sys.argv[1:2] == ["peers"]:
+    sys.exit(command.run(sys.argv[2:]))
 parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}")
+parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}, peers")
 parser.add_argument("--json", action="store_true")
 arguments = parser.parse_args()
 if unknown := set(arguments.names) - set(BENCHMARKS):
