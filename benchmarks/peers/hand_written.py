@@ -38,7 +38,10 @@ def main() -> None:
         if producer.flush(FLUSH_TIMEOUT_S) or failures:
             raise SystemExit(f"not delivered: {failures[:1]}")
         try:
-            consumer.commit(asynchronous=asynchronous)
+            if asynchronous:
+                consumer.commit(asynchronous=True)
+            else:
+                consumer.commit(asynchronous=False)
         except KafkaException as exception:
             if exception.args[0].code() != KafkaError._NO_OFFSET:  # noqa: SLF001  # its name
                 raise

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Final
 
 import orjson
-from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, IsolationLevel, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # exported without saying so
     AdminClient,
     OffsetSpec,
 )
-from confluent_kafka import IsolationLevel
 
 from agents.kafka.client_settings import KafkaSettings
 from benchmarks.peers.stage import SILENT, PeerEnded, Process
@@ -55,7 +54,7 @@ class Observer:
 
     def end(self) -> int:
         """Tell how far a read_committed reader could read: records, and a few markers."""
-        latest = dict.fromkeys(self._partitions, OffsetSpec.latest())
+        latest = {at: OffsetSpec.latest() for at in self._partitions}  # type: ignore[no-untyped-call]
         found = self._admin.list_offsets(
             latest, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=10
         )

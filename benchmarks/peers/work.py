@@ -57,7 +57,7 @@ class Work:
         self._visits: dict[str, Visits] = {}
         self._scaler = preprocessing.StandardScaler()
         self._model = linear_model.LogisticRegression()
-        self._scores = drift.ADWIN()
+        self._scores = drift.ADWIN()  # type: ignore[no-untyped-call]
 
     def process(self, value: bytes) -> bytes:
         """Turn an event into its prediction."""
@@ -75,11 +75,11 @@ class Work:
             "count_1h": float(visits.n),
             "amount_mean_1h": visits.amount / visits.n,
         }
-        self._scaler.learn_one(features)
-        scaled = self._scaler.transform_one(features)
-        score = self._model.predict_proba_one(scaled)[True]
+        self._scaler.learn_one(features)  # type: ignore[no-untyped-call]
+        scaled = self._scaler.transform_one(features)  # type: ignore[no-untyped-call]
+        score = self._model.predict_proba_one(scaled)[True]  # type: ignore[no-untyped-call]
         self._model.learn_one(scaled, event["bought"])
-        self._scores.update(score)
+        self._scores.update(score)  # type: ignore[no-untyped-call]
         return orjson.dumps(
             {
                 "event_id": event["event_id"],
