@@ -1,6 +1,7 @@
 """`make bench`: run the benchmarks of predict, or those named: `python -m benchmarks latency`.
 
-`python -m benchmarks peers` compares the transport with others; it has options of its own.
+With options of their own: `python -m benchmarks peers` compares the transport with others, and
+`python -m benchmarks handover` lets workers join, leave and die under load.
 """
 
 import argparse
@@ -9,14 +10,19 @@ import os
 import sys
 
 from benchmarks import latency, throughput
-from benchmarks.peers import command
+from benchmarks.handover import command as handover
+from benchmarks.peers import command as peers
 
 BENCHMARKS = {"throughput": throughput.run, "latency": latency.run}
 
-if sys.argv[1:2] == ["peers"]:
-    sys.exit(command.run(sys.argv[2:]))
+OTHERS = {"peers": peers.run, "handover": handover.run}
+
+if sys.argv[1:2] and sys.argv[1] in OTHERS:
+    sys.exit(OTHERS[sys.argv[1]](sys.argv[2:]))
 parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}, peers")
+parser.add_argument(
+    "names", nargs="*", metavar="NAME", help=f"of {', '.join((*BENCHMARKS, *OTHERS))}"
+)
 parser.add_argument("--json", action="store_true")
 arguments = parser.parse_args()
 if unknown := set(arguments.names) - set(BENCHMARKS):
