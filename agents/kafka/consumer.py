@@ -9,11 +9,10 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final
 
-from confluent_kafka import KafkaError
+from confluent_kafka import Consumer, KafkaError
 from faust.transport.consumer import Consumer as FaustConsumer
 from faust.types.tuples import TP
 from mode import Service
@@ -48,7 +47,6 @@ class BatchConsumer(FaustConsumer):
         self._kafka = app.kafka
         self._observer = app.observer
         self._state = app.keyed_state
-        changelog = None if self._state is None else self._state.changelog
         self.in_flight = InFlight(self._kafka.max_in_flight, shares_state=self._state is not None)
         self._poller = Poller(self._kafka, self.in_flight, self._on_batches, self._on_kafka_error)
         self._standby = (
@@ -73,7 +71,7 @@ class BatchConsumer(FaustConsumer):
             self._restorer,
             self._on_change,
             before_revoke=self._before_revoke,
-            take_over=partial(take_over, self._kafka, changelog=changelog),
+            take_over=self._take_over,
             incremental=self._kafka.rebalancing != "range",
         )
         self._watchdog = Watchdog(self._kafka, self, end_after_s=self._kafka.stall_timeout_s)
@@ -292,6 +290,12 @@ class BatchConsumer(FaustConsumer):
             self._state.install(restoration.partition, restoration.state)
             self._observer.on_restore(restoration)
             self._poller.resume_restored(restoration)
+
+    def _take_over(
+        self, consumer: Consumer, tps: Collection[TP], new: Collection[int]
+    ) -> Mapping[TP, int] | None:
+        changelog = None if self._state is None else self._state.changelog
+        return take_over(self._kafka, consumer, tps, new=new, changelog=changelog)
 
     def _before_revoke(self) -> None:
         if self._kafka.delivery == "at_least_once":

@@ -40,8 +40,8 @@ class Rebalance:
         Called when the batches of revoked partitions are through, while the partitions are
         still ours: the moment to commit stored offsets.
     take_over
-        Called with partitions just assigned; tells their committed offsets, or that these are
-        not to be had soon.
+        Called with the consumer, the partitions just assigned, and the numbers of those whose state
+        is not here; tells their committed offsets, or that these are not to be had soon.
     incremental
         Whether assignments add to what is there (cooperative, KIP-848) or replace it.
     """
@@ -54,7 +54,7 @@ class Rebalance:
         on_change: Callable[[frozenset[TP], frozenset[int]], None],
         *,
         before_revoke: Callable[[], None],
-        take_over: Callable[[Collection[TP]], Offsets | None],
+        take_over: Callable[[Consumer, Collection[TP], Collection[int]], Offsets | None],
         incremental: bool = False,
     ) -> None:
         self._settle = settle
@@ -107,7 +107,7 @@ class Rebalance:
         kept, self._kept = self._kept, {}
         current: set[int] = set()
         if tps:
-            offsets = self._take_over(tps)
+            offsets = self._take_over(consumer, tps, {tp.partition for tp in tps} - kept.keys())
             if offsets is not None:
                 self._began_at |= {tp: offsets.get(tp) for tp in tps}
                 current = {

@@ -29,19 +29,31 @@ TIMEOUT_S: Final = 5.0
 
 
 def take_over(
-    settings: KafkaSettings, tps: Collection[TP], *, changelog: str | None
+    settings: KafkaSettings,
+    consumer: Consumer,
+    tps: Collection[TP],
+    *,
+    new: Collection[int],
+    changelog: str | None,
 ) -> Mapping[TP, int] | None:
     """Tell from where partitions go on; `None` if that cannot be told soon.
 
     Parameters
     ----------
+    consumer
+        The member itself, which has its connections already.
+    new
+        Numbers of the partitions that may have had another owner.
     changelog
         Where the partitions' state is kept, to see whether its end is held back.
     """
     try:
-        offsets = _settled_offsets(settings, tps)
-        if offsets is None or (changelog and _is_held_back(settings, changelog, tps)):
-            for identity in _the_dead(settings, tps):
+        offsets = _settled_offsets(consumer, tps)
+        taken = [tp for tp in tps if tp.partition in new]
+        if taken and (
+            offsets is None or (changelog and _is_held_back(settings, consumer, changelog, new))
+        ):
+            for identity in _the_dead(settings, taken):
                 _fence(settings, identity)
             offsets = committed_offsets(settings, tps, timeout_s=TIMEOUT_S)
     except (KafkaException, TimeoutError) as exception:
@@ -51,30 +63,34 @@ def take_over(
     return offsets
 
 
-def _settled_offsets(settings: KafkaSettings, tps: Collection[TP]) -> Mapping[TP, int] | None:
+def _settled_offsets(consumer: Consumer, tps: Collection[TP]) -> Mapping[TP, int] | None:
     try:
-        return committed_offsets(settings, tps, timeout_s=PATIENCE_S)
+        found = consumer.committed([TopicPartition(*tp) for tp in tps], timeout=PATIENCE_S)
     except KafkaException:
         return None
+    return {
+        TP(each.topic, each.partition): each.offset
+        for each in found
+        if each.error is None and each.offset >= 0
+    }
 
 
-def _is_held_back(settings: KafkaSettings, topic: str, tps: Collection[TP]) -> bool:
+def _is_held_back(
+    settings: KafkaSettings, consumer: Consumer, topic: str, partitions: Collection[int]
+) -> bool:
     """Tell whether readers of committed records see less of a topic than there is, and go on to."""
-    committed, all_records = (
-        Consumer({**settings.reader(), "isolation.level": isolation})
-        for isolation in ("read_committed", "read_uncommitted")
-    )
+    onlooker = Consumer({**settings.reader(), "isolation.level": "read_uncommitted"})
+    deadline_s = time.monotonic() + PATIENCE_S
     try:
-        deadline_s = time.monotonic() + PATIENCE_S
-        for partition in {tp.partition for tp in tps}:
+        for partition in partitions:
             at = TopicPartition(topic, partition)
-            _, end = all_records.get_watermark_offsets(at, timeout=TIMEOUT_S)
-            while committed.get_watermark_offsets(at, timeout=TIMEOUT_S)[1] < end:
+            _, end = onlooker.get_watermark_offsets(at, timeout=TIMEOUT_S)
+            # The member itself sees no further than to the first transaction that is open.
+            while consumer.get_watermark_offsets(at, timeout=TIMEOUT_S)[1] < end:
                 if time.monotonic() > deadline_s:
                     return True
     finally:
-        committed.close()
-        all_records.close()
+        onlooker.close()
     return False
 
 

@@ -96,7 +96,9 @@ class Predecessor:
         self._begin(b"2", offset=20 if with_offsets else None)
 
     def take_over(self):
-        return take_over(self.successor, [self.events], changelog=self.changelog.topic)
+        return take_over(
+            self.successor, self._member, [self.events], new=[0], changelog=self.changelog.topic
+        )
 
     def state(self):
         return [value for _, _, value in read_to_end(self.successor, self.changelog)]

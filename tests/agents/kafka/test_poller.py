@@ -87,7 +87,7 @@ class FlowMachine(RuleBasedStateMachine):
             self.restorer,  # type: ignore[arg-type]
             on_change=lambda assigned, given_up: None,
             before_revoke=lambda: None,
-            take_over=lambda tps: None,
+            take_over=lambda consumer, tps, new: None,
         )
         self.poller.subscribe(TOPICS, self.rebalance)
         self.poller._subscribe(self.consumer)  # type: ignore[arg-type]

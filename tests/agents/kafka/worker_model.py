@@ -286,7 +286,7 @@ class Worker:
             else:
                 self.ledger.finish(batch)
 
-    def _take_over(self, tps: Collection[TP]) -> dict[TP, int] | None:
+    def _take_over(self, _: object, tps: Collection[TP], __: object) -> dict[TP, int] | None:
         return (
             {tp: self._broker.committed[tp] for tp in tps} if self._broker.is_stable(tps) else None
         )
