@@ -55,9 +55,7 @@ class Stage:
     def fresh_topic(self, purpose: str) -> str:
         """Make a topic that nobody has used; the broker stamps what it appends."""
         name = f"{purpose}-{uuid.uuid4().hex[:8]}"
-        new = NewTopic(
-            name, N_PARTITIONS, 1, config={"message.timestamp.type": "LogAppendTime"}
-        )
+        new = NewTopic(name, N_PARTITIONS, 1, config={"message.timestamp.type": "LogAppendTime"})
         self._admin.create_topics([new])[name].result(30)
         while not self._is_led(name):
             time.sleep(0.02)
@@ -101,7 +99,9 @@ class Stage:
             delivery=candidate.delivery,
             linger_ms=linger_ms,
         )
-        with self.process(group, f"benchmarks.peers.{candidate.module}", task.to_json(), python) as (
+        with self.process(
+            group, f"benchmarks.peers.{candidate.module}", task.to_json(), python
+        ) as (
             process,
             _,
         ):
