@@ -1,4 +1,4 @@
-"""`make bench`: run the benchmarks of predict, or those named: `python -m benchmarks latency --json`.
+"""`make bench`: run the benchmarks of predict, or those named, as `latency --json`.
 
 `python -m benchmarks peers` compares the transport with others; it has options of its own.
 """

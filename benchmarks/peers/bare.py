@@ -1,4 +1,7 @@
-"""The work alone in a loop, without Kafka: {"n": N, "n_warm_up": N}. Prints events/s and CPU µs/event as JSON."""
+"""The work alone in a loop, without Kafka. Prints events/s and CPU µs/event as JSON.
+
+Argument: `{"n": …, "n_warm_up": …}`.
+"""
 
 import json
 import sys

@@ -31,7 +31,7 @@ def main() -> None:
         "linger.ms": str(task.linger_ms),
     }
 
-    def predict(message: Any) -> Any:
+    def predict(message: Any) -> Any:  # noqa: ANN401  # its types are in its environment
         return KafkaSinkMessage(message.key, work.process(message.value))
 
     flow = Dataflow("peer")

@@ -1,4 +1,4 @@
-"""`python -m benchmarks peers`: the transport beside a hand-written loop, Faust, Quix and Bytewax."""
+"""`python -m benchmarks peers`: the transport beside a hand-written loop and others."""
 
 import argparse
 import json
@@ -113,7 +113,12 @@ class Peers:
                     row,
                     lambda c=candidate, rate=rate, s=say: figures.append(  # type: ignore[misc]
                         latency.measure(
-                            stage, c, rate, self._options.seconds, self._options.warm_up, s
+                            stage,
+                            c,
+                            rate,
+                            s,
+                            seconds=self._options.seconds,
+                            warm_up_s=self._options.warm_up,
                         )
                     ),
                 )

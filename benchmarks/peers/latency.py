@@ -1,7 +1,7 @@
 """From when an event was due to when its prediction is read, at a steady rate.
 
-Generator and reader are processes of their own. Events before the end of the warm-up are left out of
-the percentiles; nothing is left out of what was lost or duplicated.
+Generator and reader are processes of their own. Events before the end of the warm-up are left out
+of the percentiles; nothing is left out of what was lost or duplicated.
 """
 
 import json
@@ -21,7 +21,7 @@ N_PRIMER: Final = 400
 
 
 def measure(
-    stage: Stage, candidate: Candidate, rate: int, seconds: float, warm_up_s: float, tell: Tell
+    stage: Stage, candidate: Candidate, rate: int, tell: Tell, *, seconds: float, warm_up_s: float
 ) -> dict[str, Any]:
     """Run one peer at one rate."""
     row = {"peer": candidate.name, "delivery": candidate.delivery, "rate": rate}

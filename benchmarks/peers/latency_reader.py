@@ -1,8 +1,8 @@
 """The reader, as a process of its own: read_committed, and a clock.
 
-Prints percentiles, last, of the time from when an event was due to when its prediction was read, in ms.
-Argument: `{"bootstrap": …, "topic": …, "n": …, "n_skipped": …}`; predictions of the first events, by
-their number, are left out of the percentiles and not out of what was lost or duplicated.
+Prints percentiles, last, of the time from when an event was due to when its prediction was read,
+in ms. Argument: `{"bootstrap": …, "topic": …, "n": …, "n_skipped": …}`; predictions of the first
+events, by their number, are left out of the percentiles and not out of what was lost or duplicated.
 """
 
 import json

@@ -5,7 +5,7 @@ from quixstreams import Application  # type: ignore[import-not-found]  # in its 
 from benchmarks.peers import task as peer
 
 COMMIT_EVERY_S = 1.0
-"""At least once, outputs go out before the commit: this decides what a crash repeats, not latency."""
+"""At least once, outputs go out before: it decides what a crash repeats, not latency."""
 EXACTLY_ONCE_COMMIT_EVERY_S = 0.1
 """Exactly once, outputs become visible at the commit."""
 
