@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from typing import Final
 
 import orjson
-from confluent_kafka import OFFSET_BEGINNING, Consumer, IsolationLevel, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    IsolationLevel,
+    KafkaException,
+    TopicPartition,
+)
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # exported without saying so
     AdminClient,
     OffsetSpec,
@@ -53,12 +59,18 @@ class Observer:
         self._admin = AdminClient({"bootstrap.servers": bootstrap, **SILENT})
 
     def end(self) -> int:
-        """Tell how far a read_committed reader could read: records, and a few markers."""
+        """Tell how far a read_committed reader could read: records, and a few markers.
+
+        0 while the broker does not say, as just after the topic was made.
+        """
         latest = {at: OffsetSpec.latest() for at in self._partitions}  # type: ignore[no-untyped-call]
         found = self._admin.list_offsets(
             latest, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=10
         )
-        return sum(int(each.result().offset) for each in found.values())
+        try:
+            return sum(int(each.result().offset) for each in found.values())
+        except KafkaException:
+            return 0
 
     def wait_for(self, n: int, peer: Process, on_progress: Callable[[int], None]) -> None:
         """Wait until about n predictions are there, or no more come.
@@ -74,7 +86,7 @@ class Observer:
                 raise PeerEnded
             time.sleep(LOOK_EVERY_S)
             end = self.end()
-            if end != seen:
+            if end > seen:
                 seen, moved_at = end, time.monotonic()
                 on_progress(seen)
 
