@@ -1,6 +1,7 @@
 """The real servers that tests share: one broker and one Redis server for the whole run."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -8,6 +9,19 @@ from agents.embedded import process
 from agents.embedded.kafka import EmbeddedKafka
 from agents.embedded.valkey import EmbeddedRedis
 from tests import histories
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand what one of several test processes counted to the one that tells it."""
+    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["histories"] = dict(histories.counted)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Add up what several test processes counted."""
+    histories.counted.update(getattr(node, "workeroutput", {}).get("histories", {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
