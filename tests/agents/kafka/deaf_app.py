@@ -20,7 +20,12 @@ def build(**settings):
         consumer = app.consumer
         while consumer.in_flight.n_retired == 0 or consumer.in_flight.n_records:
             await app.sleep(0.05)
-        consumer._poller._ask(lambda member: member.pause(member.assignment()))
+
+        def pause(member):
+            member.pause(member.assignment())
+            sys.stderr.write("deaf now\n")
+
+        consumer._poller._ask(pause)
 
     return app
 

@@ -13,6 +13,7 @@ from agents.kafka.client_settings import KafkaSettings
 from agents.kafka.stalls import Position, Stalls
 from agents.kafka.watchdog import Watchdog
 from tests.markers import marker_written
+from tests.waiting import wait_until
 
 END_AFTER_S = 120.0
 EVENTS = TP("events", 0)
@@ -177,6 +178,7 @@ def test_a_worker_that_went_deaf_is_healed_in_process(bench):
     worker = bench.start(app="deaf_app")
     bench.send(range(1_000))
     counted.wait_for(1_000)
+    wait_until(lambda: "deaf now" in bench.logs())
     bench.send(range(1_000, 2_000))
     counted.wait_for(2_000)
 
