@@ -31,7 +31,8 @@ SETTLE_SLICE_S: Final = 0.05
 """How often the committer is answered while a rebalance waits for it."""
 
 RIVAL_S: Final = 15.0
-"""A member that loses its place again so soon has a rival for it, not a bad connection."""
+LOSSES: Final = 3
+"""A member that loses its place so often within `RIVAL_S` has a rival, not a bad connection."""
 RENEWAL_PAUSE_S: Final = 0.2
 
 Deliver = Callable[[list[Batch]], None]
@@ -81,7 +82,7 @@ class Poller:
         self._closing = threading.Event()
         self._is_member = False
         self._renewal: str | None = None
-        self._lost_at_s = -math.inf
+        self._lost_at_s: list[float] = []
         self._n_polled = 0
         self.turn_at_s = math.inf
         """When the thread began its last turn, as a sign of life; before the first: never mind."""
@@ -164,9 +165,9 @@ class Poller:
                 leave_group(self._settings, consumer)
         except _PlaceLost as lost:
             now_s = time.monotonic()
-            if now_s - self._lost_at_s < RIVAL_S:
+            self._lost_at_s = [at_s for at_s in self._lost_at_s if now_s - at_s < RIVAL_S] + [now_s]
+            if len(self._lost_at_s) == LOSSES:
                 raise DeliveryFailed(f"another worker runs as {self._settings.identity}") from lost
-            self._lost_at_s = now_s
             self._rebalance.lose(self._rebalance.assigned)
             self._closing.wait(RENEWAL_PAUSE_S)
         finally:
