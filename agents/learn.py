@@ -14,8 +14,8 @@ from typing import Final
 
 import faust
 import msgspec
-from confluent_kafka import Message
 
+from agents.dead_letters import DeadLetters
 from agents.kafka.app import App, Batch
 from agents.kafka.keyed_state import Restoring
 from agents.observability.learner_metrics import LearnerMetrics
@@ -26,12 +26,13 @@ from agents.prediction.served_models import LEARNED_SINCE
 from online_models.learner import Learner
 from online_models.signing import Signer, Verifier
 from online_models.snapshot import decode, encode
-from schemas import dead_letters, topics
+from schemas import topics
 from schemas.errors import DeliveryFailed, SnapshotRefused
 from schemas.outcomes import Outcome
 from schemas.reasons import Reason
 from streams.fold import FeatureFold
 
+SOURCE: Final = "/thalweg/learn"
 CHAMPION_INTERVAL_S: Final = 0.5
 """How often the champion is published while it learns: the larger part of its freshness."""
 CHALLENGER_INTERVAL_S: Final = 10.0
@@ -66,7 +67,7 @@ class Training:
         self._pipeline = pipeline
         self._fold = fold
         self._log = log
-        self._dead_letters = dead_letters
+        self._dead_letters = DeadLetters(dead_letters, SOURCE, metrics)
         self._signer = signer
         self._verifier = verifier
         self._metrics = LearnerMetrics(metrics)
@@ -128,7 +129,7 @@ class Training:
 
     # ---- learn ---------------------------------------------------------------------------------
 
-    def learn(self, batch: Batch) -> None:
+    def learn(self, batch: Batch, now_ms: int) -> None:
         """Judge and learn a batch of outcomes."""
         if not self.learners:
             raise DeliveryFailed("outcomes came before the learners were restored")
@@ -136,7 +137,16 @@ class Training:
             try:
                 outcome = _decode_outcome(record.value() or b"")
             except msgspec.MsgspecError as error:
-                self._set_aside(batch, record, error)
+                # Nobody but predict should write the log.
+                self._dead_letters.emit(
+                    batch,
+                    record,
+                    Reason.INVALID_FIELD,
+                    str(error),
+                    exception=type(error),
+                    now_ms=now_ms,
+                )
+                self._dead_letters.count([Reason.INVALID_FIELD])
                 continue
             offset = record.offset() or 0
             for learner in self.learners.values():
@@ -144,20 +154,6 @@ class Training:
         _, known_at_ms = batch.records[0].timestamp()
         for name in self.learners:
             self._learned_since_ms.setdefault(name, known_at_ms)
-
-    def _set_aside(self, batch: Batch, record: Message, error: msgspec.MsgspecError) -> None:
-        """Put what is no outcome on `dead-letters`: nobody but predict should write the log."""
-        reason = Reason.INVALID_FIELD
-        self._metrics.dead_letter(reason)
-        why = dead_letters.headers(
-            reason,
-            str(error),
-            exception=type(error).__name__,
-            topic=batch.tp.topic,
-            partition=batch.tp.partition,
-            offset=record.offset() or 0,
-        )
-        batch.emit(self._dead_letters, record.value(), record.key(), headers=why)
 
     def publish_due(self, batch: Batch, now_s: float) -> None:
         """Emit a snapshot of every model that is due."""
@@ -222,7 +218,7 @@ def build(app: App, outcomes: str, training: Training) -> None:
     async def learn(batches: faust.StreamT[Batch]) -> AsyncIterator[int]:
         waiting = batches.channel.queue  # type: ignore[attr-defined]
         async for batch in batches:
-            training.learn(batch)
+            training.learn(batch, time.time_ns() // 1_000_000)
             training.publish_due(batch, time.time())
             # The last outcomes before a quiet time wait here for their snapshot rather than for
             # the next outcome: nobody waits for this batch to commit.

@@ -1,8 +1,10 @@
 """What could not be processed: the headers of a record on `dead-letters`.
 
-Key and value are the original bytes. The names follow KIP-1034.
+Key, value and headers are the original ones; behind them stand headers that say why it is there,
+in the names of KIP-1034.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from schemas.reasons import Reason
@@ -13,11 +15,15 @@ TOPIC: Final = "__streams.errors.topic"
 PARTITION: Final = "__streams.errors.partition"
 OFFSET: Final = "__streams.errors.offset"
 REASON: Final = "reason"
+RETRIES: Final = "retries"
+"""Of a record that was published again: for how many times."""
+
+Headers = list[tuple[str, bytes]]
 
 
 def headers(
     reason: Reason, detail: str, *, exception: str, topic: str, partition: int, offset: int
-) -> list[tuple[str, bytes]]:
+) -> Headers:
     """Say why a record was set aside, and where it stood.
 
     >>> dict(headers(Reason.EMPTY, "no value", exception="InvalidRecord",
@@ -25,10 +31,22 @@ def headers(
     b'empty'
     """
     return [
-        (REASON, reason.value.encode()),
         (EXCEPTION, exception.encode()),
         (MESSAGE, detail.encode("utf-8", "replace")),
         (TOPIC, topic.encode()),
         (PARTITION, str(partition).encode()),
         (OFFSET, str(offset).encode()),
+        (REASON, reason.value.encode()),
     ]
+
+
+def original_headers(found: Sequence[tuple[str, bytes]]) -> Headers:
+    """Find the headers that a dead letter had before it was one: all before ours.
+
+    >>> why = headers(Reason.EMPTY, "no value", exception="InvalidRecord",
+    ...               topic="user-events", partition=1, offset=42)
+    >>> original_headers([("reason", b"of the publisher's own"), *why])
+    [('reason', b"of the publisher's own")]
+    """
+    ours = [n for n, (name, _) in enumerate(found) if name == EXCEPTION]
+    return list(found[: ours[-1]] if ours else found)

@@ -7,7 +7,6 @@ from agents.observability import metric_list
 from agents.observability.metrics import Metrics
 from online_models.learner import Learner
 from online_models.prequential import Prequential
-from schemas.reasons import Reason
 
 logger = logging.getLogger(__name__)
 
@@ -48,10 +47,6 @@ class LearnerMetrics:
         """Note a snapshot that the topic does not take; the last one stays in service."""
         logger.error("the snapshot of %s has %d bytes, more than `models` takes", model, n_bytes)
         self._metrics.counter(metric_list.SNAPSHOTS, model=model, result="too_large").inc()
-
-    def dead_letter(self, reason: Reason) -> None:
-        """Count a record that was set aside."""
-        self._metrics.counter(metric_list.DEAD_LETTERS, reason=reason).inc()
 
     def _evaluated(self, name: str, figures: Prequential) -> None:
         gauge = self._metrics.gauge

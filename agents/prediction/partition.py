@@ -215,6 +215,7 @@ class Partition:
         changelog, emit, number = self._plan.topics.state, batch.emit, self.number
         for key, value in self._state.changes():
             emit(changelog, value, key, partition=number)
+        self._plan.dead_letters.count(outputs.set_aside)
         fates = msgspec.structs.astuple(self._join.fates)
         n_crowded_out = self._deduplicator.n_crowded_out
         if n_crowded_out != self._told_crowded_out:

@@ -11,11 +11,11 @@ from agents.prediction.drift_alert import drift_alert
 from agents.prediction.predict_plan import Answer, PredictPlan
 from agents.prediction.served_models import Served
 from online_models.drift import DriftAlarm
-from schemas import dead_letters
 from schemas.cloudevents import TRACEPARENT
 from schemas.errors import InvalidRecord
 from schemas.events import UserEvent
 from schemas.outcomes import Outcome
+from schemas.reasons import Reason
 
 _encode_outcome = msgspec.msgpack.Encoder().encode
 
@@ -23,7 +23,7 @@ _encode_outcome = msgspec.msgpack.Encoder().encode
 class PartitionOutputs:
     """Writes the records of one batch."""
 
-    __slots__ = ("_batch", "_emit", "_now_ms", "_plan", "_topics")
+    __slots__ = ("_batch", "_emit", "_now_ms", "_plan", "_topics", "set_aside")
 
     def __init__(self, plan: PredictPlan, batch: Batch, now_ms: int) -> None:
         plan.stamp(now_ms)
@@ -32,6 +32,8 @@ class PartitionOutputs:
         self._batch = batch
         self._emit = batch.emit
         self._now_ms = now_ms
+        self.set_aside: list[Reason] = []
+        """Why records of the batch became dead letters."""
 
     def prediction(
         self,
@@ -134,21 +136,15 @@ class PartitionOutputs:
         self._emit(self._topics.alerts, value, plan.use_case_key, headers=headers)
 
     def dead_letter(self, record: Message, invalid: InvalidRecord) -> None:
-        """Set a record aside with its original bytes and the reason."""
-        tp = self._batch.tp
-        self._plan.metrics.dead_letter(invalid.reason)
-        id_ = f"{tp.topic}-{tp.partition}-{record.offset()}"
-        why = dead_letters.headers(
+        """Set a record aside that can never be processed."""
+        self.set_aside.append(invalid.reason)
+        self._plan.dead_letters.emit(
+            self._batch,
+            record,
             invalid.reason,
             invalid.detail,
-            exception=type(invalid).__name__,
-            topic=tp.topic,
-            partition=tp.partition,
-            offset=record.offset() or 0,
-        )
-        headers = self._plan.dead_letter_envelope.headers(id_, _traceparent(record))
-        self._emit(
-            self._topics.dead_letters, record.value(), record.key(), headers=[*why, *headers]
+            exception=type(invalid),
+            now_ms=self._now_ms,
         )
 
 

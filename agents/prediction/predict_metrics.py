@@ -8,7 +8,6 @@ from agents.observability import metric_list
 from agents.observability.metrics import Metrics
 from online_models.drift import ScoreDrift
 from schemas import topics
-from schemas.reasons import Reason
 from streams.label_join import Fates
 
 
@@ -26,9 +25,6 @@ class PredictMetrics:
         self._scores = metrics.histogram(metric_list.SCORES)
         self._seconds = metrics.histogram(metric_list.PROCESSING_SECONDS)
         self._sizes = metrics.histogram(metric_list.BATCH_RECORDS)
-        self._dead_letters = {
-            reason: counter(metric_list.DEAD_LETTERS, reason=reason) for reason in Reason
-        }
         self._outcomes = {
             label: counter(metric_list.OUTCOMES, label=str(label).lower())
             for label in (False, True)
@@ -54,10 +50,6 @@ class PredictMetrics:
     def processing(self, seconds: float) -> None:
         """Measure a batch."""
         self._seconds.observe(seconds)
-
-    def dead_letter(self, reason: Reason) -> None:
-        """Count a record that was set aside."""
-        self._dead_letters[reason].inc()
 
     def outcome(self, label: bool) -> None:
         """Count a prediction whose label became known."""

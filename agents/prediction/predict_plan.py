@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from agents.dead_letters import DeadLetters
 from agents.observability.metrics import Metrics
 from agents.pipeline import Pipeline
 from agents.prediction.encode import Envelope
@@ -34,7 +35,6 @@ class TopicNames:
     outcomes: str
     feature_updates: str
     alerts: str
-    dead_letters: str
     state: str
 
 
@@ -98,7 +98,6 @@ class PredictPlan:
             outcomes=name(topics.OUTCOMES),
             feature_updates=name(topics.FEATURE_UPDATES),
             alerts=name(topics.ALERTS),
-            dead_letters=name(topics.DEAD_LETTERS),
             state=name(topics.PREDICT_STATE),
         )
         self.use_case_key: Final = pipeline.use_case.encode()
@@ -108,7 +107,7 @@ class PredictPlan:
         self.alert_envelope: Final = Envelope("thalweg.alert", SOURCE)
         self.shadow_envelope: Final = Envelope("thalweg.shadow-prediction", SOURCE)
         self.feature_envelope: Final = Envelope("thalweg.feature-update", SOURCE)
-        self.dead_letter_envelope: Final = Envelope("thalweg.dead-letter", SOURCE)
+        self.dead_letters: Final = DeadLetters(name(topics.DEAD_LETTERS), SOURCE, metrics)
         self._envelopes = [each for each in vars(self).values() if isinstance(each, Envelope)]
         self._every = round(1 / pipeline.challenger_share) if pipeline.challenger_share else 0
         self._n_since_sampled = 0

@@ -230,7 +230,7 @@ class PipelineDriver:
     def _learn(self) -> None:
         batch = self._topics.batch(_OUTCOMES, self._committed.get(_OUTCOMES, 0))
         if batch.records:
-            self._training.learn(batch)
+            self._training.learn(batch, self.now_ms)
         self._training.publish_due(batch, self.now_ms / 1_000)
         self._topics.append(*batch.outputs, at_ms=self.now_ms)
         self._committed[_OUTCOMES] = batch.next_offset

@@ -155,7 +155,7 @@ def test_a_successor_goes_on_as_if_its_predecessor_had_never_died(on_kafka, n_ba
     snapshots: dict[str, bytes] = {}
     for n, log in enumerate(on_kafka.batches[:n_batches]):
         step = outcomes_at(log)
-        predecessor.learn(step)
+        predecessor.learn(step, PUBLISHED_MS)
         predecessor.publish_due(step, now_s=1_000 + n * 0.3)
         snapshots |= published(step)
     end = on_kafka.batches[n_batches - 1][-1][0] + 1
@@ -164,8 +164,8 @@ def test_a_successor_goes_on_as_if_its_predecessor_had_never_died(on_kafka, n_ba
     uninterrupted = training_on()
     uninterrupted.learners = new_learners()
     for log in on_kafka.batches[:n_batches]:
-        uninterrupted.learn(outcomes_at(log))
-    predecessor.learn(predecessor_lost)
+        uninterrupted.learn(outcomes_at(log), PUBLISHED_MS)
+    predecessor.learn(predecessor_lost, PUBLISHED_MS)
     successor = on_kafka.training(committed=end)
     restore(successor, snapshots)
 
@@ -187,7 +187,7 @@ def test_without_a_snapshot_to_trust_a_model_learns_the_whole_log_again_and_says
     trained = training_on()
     trained.learners = new_learners()
     for log in on_kafka.batches[:3]:
-        trained.learn(outcomes_at(log))
+        trained.learn(outcomes_at(log), PUBLISHED_MS)
     good = {name: encode(learner, SIGNER, at_ms=0) for name, learner in trained.learners.items()}
     bad: dict[str, bytes] = {
         "none": {},
@@ -229,7 +229,7 @@ def test_each_model_is_published_when_it_learned_and_its_interval_is_over():
     names = []
     for n in range(20):
         step = outcomes_at(log[n * 10 : n * 10 + 10])
-        training.learn(step)
+        training.learn(step, PUBLISHED_MS)
         training.publish_due(step, now_s=1_000 + n * 0.2)
         names.append(set(published(step)))
 
@@ -243,7 +243,7 @@ def test_nothing_is_published_that_has_learned_nothing_since():
     training = training_on()
     training.learners = new_learners()
     step = outcomes_at(packed(10))
-    training.learn(step)
+    training.learn(step, PUBLISHED_MS)
     training.publish_due(step, now_s=1_000)
     idle = outcomes_at([])
     training.publish_due(idle, now_s=2_000)
@@ -260,7 +260,7 @@ def test_a_snapshot_says_since_when_the_oldest_label_in_it_was_known():
     since = []
     for n in range(5):
         step = outcomes_at(log[n * 10 : n * 10 + 10], published_ms=PUBLISHED_MS + n)
-        training.learn(step)
+        training.learn(step, PUBLISHED_MS)
         training.publish_due(step, now_s=1_000 + n * 0.3)
         since += [
             dict(output.headers or ())[LEARNED_SINCE]
@@ -275,7 +275,7 @@ def test_a_snapshot_is_the_model_as_it_was_after_its_batch():
     training = training_on()
     training.learners = new_learners()
     step = outcomes_at(packed(30))
-    training.learn(step)
+    training.learn(step, PUBLISHED_MS)
     training.publish_due(step, now_s=1_000)
     (output,) = [output for output in step.outputs if output.key == CHAMPION.encode()]
     snapshot = decode(output.value or b"", VERIFIER, model=CHAMPION, schema=FOLD.schema)
@@ -289,8 +289,8 @@ def test_a_batch_delivered_again_teaches_nothing_twice():
     training = training_on()
     training.learners = new_learners()
     log = packed(30)
-    training.learn(outcomes_at(log[:20]))
-    training.learn(outcomes_at(log))
+    training.learn(outcomes_at(log[:20]), PUBLISHED_MS)
+    training.learn(outcomes_at(log), PUBLISHED_MS)
 
     assert training.learners[CHAMPION].n_learned == 30
 
@@ -302,7 +302,7 @@ def test_who_lost_the_log_publishes_nothing_of_it_any_more():
     log = packed(20)
     for n in range(2):
         step = outcomes_at(log[n * 10 : n * 10 + 10])
-        training.learn(step)
+        training.learn(step, PUBLISHED_MS)
         training.publish_due(step, now_s=1_000 + n * 0.1)
     assert training.champion_due_in_s(1_000.1) == pytest.approx(CHAMPION_INTERVAL_S - 0.1)
 
@@ -321,18 +321,21 @@ def test_what_is_no_outcome_is_set_aside_and_the_rest_is_learned():
     log = packed(10)
     log[4] = (4, b"no outcome")
     step = outcomes_at(log)
-    training.learn(step)
+    training.learn(step, PUBLISHED_MS)
 
     (letter,) = step.outputs
     assert (letter.topic, letter.value) == ("dead-letters", b"no outcome")
-    assert dict(letter.headers or ())["__streams.errors.offset"] == b"4"
+    headers = dict(letter.headers or ())
+    assert headers["__streams.errors.offset"] == b"4"
+    assert (headers["ce_type"], headers["ce_id"]) == (b"thalweg.dead-letter", b"outcomes-0-4")
+    assert headers["ce_source"] == b"/thalweg/learn"
     assert training.learners[CHAMPION].n_learned == 9
     assert told(metrics, "thalweg_dead_letters_total", reason="invalid_field") == 1
 
 
 def test_outcomes_that_come_before_the_learners_are_not_passed_over():
     with pytest.raises(DeliveryFailed):
-        training_on().learn(outcomes_at(packed(1)))
+        training_on().learn(outcomes_at(packed(1)), PUBLISHED_MS)
 
 
 def test_a_snapshot_that_the_topic_does_not_take_is_told_of_and_not_published(monkeypatch):
@@ -341,7 +344,7 @@ def test_a_snapshot_that_the_topic_does_not_take_is_told_of_and_not_published(mo
     training = training_on(metrics=metrics)
     training.learners = new_learners()
     step = outcomes_at(packed(10))
-    training.learn(step)
+    training.learn(step, PUBLISHED_MS)
     training.publish_due(step, now_s=1_000)
 
     assert step.outputs == []
@@ -368,17 +371,17 @@ def test_what_is_told_of_models_only_grows_though_a_restore_takes_outcomes_back(
     metrics = Metrics()
     training = training_on(metrics=metrics)
     training.learners = new_learners()
-    training.learn(outcomes_at(packed(30)))
+    training.learn(outcomes_at(packed(30)), PUBLISHED_MS)
     training.tell()
     training.tell()
     learned = metrics.counter(metric_list.MODEL_LEARNED, model=CHAMPION)
     assert learned.value == 30
 
     training.learners = new_learners()
-    training.learn(outcomes_at(packed(20)))
+    training.learn(outcomes_at(packed(20)), PUBLISHED_MS)
     training.tell()
     assert learned.value == 30
-    training.learn(outcomes_at(packed(50)[20:]))
+    training.learn(outcomes_at(packed(50)[20:]), PUBLISHED_MS)
     training.tell()
     assert learned.value == 60
     for model in (CHAMPION, CHALLENGER, metric_list.BASELINE_RATE, metric_list.BASELINE_LAST_CLASS):

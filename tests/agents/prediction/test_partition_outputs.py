@@ -6,6 +6,7 @@ import pytest
 from agents.observability.metrics import Metrics
 from agents.prediction.predict_plan import PRIOR, PredictPlan
 from examples.shop.pipeline import PIPELINE, ShopEvent
+from schemas import dead_letters
 from schemas.cloudevents import rfc3339
 from schemas.predictions import Prediction
 from streams.clean import EventCleaner
@@ -47,6 +48,16 @@ def test_bad_input_is_set_aside_for_its_reason_with_its_bytes_and_where_it_stood
     }
     assert [prediction.event_id for prediction in run.predictions] == ["e1"]
     assert [update["user_id"] for update in run.feature_updates] == ["ada"]
+
+
+def test_a_dead_letter_keeps_the_headers_it_came_with_before_those_that_say_why() -> None:
+    came_with = [("reason", b"of the publisher's own"), ("ce_type", b"click"), ("trace", b"1")]
+    run = PartitionRun().events(Record(b"{", b"ada", headers=came_with))
+    (letter,) = run.by_topic["dead-letters"]
+
+    assert dead_letters.original_headers(letter.headers or ()) == came_with
+    assert dict(letter.headers or ())["reason"] == b"not_json"
+    assert dict(letter.headers or ())["ce_type"] == b"thalweg.dead-letter"
 
 
 def test_a_bad_label_is_set_aside_too() -> None:
