@@ -47,6 +47,10 @@ class Table(Generic[V]):
     >>> visits.delete("bob")
     >>> visits.changes()
     [(b'vbob', None)]
+    >>> visits.put("ada", 3)
+    >>> visits.undo()
+    >>> visits.get("ada")
+    2
     """
 
     def __init__(
@@ -64,7 +68,8 @@ class Table(Generic[V]):
         self._decode = decode
         self._warm = warm
         self._logged: OrderedDict[str, bytes] = OrderedDict()
-        # Decoded values, newer than the logged ones where changed; None stands for deleted.
+        # Decoded values, newer than the logged ones where changed; None stands for deleted. What is
+        # logged stays as it is until the change is logged: `undo` has nothing to put back.
         self._touched: dict[str, V | None] = {}
         # Keys to log with the next `changes`, in order.
         self._changed: dict[str, None] = {}
@@ -73,7 +78,7 @@ class Table(Generic[V]):
 
     def __len__(self) -> int:
         return len(self._logged) + sum(
-            self._touched[key] is not None and key not in self._logged for key in self._changed
+            (self._touched[key] is not None) - (key in self._logged) for key in self._changed
         )
 
     def __contains__(self, key: str) -> bool:
@@ -110,7 +115,7 @@ class Table(Generic[V]):
         if key in self._new:
             self._new.remove(key)
             del self._changed[key], self._touched[key]
-        elif self._logged.pop(key, None) is not None or key in self._changed:
+        elif key in self._logged:
             self._touched[key] = None
             self._changed[key] = None
 
@@ -120,7 +125,7 @@ class Table(Generic[V]):
             value = self._touched[key]
             self.delete(key)
             return value
-        raw = self._logged.pop(key, None)
+        raw = self._logged.get(key)
         if raw is None:
             return None
         self._touched[key] = None
@@ -130,9 +135,13 @@ class Table(Generic[V]):
     def oldest(self) -> str | None:
         """Return the key whose last change was logged longest ago: the one to think of forgetting.
 
-        Keys take their place in this order when `changes` logs them.
+        Keys take their place in this order when `changes` logs them. Takes as long as there are
+        keys before it that were deleted since then.
         """
-        return next(iter(self._logged), None)
+        changed, touched = self._changed, self._touched
+        return next(
+            (key for key in self._logged if key not in changed or touched[key] is not None), None
+        )
 
     def raw(self, key: str) -> bytes | None:
         """Return the value of a key in its encoded form; cheap unless it changed in this batch."""
@@ -142,28 +151,49 @@ class Table(Generic[V]):
         return self._logged.get(key)
 
     def scan(self) -> Iterator[tuple[str, V]]:
-        """Decode every logged value in turn, oldest first, keeping none: to build an index."""
-        decode = self._decode
-        return ((key, decode(raw)) for key, raw in self._logged.items())
+        """Decode every value in turn, oldest first, keeping none: to build an index."""
+        decode, changed, touched = self._decode, self._changed, self._touched
+        for key, raw in self._logged.items():
+            if key not in changed:
+                yield key, decode(raw)
+        for key in changed:
+            if (value := touched[key]) is not None:
+                yield key, value
 
     def changes(self) -> list[Change]:
-        """Encode what changed since the last call, one record for each key."""
-        changed: list[Change] = []
-        prefix, touched, logged = self.prefix, self._touched, self._logged
-        for key in self._changed:
-            value = touched[key]
-            if value is None:
+        """Encode what changed since the last call, one record for each key, and log it."""
+        changes = self.staged()
+        self.log(changes)
+        return changes
+
+    def staged(self) -> list[Change]:
+        """Encode what changed since the last `log`, one record for each key."""
+        prefix, touched, encode = self.prefix, self._touched, self._encode
+        return [
+            ((prefix + key).encode(), None if (value := touched[key]) is None else encode(value))
+            for key in self._changed
+        ]
+
+    def log(self, staged: list[Change]) -> None:
+        """Take over what `staged` told: it cannot be undone any more."""
+        touched, logged = self._touched, self._logged
+        for key, (_, raw) in zip(self._changed, staged, strict=True):
+            if raw is None:
                 del touched[key]
-                changed.append(((prefix + key).encode(), None))
+                logged.pop(key, None)
             else:
-                logged[key] = raw = self._encode(value)
+                logged[key] = raw
                 logged.move_to_end(key)
-                changed.append(((prefix + key).encode(), raw))
         if len(touched) > self._warm:
             touched.clear()
         self._changed.clear()
         self._new.clear()
-        return changed
+
+    def undo(self) -> None:
+        """Forget what changed since the last `log`."""
+        self._touched.clear()
+        self._changed.clear()
+        self._new.clear()
 
     def restore(self, key: str, raw: bytes | None) -> None:
         """Take over one changelog record."""
@@ -206,5 +236,16 @@ class PartitionState:
             table.restore(key[1:].decode(), value)
 
     def changes(self) -> list[Change]:
-        """Collect what all tables changed since the last call, one record per key."""
-        return [change for table in self.tables for change in table.changes()]
+        """Collect what all tables changed since the last call, one record per key.
+
+        What cannot be encoded raises before anything is logged, and can be undone.
+        """
+        staged = [table.staged() for table in self.tables]
+        for table, changes in zip(self.tables, staged, strict=True):
+            table.log(changes)
+        return [change for changes in staged for change in changes]
+
+    def undo(self) -> None:
+        """Forget what changed since `changes`, in all tables."""
+        for table in self.tables:
+            table.undo()

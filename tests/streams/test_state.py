@@ -1,5 +1,7 @@
 """Laws of keyed state: the changelog is the state."""
 
+from copy import deepcopy
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -32,6 +34,7 @@ class StateMachine(RuleBasedStateMachine):
         self.cold, self.warm = list_table("c"), list_table("w", warm=2)
         self.state = PartitionState([self.cold, self.warm])
         self.naive: dict[str, dict[str, list[int]]] = {"c": {}, "w": {}}
+        self.logged = deepcopy(self.naive)
         self.changelog: list[Change] = []
 
     tables = st.sampled_from("cw")
@@ -70,6 +73,12 @@ class StateMachine(RuleBasedStateMachine):
         changes = self.state.changes()
         assert len({key for key, _ in changes}) == len(changes)
         self.changelog += changes
+        self.logged = deepcopy(self.naive)
+
+    @rule()
+    def undo(self) -> None:
+        self.state.undo()
+        self.naive = deepcopy(self.logged)
 
     @rule(compact=st.booleans())
     def restart(self, compact: bool) -> None:
@@ -83,10 +92,22 @@ class StateMachine(RuleBasedStateMachine):
     def holds_what_was_put(self) -> None:
         for prefix, expected in self.naive.items():
             assert len(self.table(prefix)) == len(expected)
+            assert dict(self.table(prefix).scan()) == expected
             for key in ["", "a", "b", "ü", "ab"]:
                 assert (key in self.table(prefix)) == (key in expected)
                 raw = self.table(prefix).raw(key)
                 assert (raw and msgspec.msgpack.decode(raw)) == expected.get(key)
+
+    @invariant()
+    def restores_to_the_same_order(self) -> None:
+        """What was undone has left no trace: the oldest is who it would be after a restart."""
+        tables = {prefix: list_table(prefix) for prefix in "cw"}
+        restored = PartitionState(list(tables.values()))
+        for key, value in self.changelog:
+            restored.restore(key, value)
+        for prefix, table in tables.items():
+            alive = [key for key, _ in table.scan() if key in self.naive[prefix]]
+            assert self.table(prefix).oldest() == next(iter(alive), None)
 
 
 TestTheChangelogIsTheState = StateMachine.TestCase
