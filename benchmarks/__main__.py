@@ -1,7 +1,8 @@
 """`make bench`: run the benchmarks of predict, or those named: `python -m benchmarks latency`.
 
-With options of their own: `python -m benchmarks peers` compares the transport with others, and
-`python -m benchmarks handover` lets workers join, leave and die under load.
+With options of their own: `python -m benchmarks peers` compares the transport with others,
+`python -m benchmarks handover` lets workers join, leave and die under load, and
+`python -m benchmarks soak` watches a worker's memory for half an hour.
 """
 
 import argparse
@@ -12,10 +13,11 @@ import sys
 from benchmarks import latency, throughput
 from benchmarks.handover import command as handover
 from benchmarks.peers import command as peers
+from benchmarks.soak import command as soak
 
 BENCHMARKS = {"throughput": throughput.run, "latency": latency.run}
 
-OTHERS = {"peers": peers.run, "handover": handover.run}
+OTHERS = {"peers": peers.run, "handover": handover.run, "soak": soak.run}
 
 if sys.argv[1:2] and sys.argv[1] in OTHERS:
     sys.exit(OTHERS[sys.argv[1]](sys.argv[2:]))
