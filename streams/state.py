@@ -6,6 +6,7 @@ batch writes is encoded once, when `PartitionState.changes` collects it for the 
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any, Final, Generic, TypeVar
 
 from schemas.errors import InvalidDeclaration
@@ -184,8 +185,7 @@ class Table(Generic[V]):
             else:
                 logged[key] = raw
                 logged.move_to_end(key)
-        if len(touched) > self._warm:
-            touched.clear()
+        self._cool_down()
         self._changed.clear()
         self._new.clear()
 
@@ -194,6 +194,20 @@ class Table(Generic[V]):
         self._touched.clear()
         self._changed.clear()
         self._new.clear()
+
+    def _cool_down(self) -> None:
+        """Keep the decoded values that changed last, as many as may stay."""
+        touched = self._touched
+        n_to_go = len(touched) - self._warm
+        if not self._warm:
+            touched.clear()
+        elif n_to_go > 0:
+            for key in self._changed:
+                if key in touched:
+                    touched[key] = touched.pop(key)
+            # A few with each batch: to free thousands of objects at once would stall one.
+            for key in list(islice(touched, n_to_go)):
+                del touched[key]
 
     def restore(self, key: str, raw: bytes | None) -> None:
         """Take over one changelog record."""

@@ -221,3 +221,20 @@ def test_scanning_decodes_every_logged_value_oldest_first(keys):
 
     assert positions == sorted(positions)
     assert dict(table.scan()) == {key: [position] for position, key in enumerate(keys)}
+
+
+def test_the_values_that_changed_last_stay_decoded():
+    table, put = list_table("t", warm=2), {key: [0] for key in "abc"}
+    for key in "abc":
+        table.put(key, put[key])
+        table.changes()
+    assert table.get("c") is put["c"]
+    assert table.get("b") is put["b"]
+    assert table.get("a") is not put["a"]
+
+    table.mark("b")
+    table.changes()
+    table.put("d", [0])
+    table.changes()
+    assert table.get("b") is put["b"]
+    assert table.get("c") is not put["c"]
