@@ -11,7 +11,8 @@ What can go wrong, and what happens then:
 - Its outcome is unknown (any other error), or a request of it may still be under way (below): the
   producer is thrown away and made anew under the same transactional id, which ends whatever is
   open. Then the group's committed offsets tell whether the batches are through.
-- Another worker has our transactional id: we are the zombie, and end.
+- Another worker has our transactional id: we are the zombie, and end. So we do if the broker gave
+  up our transaction, because we or the way to it stood still: it cannot be told apart.
 
 The protocol that librdkafka speaks has a hole that KIP-890 closes for others: an EndTxn that
 arrives late ends the *next* transaction of its producer epoch. librdkafka itself repeats a request
@@ -28,7 +29,7 @@ from typing import Any, Final, Protocol, cast
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from agents.kafka.batch import Batch
-from agents.kafka.client_settings import TURNS, KafkaSettings
+from agents.kafka.client_settings import TRANSACTION_TIMEOUT_MS, TURNS, KafkaSettings
 from agents.kafka.in_flight import InFlight
 from agents.kafka.offsets import committed_offsets
 from agents.kafka.publish import publish
@@ -255,7 +256,11 @@ class ExactlyOnce:
     def _end_if_fenced(self, error: KafkaError) -> None:
         # A new producer would fence our successor in turn.
         if error.code() in FENCED:
-            raise Fenced(f"another worker runs as {self._settings.identity}: {error.str()}")
+            # The broker answers both with the same code.
+            raise Fenced(
+                f"another worker runs as {self._settings.identity}, or a transaction of ours stood"
+                f" open for longer than {TRANSACTION_TIMEOUT_MS / 1_000:.0f} s: {error.str()}"
+            )
 
     def _replace_producer(self, reason: str) -> None:
         """End whatever this identity has open, whichever way it ends."""
