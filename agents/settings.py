@@ -35,6 +35,8 @@ class Settings(BaseSettings):
     """How many workers of a role may go at once without anybody reading a whole changelog."""
     stall_timeout_s: float = Field(default=120.0, ge=10.0)
     """A worker that gets nothing through for so long ends; must be longer than any batch takes."""
+    dead_letter_limit: float = Field(default=0.5, ge=0.0, le=1.0)
+    """A worker ends rather than set aside a larger share of some 1,000 records; 1: no limit."""
     topic_prefix: str = Field(default="", pattern=r"^[A-Za-z0-9_.-]*$")
     """Separates environments that share a broker; also prefixes groups and transactional ids."""
     partitions: int = Field(default=4, ge=1, le=10_000)

@@ -197,7 +197,12 @@ def _predict(worker: Worker) -> App:
     from online_models.signing import Verifier  # noqa: PLC0415
 
     declared = worker.pipeline
-    plan = PredictPlan(declared, worker.metrics, worker.topic)
+    plan = PredictPlan(
+        declared,
+        worker.metrics,
+        worker.topic,
+        dead_letter_limit=worker.settings.dead_letter_limit,
+    )
     served = ServedModels(
         {declared.champion, *declared.challengers},
         plan.fold.schema,

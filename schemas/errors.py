@@ -7,6 +7,7 @@
     ├── InvalidDeclaration   the pipeline is wrong: stop before the first event
     ├── InvalidSetting       a setting is wrong: stop, name it in one line
     ├── SnapshotRefused      keep serving the last good model, say why
+    ├── TooManyDeadLetters   end the worker: a person must look at what it reads or runs
     └── DeliveryFailed       end the worker; its successor resumes from what is committed
         └── Fenced           another worker owns this identity now
 """
@@ -42,6 +43,10 @@ class InvalidSetting(ThalwegError, ValueError):
 
 class SnapshotRefused(ThalwegError):
     """A model snapshot is not one of ours, not intact, or not for this pipeline."""
+
+
+class TooManyDeadLetters(ThalwegError):
+    """More was set aside than is allowed; nothing of the last batch may become visible."""
 
 
 class DeliveryFailed(ThalwegError):

@@ -22,3 +22,4 @@ class Reason(StrEnum):
     NEGATIVE_TS = "negative_ts"
     FUTURE_TS = "future_ts"
     TOO_LATE = "too_late"
+    PROCESSING_FAILED = "processing_failed"

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 import faust
 from faust.app.base import BootStrategy
+from faust.types import AgentT
 from mode import ServiceT
 
 from agents.kafka.batch import Batch
@@ -25,6 +26,7 @@ from agents.kafka.keyed_state import KeyedState
 from agents.kafka.restorer import Restoration
 from agents.kafka.stream import BatchStream
 from agents.kafka.transport import SCHEME
+from schemas.errors import ThalwegError
 
 if TYPE_CHECKING:
     from agents.kafka.consumer import BatchConsumer
@@ -148,6 +150,12 @@ class App(faust.App):
     def fail(self, failure: BaseException) -> None:
         """End the worker because of a failure. Callable from any thread."""
         self._batch_consumer.fail(failure)
+
+    async def _on_agent_error(self, agent: AgentT[Any], failure: BaseException) -> None:
+        """End the worker if that is what an agent's failure means; others may try again."""
+        if isinstance(failure, ThalwegError):
+            self.fail(failure)
+        await super()._on_agent_error(agent, failure)
 
     def crash_soon(self, failure: BaseException) -> None:
         """End the worker because of a failure. Event loop only."""

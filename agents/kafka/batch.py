@@ -1,6 +1,8 @@
 """The unit of delivery, processing and commit: all records of one partition from one poll."""
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from operator import length_hint
 from typing import NamedTuple
 
 from confluent_kafka import Message
@@ -30,7 +32,7 @@ class Batch:
 
     __slots__ = (
         *("tp", "records", "next_offset", "outputs", "attempts", "finished", "dropped"),
-        *("awaited", "begun", "whole"),
+        *("awaited", "begun", "whole", "_left"),
     )
 
     def __init__(
@@ -44,13 +46,15 @@ class Batch:
         self.finished = False
         self.dropped = False
         self.begun = False
+        self._left: Iterator[Message] = iter(())
         self.awaited = 0
         """Agents that are not through with it."""
         self.whole = whole
         """What this is one agent's share of, if several agents read the topic."""
 
     def __iter__(self) -> Iterator[Message]:
-        return iter(self.records)
+        self._left = iter(self.records)
+        return self._left
 
     def __len__(self) -> int:
         return len(self.records)
@@ -67,6 +71,21 @@ class Batch:
     def is_given_up(self) -> bool:
         """Whether its partition is no longer ours."""
         return self.dropped if self.whole is None else self.whole.dropped
+
+    def cut(self) -> "list[Batch]":
+        """Cut it around the record that was taken last from its latest iterator.
+
+        In two halves if that was the last one of all: then it may have been any.
+        """
+        at = len(self) - length_hint(self._left) - 1
+        bounds = (
+            [0, at, at + 1, len(self)] if at + 1 < len(self) else [0, len(self) // 2, len(self)]
+        )
+        return [
+            Batch(self.tp, part, (part[-1].offset() or 0) + 1)
+            for start, end in pairwise(bounds)
+            if (part := self.records[start:end])
+        ]
 
     def shared_by(self, n_agents: int) -> list["Batch"]:
         """Give each agent a batch of its own: one's retry must not undo what another emitted."""

@@ -9,7 +9,10 @@ batch's own transaction. Time is an argument.
 from typing import Final
 
 import msgspec
+from confluent_kafka import Message
 
+from agents.dead_letter_limit import note_dead_letters
+from agents.isolation import process_apart
 from agents.kafka.batch import Batch
 from agents.prediction.partition_outputs import PartitionOutputs
 from agents.prediction.predict_plan import Answer, PredictPlan
@@ -49,14 +52,14 @@ class Partition:
         self._pending = pending_table()
         self._positives = positives_table()
         self._marks: Table[int] = Table("w", b"%d".__mod__, int)
-        self._drifts: Table[bytes] = Table("s", bytes, bytes)
+        self._singles: Table[bytes] = Table("s", bytes, bytes)
         self._state = PartitionState(
             [
                 self._users,
                 self._pending,
                 self._positives,
                 self._marks,
-                self._drifts,
+                self._singles,
                 # Last: at least once, a crash may cut a batch's changes short, and an event whose
                 # other traces are missing must not count as seen.
                 self._segments,
@@ -78,7 +81,7 @@ class Partition:
         self._join = LabelJoin(
             pipeline.label, self._pending, self._positives, capacity=pipeline.max_pending
         )
-        self._drift = self._plan.drift(self._drifts.get(_DRIFT))
+        self._drift = self._plan.drift(self._singles.get(_DRIFT))
         self._newest_ms = self._marks.get(_NEWEST) or 0
         self._watermark = Watermark(pipeline.allowed_lateness)
         self._watermark.advance(self._newest_ms)
@@ -89,7 +92,32 @@ class Partition:
     # ---- process -------------------------------------------------------------------------------
 
     def process_events(self, batch: Batch, serving: dict[str, Served], now_ms: int) -> None:
-        """Predict every event of a batch; emit what follows from them."""
+        """Predict every event of a batch; emit what follows from them.
+
+        Raises
+        ------
+        TooManyDeadLetters
+            The batch must not be committed.
+        """
+        process_apart(
+            batch,
+            lambda part: self._process_events(part, serving, now_ms),
+            undo=self._undo,
+            set_aside=lambda record, error: self._set_aside(batch, record, error, now_ms),
+        )
+        self._plan.metrics.events(len(batch))
+
+    def process_labels(self, batch: Batch, now_ms: int) -> None:
+        """Join a batch of labels with the predictions that wait for them; raises likewise."""
+        process_apart(
+            batch,
+            lambda part: self._process_labels(part, now_ms),
+            undo=self._undo,
+            set_aside=lambda record, error: self._set_aside(batch, record, error, now_ms),
+        )
+        self._plan.metrics.labels(len(batch))
+
+    def _process_events(self, batch: Batch, serving: dict[str, Served], now_ms: int) -> None:
         plan = self._plan
         clean, predict = plan.events.clean, self._predict
         deduplicator, watermark = self._deduplicator, self._watermark
@@ -136,7 +164,7 @@ class Partition:
             if user is not None:
                 outputs.feature_update(user_id, user.last_ms, features)
         self._end(batch, outputs)
-        plan.metrics.events(len(batch), scores, n_duplicates, n_late)
+        plan.metrics.predicted(scores, n_duplicates, n_late)
 
     def _predict(
         self, event: UserEvent, answer: Answer, outputs: PartitionOutputs, *, is_late: bool
@@ -184,8 +212,7 @@ class Partition:
                 outputs.outcome(settled)
         return features, score
 
-    def process_labels(self, batch: Batch, now_ms: int) -> None:
-        """Join a batch of labels with the predictions that wait for them."""
+    def _process_labels(self, batch: Batch, now_ms: int) -> None:
         clean = self._plan.labels.clean
         outputs = PartitionOutputs(self._plan, batch, now_ms)
         for record in batch:
@@ -201,7 +228,17 @@ class Partition:
             if outcome is not None:
                 outputs.outcome(outcome)
         self._end(batch, outputs)
-        self._plan.metrics.labels(len(batch))
+
+    def _set_aside(self, batch: Batch, record: Message, error: Exception, now_ms: int) -> None:
+        """Let a record be a dead letter that made the code raise, and was undone."""
+        outputs = PartitionOutputs(self._plan, batch, now_ms)
+        outputs.dead_letter(record, error)
+        self._log_changes(batch, outputs)
+
+    def _undo(self) -> None:
+        """Take back what was changed since `_log_changes`."""
+        self._state.undo()
+        self.complete()
 
     def _end(self, batch: Batch, outputs: PartitionOutputs) -> None:
         """Emit what changed in this partition's state, so that it commits with the batch."""
@@ -211,11 +248,8 @@ class Partition:
             self._marks.put(_NEWEST, self._newest_ms)
         if self._has_watched:  # its count would not tell: an alarm sets it back
             self._has_watched = False
-            self._drifts.put(_DRIFT, self._drift.encode())
-        changelog, emit, number = self._plan.topics.state, batch.emit, self.number
-        for key, value in self._state.changes():
-            emit(changelog, value, key, partition=number)
-        self._plan.dead_letters.count(outputs.set_aside)
+            self._singles.put(_DRIFT, self._drift.encode())
+        self._log_changes(batch, outputs)
         fates = msgspec.structs.astuple(self._join.fates)
         n_crowded_out = self._deduplicator.n_crowded_out
         if n_crowded_out != self._told_crowded_out:
@@ -224,6 +258,21 @@ class Partition:
         if fates != self._told_fates:
             self._plan.metrics.fates(self._join.fates, self._told_fates)
             self._told_fates = fates
+
+    def _log_changes(self, batch: Batch, outputs: PartitionOutputs) -> None:
+        """Emit what changed, from where there is no way back but a crash."""
+        if outputs.set_aside:
+            note_dead_letters(
+                self._singles, batch.tp, outputs.set_aside, limit=self._plan.dead_letter_limit
+            )
+        changelog, emit, number = self._plan.topics.state, batch.emit, self.number
+        for key, value in self._state.changes():
+            emit(changelog, value, key, partition=number)
+        # Told now: what is undone is not counted.
+        self._plan.dead_letters.count(reason for _, reason in outputs.set_aside)
+        self._plan.metrics.outcomes(outputs.labels)
+        for signal in outputs.alarms:
+            self._plan.metrics.drift_alarm(number, signal)
 
     def _forget_inactive(self, outputs: PartitionOutputs) -> None:
         """Forget users whose last event no window reaches any more."""

@@ -23,7 +23,7 @@ _encode_outcome = msgspec.msgpack.Encoder().encode
 class PartitionOutputs:
     """Writes the records of one batch."""
 
-    __slots__ = ("_batch", "_emit", "_now_ms", "_plan", "_topics", "set_aside")
+    __slots__ = ("_batch", "_emit", "_now_ms", "_plan", "_topics", "alarms", "labels", "set_aside")
 
     def __init__(self, plan: PredictPlan, batch: Batch, now_ms: int) -> None:
         plan.stamp(now_ms)
@@ -32,8 +32,12 @@ class PartitionOutputs:
         self._batch = batch
         self._emit = batch.emit
         self._now_ms = now_ms
-        self.set_aside: list[Reason] = []
-        """Why records of the batch became dead letters."""
+        self.set_aside: list[tuple[int, Reason]] = []
+        """Offsets of records that became dead letters, and why."""
+        self.labels: list[bool] = []
+        """Of outcomes."""
+        self.alarms: list[str] = []
+        """What drifted, by its signal."""
 
     def prediction(
         self,
@@ -108,7 +112,7 @@ class PartitionOutputs:
     def outcome(self, outcome: Outcome) -> None:
         """Append to the training log: one partition, hence one order."""
         plan = self._plan
-        plan.metrics.outcome(outcome.label)
+        self.labels.append(outcome.label)
         self._emit(
             self._topics.outcomes,
             _encode_outcome(outcome),
@@ -120,7 +124,7 @@ class PartitionOutputs:
     def drift_alert(self, alarm: DriftAlarm, event: UserEvent, answer: Answer) -> None:
         """Raise an alert about the scores of this partition."""
         plan, partition = self._plan, self._batch.partition
-        plan.metrics.drift_alarm(partition, alarm.signal)
+        self.alarms.append(alarm.signal)
         alert = drift_alert(
             alarm,
             use_case=plan.pipeline.use_case,
@@ -135,16 +139,15 @@ class PartitionOutputs:
         headers = plan.alert_envelope.headers(alert.alert_id)
         self._emit(self._topics.alerts, value, plan.use_case_key, headers=headers)
 
-    def dead_letter(self, record: Message, invalid: InvalidRecord) -> None:
-        """Set a record aside that can never be processed."""
-        self.set_aside.append(invalid.reason)
+    def dead_letter(self, record: Message, error: Exception) -> None:
+        """Set a record aside: it can never be processed, or not by this code."""
+        if isinstance(error, InvalidRecord):
+            reason, detail = error.reason, error.detail
+        else:
+            reason, detail = Reason.PROCESSING_FAILED, str(error)
+        self.set_aside.append((record.offset() or 0, reason))
         self._plan.dead_letters.emit(
-            self._batch,
-            record,
-            invalid.reason,
-            invalid.detail,
-            exception=type(invalid),
-            now_ms=self._now_ms,
+            self._batch, record, reason, detail, exception=type(error), now_ms=self._now_ms
         )
 
 

@@ -34,14 +34,17 @@ class PredictMetrics:
             for name in challengers
         }
 
-    def events(self, n: int, scores: Sequence[float], n_duplicates: int, n_late: int) -> None:
+    def events(self, n: int) -> None:
         """Count a batch of events."""
         self._events.inc(n)
+        self._sizes.observe(n)
+
+    def predicted(self, scores: Sequence[float], n_duplicates: int, n_late: int) -> None:
+        """Count what came of the events of a batch, or of a part of it."""
         self._predictions.inc(len(scores))
         self._duplicates.inc(n_duplicates)
         self._late.inc(n_late)
         self._scores.observe_many(scores)
-        self._sizes.observe(n)
 
     def labels(self, n: int) -> None:
         """Count a batch of labels."""
@@ -51,9 +54,11 @@ class PredictMetrics:
         """Measure a batch."""
         self._seconds.observe(seconds)
 
-    def outcome(self, label: bool) -> None:
-        """Count a prediction whose label became known."""
-        self._outcomes[label].inc()
+    def outcomes(self, labels: Sequence[bool]) -> None:
+        """Count predictions whose labels became known."""
+        n_positive = sum(labels)
+        self._outcomes[True].inc(n_positive)
+        self._outcomes[False].inc(len(labels) - n_positive)
 
     def fates(self, now: Fates, told: tuple[int, ...]) -> None:
         """Count what became of labels and predictions since this was told last."""

@@ -77,8 +77,16 @@ class Answer:
 class PredictPlan:
     """A pipeline, compiled."""
 
-    def __init__(self, pipeline: Pipeline, metrics: Metrics, name: Callable[[Topic], str]) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        metrics: Metrics,
+        name: Callable[[Topic], str],
+        *,
+        dead_letter_limit: float = 1.0,
+    ) -> None:
         self.pipeline: Final = pipeline
+        self.dead_letter_limit: Final = dead_letter_limit
         self.fold: Final = compile_features(pipeline.features, pipeline.event)
         self.retention_ms: Final = self.fold.retention // _MS
         self.visit_gap_ms: Final = pipeline.drift.visit_gap // _MS

@@ -1,0 +1,244 @@
+"""Records that make the code raise are set aside; all others pass as if there were none."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agents.observability.metrics import Metrics
+from agents.prediction.predict_plan import PredictPlan
+from examples.shop.pipeline import PIPELINE
+from schemas.errors import TooManyDeadLetters
+from schemas.events import UserEvent
+from streams.dead_letter_share import WINDOW
+from streams.deduplicate import Segment
+from streams.fold import UserState
+from tests.agents.partition_run import NOON_MS, PartitionRun, event, label
+from tests.agents.record import Record
+from tests.agents.shop_history import DUPLICATE, PREDICTED, Expected, cut, messy
+
+STAGES = ("reading", "features", "prediction", "feature update")
+"""Where a record makes the code raise; the last is found out when its batch ends."""
+
+seeds = st.integers(0, 1 << 16)
+cut_points = st.lists(st.integers(0, 1_000), max_size=8)
+poisons = st.dictionaries(st.integers(0, 1_000), st.sampled_from(STAGES), min_size=1, max_size=6)
+
+
+class Bug(Exception):
+    """What nobody thought of."""
+
+
+class BuggyPlan(PredictPlan):
+    """The shop's plan, with code that some events make raise."""
+
+    def __init__(
+        self,
+        stages: dict[str, str],
+        *,
+        dead_letter_limit: float = 1.0,
+        metrics: Metrics | None = None,
+    ) -> None:
+        """`stages`: by the event's id where it is one event; by user where it is all of theirs."""
+        super().__init__(
+            PIPELINE,
+            metrics or Metrics(),
+            lambda topic: topic.name,
+            dead_letter_limit=dead_letter_limit,
+        )
+        self._stages = stages
+        plan: Any = self
+        clean, update = plan.events.clean, plan.fold.update
+        prediction, feature = plan.prediction_envelope, plan.feature_envelope
+        plan.events.clean = lambda *args, **names: self._read(clean(*args, **names))
+        plan.fold.update = lambda state, event: self._updated(update(state, event), state, event)
+        prediction.headers = self._before(
+            prediction.headers, lambda args: args[0].partition(":")[2], "prediction"
+        )
+        feature.headers = self._before(
+            feature.headers, lambda args: args[0].split("-", 2)[2], "feature update"
+        )
+
+    def _raise_at(self, name: str, stage: str) -> None:
+        if self._stages.get(name) == stage:
+            raise Bug(f"no luck with {name}")
+
+    def _read(self, event: UserEvent) -> UserEvent:
+        self._raise_at(event.event_id or "", "reading")
+        return event
+
+    def _updated(
+        self, features: dict[str, float], state: UserState, event: UserEvent
+    ) -> dict[str, float]:
+        # The state is changed already, in place.
+        self._raise_at(event.event_id or "", "features")
+        return features
+
+    def _before(
+        self, call: Callable[..., Any], name: Callable[[tuple[Any, ...]], str], stage: str
+    ) -> Callable[..., Any]:
+        def guarded(*args: Any) -> Any:
+            self._raise_at(name(args), stage)
+            return call(*args)
+
+        return guarded
+
+
+def user(each: Expected) -> str:
+    return str(msgspec.json.decode(each.record.value() or b"")["user_id"])
+
+
+def poisoned(
+    stream: list[Expected], drawn: dict[int, str]
+) -> tuple[dict[str, str], Callable[[Expected], bool]]:
+    """Choose who is poisonous; the second tells whether a record is."""
+    valid = [each for each in stream if each.fate == PREDICTED]
+    named = [each for each in valid if each.is_named]
+    stages: dict[str, str] = {}
+    for position, stage in drawn.items():
+        if stage == "feature update":
+            stages[user(valid[position % len(valid)])] = stage
+        else:
+            stages[named[position % len(named)].event_id] = stage
+
+    def is_poisonous(each: Expected) -> bool:
+        if each.fate not in (PREDICTED, DUPLICATE):
+            return False
+        fields = msgspec.json.decode(each.record.value() or b"")
+        return fields.get("event_id") in stages or user(each) in stages
+
+    return stages, is_poisonous
+
+
+def event_ids(run: PartitionRun) -> set[str]:
+    """All ids that are remembered, whichever batches they came in."""
+    segments = [msgspec.msgpack.decode(raw, type=Segment) for raw in run.table(b"d").values()]
+    return {event_id for segment in segments for event_id in segment.event_ids}
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=seeds, cuts=cut_points, drawn=poisons)
+def test_poison_is_set_aside_in_order_and_leaves_no_trace_however_batches_are_cut(
+    seed: int, cuts: list[int], drawn: dict[int, str]
+) -> None:
+    stream = messy(seed)
+    stages, is_poisonous = poisoned(stream, drawn)
+    run = PartitionRun(plan=BuggyPlan(stages))
+    for records in cut(stream, cuts):
+        run.events(*records)
+    clean = PartitionRun(plan=BuggyPlan({}))
+    clean.events(*(each.record for each in stream if not is_poisonous(each)))
+
+    assert [
+        (letter.key, letter.value, dict(letter.headers or ())["reason"].decode())
+        for letter in run.by_topic["dead-letters"]
+    ] == [
+        (
+            each.record.key(),
+            each.record.value(),
+            "processing_failed" if is_poisonous(each) else each.fate,
+        )
+        for each in stream
+        if is_poisonous(each) or each.fate not in (PREDICTED, DUPLICATE)
+    ]
+    for topic in ("predictions", "alerts"):
+        assert run.by_topic[topic] == clean.by_topic[topic]
+    assert sorted(run.by_topic["outcomes"]) == sorted(clean.by_topic["outcomes"])
+    latest = {update["user_id"]: update for update in run.feature_updates}
+    assert latest == {update["user_id"]: update for update in clean.feature_updates}
+    for table in (b"u", b"p", b"y", b"w", b"sdrift"):
+        assert run.table(table) == clean.table(table)
+    assert event_ids(run) == event_ids(clean)
+    assert run.partition.entries() == clean.partition.entries()
+    assert PartitionRun(run.compacted()).partition.entries() == run.partition.entries()
+
+
+def test_the_dead_letter_of_a_bug_says_what_was_raised() -> None:
+    run = PartitionRun(plan=BuggyPlan({"e2": "features"}))
+    run.events(*(event(f"e{n}", NOON_MS + n, offset=n) for n in range(4)))
+    (letter,) = run.by_topic["dead-letters"]
+    headers = dict(letter.headers or ())
+
+    assert headers["reason"] == b"processing_failed"
+    assert headers["__streams.errors.exception"] == b"Bug"
+    assert headers["__streams.errors.message"] == b"no luck with e2"
+    assert headers["__streams.errors.offset"] == b"2"
+    assert [each.event_id for each in run.predictions] == ["e0", "e1", "e3"]
+
+
+def test_what_was_undone_is_not_counted() -> None:
+    metrics = Metrics()
+    plan = BuggyPlan({"e3": "prediction"}, metrics=metrics)
+    made = [event("e0"), event("e1", NOON_MS + 1, action="purchase"), Record(b"{", b"ada")]
+    PartitionRun(plan=plan).events(*made, event("e3"))
+    told = metrics.samples()
+
+    assert told['thalweg_events_total{topic="user-events"}'] == 4
+    assert told["thalweg_predictions_total"] == 2
+    assert told['thalweg_outcomes_total{label="true"}'] == 1
+    assert told['thalweg_dead_letters_total{reason="not_json"}'] == 1
+    assert told['thalweg_dead_letters_total{reason="processing_failed"}'] == 1
+
+
+def test_a_poisonous_label_is_set_aside_and_the_others_are_joined() -> None:
+    plan = BuggyPlan({})
+    clean_label = plan.labels.clean
+
+    def clean(*args: Any, **names: Any) -> Any:
+        found = clean_label(*args, **names)
+        if found.event_id == "e1":
+            raise Bug("no luck")
+        return found
+
+    cast(Any, plan.labels).clean = clean
+    run = PartitionRun(plan=plan).events(*(event(f"e{n}", NOON_MS + n) for n in range(3)))
+    run.labels(*(label(True, event_id=f"e{n}") for n in range(3)))
+    (letter,) = run.by_topic["dead-letters"]
+
+    assert run.labelled == {"e0": True, "e2": True}
+    assert dict(letter.headers or ())["__streams.errors.topic"] == b"labels"
+
+
+@pytest.mark.parametrize("failure", [OSError("no route to host"), MemoryError()])
+def test_what_may_heal_is_nobodys_fault(failure: Exception) -> None:
+    plan = BuggyPlan({})
+
+    def update(state: UserState, event: UserEvent) -> dict[str, float]:
+        raise failure
+
+    cast(Any, plan.fold).update = update
+    run = PartitionRun(plan=plan)
+
+    with pytest.raises(type(failure)):
+        run.events(event("e1"))
+
+
+def test_a_worker_stops_before_the_batch_that_would_be_too_much() -> None:
+    """And its successor stops there too: it does not begin to count anew."""
+    run = PartitionRun(plan=BuggyPlan({}, dead_letter_limit=0.5))
+    garbage = [Record(b"{", b"ada", offset=offset) for offset in range(WINDOW)]
+
+    def read_on() -> None:
+        for start in range(0, WINDOW, 10):
+            run.events(*garbage[start : start + 10])
+
+    with pytest.raises(TooManyDeadLetters, match=r"not_json.* more than 50% .* user-events-0 "):
+        read_on()
+    n_set_aside = len(run.by_topic["dead-letters"])
+    successor = PartitionRun(run.compacted(), plan=BuggyPlan({}, dead_letter_limit=0.5))
+
+    assert WINDOW // 2 < n_set_aside < WINDOW * 3 // 4
+    with pytest.raises(TooManyDeadLetters):
+        successor.events(*garbage[n_set_aside : n_set_aside + 10])
+
+
+def test_good_records_are_not_stopped_by_bad_ones_that_went_by() -> None:
+    run = PartitionRun(plan=BuggyPlan({}, dead_letter_limit=0.5))
+    for start in range(0, 10 * WINDOW, 100):
+        bad = [Record(b"{", b"ada", offset=start + n) for n in range(40)]
+        run.events(*bad, *(event(f"e{start}", NOON_MS, offset=start + 99),))
+
+    assert len(run.by_topic["dead-letters"]) == 40 * WINDOW // 10
