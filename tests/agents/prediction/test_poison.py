@@ -9,82 +9,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.observability.metrics import Metrics
-from agents.prediction.predict_plan import PredictPlan
-from examples.shop.pipeline import PIPELINE
 from schemas.errors import TooManyDeadLetters
 from schemas.events import UserEvent
 from streams.dead_letter_share import WINDOW
 from streams.deduplicate import Segment
 from streams.fold import UserState
+from tests.agents.buggy_plan import STAGES, Bug, BuggyPlan
 from tests.agents.partition_run import NOON_MS, PartitionRun, event, label
 from tests.agents.record import Record
 from tests.agents.shop_history import DUPLICATE, PREDICTED, Expected, cut, messy
-
-STAGES = ("reading", "features", "prediction", "feature update")
-"""Where a record makes the code raise; the last is found out when its batch ends."""
 
 seeds = st.integers(0, 1 << 16)
 cut_points = st.lists(st.integers(0, 1_000), max_size=8)
 poisons = st.dictionaries(st.integers(0, 1_000), st.sampled_from(STAGES), min_size=1, max_size=6)
 
 
-class Bug(Exception):
-    """What nobody thought of."""
-
-
-class BuggyPlan(PredictPlan):
-    """The shop's plan, with code that some events make raise."""
-
-    def __init__(
-        self,
-        stages: dict[str, str],
-        *,
-        dead_letter_limit: float = 1.0,
-        metrics: Metrics | None = None,
-    ) -> None:
-        """`stages`: by the event's id where it is one event; by user where it is all of theirs."""
-        super().__init__(
-            PIPELINE,
-            metrics or Metrics(),
-            lambda topic: topic.name,
-            dead_letter_limit=dead_letter_limit,
-        )
-        self._stages = stages
-        plan: Any = self
-        clean, update = plan.events.clean, plan.fold.update
-        prediction, feature = plan.prediction_envelope, plan.feature_envelope
-        plan.events.clean = lambda *args, **names: self._read(clean(*args, **names))
-        plan.fold.update = lambda state, event: self._updated(update(state, event), state, event)
-        prediction.headers = self._before(
-            prediction.headers, lambda args: args[0].partition(":")[2], "prediction"
-        )
-        feature.headers = self._before(
-            feature.headers, lambda args: args[0].split("-", 2)[2], "feature update"
-        )
-
-    def _raise_at(self, name: str, stage: str) -> None:
-        if self._stages.get(name) == stage:
-            raise Bug(f"no luck with {name}")
-
-    def _read(self, event: UserEvent) -> UserEvent:
-        self._raise_at(event.event_id or "", "reading")
-        return event
-
-    def _updated(
-        self, features: dict[str, float], state: UserState, event: UserEvent
-    ) -> dict[str, float]:
-        # The state is changed already, in place.
-        self._raise_at(event.event_id or "", "features")
-        return features
-
-    def _before(
-        self, call: Callable[..., Any], name: Callable[[tuple[Any, ...]], str], stage: str
-    ) -> Callable[..., Any]:
-        def guarded(*args: Any) -> Any:
-            self._raise_at(name(args), stage)
-            return call(*args)
-
-        return guarded
+def nobody(name: str) -> None:
+    """Name nobody poisonous."""
 
 
 def user(each: Expected) -> str:
@@ -126,10 +67,10 @@ def test_poison_is_set_aside_in_order_and_leaves_no_trace_however_batches_are_cu
 ) -> None:
     stream = messy(seed)
     stages, is_poisonous = poisoned(stream, drawn)
-    run = PartitionRun(plan=BuggyPlan(stages))
+    run = PartitionRun(plan=BuggyPlan(stages.get))
     for records in cut(stream, cuts):
         run.events(*records)
-    clean = PartitionRun(plan=BuggyPlan({}))
+    clean = PartitionRun(plan=BuggyPlan(nobody))
     clean.events(*(each.record for each in stream if not is_poisonous(each)))
 
     assert [
@@ -157,7 +98,7 @@ def test_poison_is_set_aside_in_order_and_leaves_no_trace_however_batches_are_cu
 
 
 def test_the_dead_letter_of_a_bug_says_what_was_raised() -> None:
-    run = PartitionRun(plan=BuggyPlan({"e2": "features"}))
+    run = PartitionRun(plan=BuggyPlan({"e2": "features"}.get))
     run.events(*(event(f"e{n}", NOON_MS + n, offset=n) for n in range(4)))
     (letter,) = run.by_topic["dead-letters"]
     headers = dict(letter.headers or ())
@@ -171,7 +112,7 @@ def test_the_dead_letter_of_a_bug_says_what_was_raised() -> None:
 
 def test_what_was_undone_is_not_counted() -> None:
     metrics = Metrics()
-    plan = BuggyPlan({"e3": "prediction"}, metrics=metrics)
+    plan = BuggyPlan({"e3": "prediction"}.get, metrics=metrics)
     made = [event("e0"), event("e1", NOON_MS + 1, action="purchase"), Record(b"{", b"ada")]
     PartitionRun(plan=plan).events(*made, event("e3"))
     told = metrics.samples()
@@ -184,7 +125,7 @@ def test_what_was_undone_is_not_counted() -> None:
 
 
 def test_a_poisonous_label_is_set_aside_and_the_others_are_joined() -> None:
-    plan = BuggyPlan({})
+    plan = BuggyPlan(nobody)
     clean_label = plan.labels.clean
 
     def clean(*args: Any, **names: Any) -> Any:
@@ -204,7 +145,7 @@ def test_a_poisonous_label_is_set_aside_and_the_others_are_joined() -> None:
 
 @pytest.mark.parametrize("failure", [OSError("no route to host"), MemoryError()])
 def test_what_may_heal_is_nobodys_fault(failure: Exception) -> None:
-    plan = BuggyPlan({})
+    plan = BuggyPlan(nobody)
 
     def update(state: UserState, event: UserEvent) -> dict[str, float]:
         raise failure
@@ -218,7 +159,7 @@ def test_what_may_heal_is_nobodys_fault(failure: Exception) -> None:
 
 def test_a_worker_stops_before_the_batch_that_would_be_too_much() -> None:
     """And its successor stops there too: it does not begin to count anew."""
-    run = PartitionRun(plan=BuggyPlan({}, dead_letter_limit=0.5))
+    run = PartitionRun(plan=BuggyPlan(nobody, dead_letter_limit=0.5))
     garbage = [Record(b"{", b"ada", offset=offset) for offset in range(WINDOW)]
 
     def read_on() -> None:
@@ -228,7 +169,7 @@ def test_a_worker_stops_before_the_batch_that_would_be_too_much() -> None:
     with pytest.raises(TooManyDeadLetters, match=r"not_json.* more than 50% .* user-events-0 "):
         read_on()
     n_set_aside = len(run.by_topic["dead-letters"])
-    successor = PartitionRun(run.compacted(), plan=BuggyPlan({}, dead_letter_limit=0.5))
+    successor = PartitionRun(run.compacted(), plan=BuggyPlan(nobody, dead_letter_limit=0.5))
 
     assert WINDOW // 2 < n_set_aside < WINDOW * 3 // 4
     with pytest.raises(TooManyDeadLetters):
@@ -236,7 +177,7 @@ def test_a_worker_stops_before_the_batch_that_would_be_too_much() -> None:
 
 
 def test_good_records_are_not_stopped_by_bad_ones_that_went_by() -> None:
-    run = PartitionRun(plan=BuggyPlan({}, dead_letter_limit=0.5))
+    run = PartitionRun(plan=BuggyPlan(nobody, dead_letter_limit=0.5))
     for start in range(0, 10 * WINDOW, 100):
         bad = [Record(b"{", b"ada", offset=start + n) for n in range(40)]
         run.events(*bad, *(event(f"e{start}", NOON_MS, offset=start + 99),))
