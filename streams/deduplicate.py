@@ -69,8 +69,7 @@ class Deduplicator:
         for key, segment in sorted(segments.scan(), key=lambda item: int(item[0])):
             self._sealed.append((key, segment))
             self._seen.update(segment.event_ids)
-            self._now_ms = max(self._now_ms, segment.newest_ms)
-        self._sequence = int(self._sealed[-1][0]) + 1 if self._sealed else 0
+        self._settle()
 
     def __len__(self) -> int:
         return len(self._seen)
@@ -107,3 +106,25 @@ class Deduplicator:
             self._seen.difference_update(oldest.event_ids)
             if not is_old:
                 self.n_crowded_out += len(oldest.event_ids)
+
+    def undo(self) -> None:
+        """Take back what came since the table was last logged, in the table as well.
+
+        Takes as long as that is much.
+        """
+        self._seen.difference_update(self._open)
+        self._open = []
+        undone = self._table.undo()
+        while self._sealed and undone.get(self._sealed[-1][0]) is not None:
+            self._seen.difference_update(self._sealed.pop()[1].event_ids)
+        for key in sorted(undone, key=int, reverse=True):
+            if undone[key] is None and (segment := self._table.get(key)) is not None:
+                self._sealed.appendleft((key, segment))
+                self._seen.update(segment.event_ids)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Go on from the latest segment."""
+        key, latest = self._sealed[-1] if self._sealed else ("-1", None)
+        self._sequence = int(key) + 1
+        self._now_ms = 0 if latest is None else latest.newest_ms

@@ -108,7 +108,7 @@ class LabelJoin:
         *,
         capacity: int,
     ) -> None:
-        self.fates: Final = Fates()
+        self.fates = Fates()
         self._action: Final = rule.action
         self._horizon_ms: Final = rule.horizon // timedelta(milliseconds=1)
         self._capacity: Final = capacity
@@ -193,6 +193,20 @@ class LabelJoin:
                 outcomes.append(self._resolve(prediction, False, deadline))
         return outcomes
 
+    def undo(self) -> None:
+        """Take back what came since the tables were last logged, in the tables as well.
+
+        Takes as long as that is much. `fates` stay as they are, and so does what is known of
+        labels, which has no outcome.
+        """
+        self._positives.undo()
+        self._watermark_ms = 0  # until it is told again
+        for prediction_id, undone in self._pending.undo().items():
+            if undone is not None:
+                self._unindex(undone)
+            if (prediction := self._pending.get(prediction_id)) is not None:
+                self._index(prediction)
+
     def _index(self, prediction: Pending) -> None:
         prediction_id = prediction.prediction_id
         self._by_user.setdefault(prediction.user_id, {})[prediction_id] = prediction.event_at
@@ -204,20 +218,23 @@ class LabelJoin:
         """Return a prediction that waits, which it then does no longer."""
         prediction = self._pending.pop(prediction_id)
         if prediction is not None:
-            self._n_waiting -= 1
-            self._by_event.pop(prediction.event_id, None)
-            of_user = self._by_user[prediction.user_id]
-            del of_user[prediction_id]
-            if not of_user:
-                del self._by_user[prediction.user_id]
-            if len(self._deadlines) > 2 * self._n_waiting + SPENT_DEADLINES:
-                self._deadlines = [
-                    (event_at + self._horizon_ms, waiting_id)
-                    for of_user in self._by_user.values()
-                    for waiting_id, event_at in of_user.items()
-                ]
-                heapify(self._deadlines)
+            self._unindex(prediction)
         return prediction
+
+    def _unindex(self, prediction: Pending) -> None:
+        self._n_waiting -= 1
+        self._by_event.pop(prediction.event_id, None)
+        of_user = self._by_user[prediction.user_id]
+        del of_user[prediction.prediction_id]
+        if not of_user:
+            del self._by_user[prediction.user_id]
+        if len(self._deadlines) > 2 * self._n_waiting + SPENT_DEADLINES:
+            self._deadlines = [
+                (event_at + self._horizon_ms, waiting_id)
+                for of_user in self._by_user.values()
+                for waiting_id, event_at in of_user.items()
+            ]
+            heapify(self._deadlines)
 
     def _resolve(self, prediction: Pending, label: bool, at_ms: int) -> Outcome:
         if label:

@@ -86,6 +86,14 @@ class RecentPositives:
             elif len(later) < len(times):
                 self._table.put(user_id, later)
 
+    def undo(self) -> None:
+        """Take back what came since the table was last logged, in the table as well."""
+        for user_id, undone in self._table.undo().items():
+            times = self._table.get(user_id) or []
+            self._n_times += len(times) - len(undone or ())
+            for at_ms in times:
+                heappush(self._by_time, (at_ms, user_id))
+
     def _index(self) -> None:
         self._by_time = [(at_ms, user) for user, times in self._table.scan() for at_ms in times]
         heapify(self._by_time)

@@ -189,11 +189,13 @@ class Table(Generic[V]):
         self._changed.clear()
         self._new.clear()
 
-    def undo(self) -> None:
-        """Forget what changed since the last `log`."""
+    def undo(self) -> dict[str, V | None]:
+        """Forget what changed since the last `log`, and return it; `None` was deleted."""
+        undone = {key: self._touched[key] for key in self._changed}
         self._touched.clear()
         self._changed.clear()
         self._new.clear()
+        return undone
 
     def _cool_down(self) -> None:
         """Keep the decoded values that changed last, as many as may stay."""

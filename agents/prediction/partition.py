@@ -22,7 +22,7 @@ from schemas.errors import InvalidRecord
 from schemas.events import UserEvent
 from streams.deduplicate import Deduplicator, segment_table
 from streams.fold import UserState
-from streams.label_join import LabelJoin
+from streams.label_join import Fates, LabelJoin
 from streams.pending import Pending, pack_features, pending_table
 from streams.positives import positives_table
 from streams.state import PartitionState, Table
@@ -81,13 +81,16 @@ class Partition:
         self._join = LabelJoin(
             pipeline.label, self._pending, self._positives, capacity=pipeline.max_pending
         )
+        self._told_fates = msgspec.structs.astuple(self._join.fates)
+        self._told_crowded_out = 0
+        self._read_singles()
+
+    def _read_singles(self) -> None:
         self._drift = self._plan.drift(self._singles.get(_DRIFT))
         self._newest_ms = self._marks.get(_NEWEST) or 0
-        self._watermark = Watermark(pipeline.allowed_lateness)
+        self._watermark = Watermark(self._plan.pipeline.allowed_lateness)
         self._watermark.advance(self._newest_ms)
-        self._told_fates = msgspec.structs.astuple(self._join.fates)
         self._has_watched = False
-        self._told_crowded_out = 0
 
     # ---- process -------------------------------------------------------------------------------
 
@@ -237,8 +240,12 @@ class Partition:
 
     def _undo(self) -> None:
         """Take back what was changed since `_log_changes`."""
+        self._join.undo()
+        self._join.fates = Fates(*self._told_fates)
+        self._deduplicator.undo()
+        self._deduplicator.n_crowded_out = self._told_crowded_out
         self._state.undo()
-        self.complete()
+        self._read_singles()
 
     def _end(self, batch: Batch, outputs: PartitionOutputs) -> None:
         """Emit what changed in this partition's state, so that it commits with the batch."""

@@ -1,6 +1,7 @@
 """Laws of deduplication, held against remembering everything."""
 
 from datetime import timedelta
+from itertools import chain, repeat
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -126,3 +127,24 @@ def test_a_batch_costs_one_record_and_forgetting_it_one_tombstone():
     assert [key for key, _ in first] == [b"d0"]
     assert nothing == []
     assert [(key, value is None) for key, value in second] == [(b"d1", False), (b"d0", True)]
+
+
+@given(BATCHES, st.lists(st.sampled_from(["ends", "is undone", "is undone at its end"])))
+def test_what_is_undone_was_never_seen(batches, fates):
+    table, untouched = segment_table(), segment_table()
+    seen, expected = (
+        deduplicator(each, retention_ms=60, capacity=4) for each in (table, untouched)
+    )
+    for batch, fate in zip(timed(batches), chain(fates, repeat("ends")), strict=False):
+        for event_id, now_ms in batch:
+            answer = seen.is_new(event_id, now_ms)
+            if fate == "ends":
+                assert answer == expected.is_new(event_id, now_ms)
+        if fate != "is undone":
+            seen.seal()
+        if fate == "ends":
+            expected.seal()
+            assert table.changes() == untouched.changes()
+        else:
+            seen.undo()
+        assert len(seen) == len(expected)

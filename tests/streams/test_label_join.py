@@ -30,7 +30,7 @@ class Event(NamedTuple):
     at_ms: int
     action: str
     delay_ms: int = 0
-    then: Literal["", "batch ends", "worker dies"] = ""
+    then: Literal["", "batch ends", "batch is undone", "worker dies"] = ""
 
 
 class Partition:
@@ -94,7 +94,7 @@ EVENTS = st.lists(
         at_ms=st.integers(100, 250),
         action=st.sampled_from(["buy", "view", "view"]),
         delay_ms=st.integers(0, LATENESS_MS),
-        then=st.sampled_from(["", "batch ends", "worker dies"]),
+        then=st.sampled_from(["", "batch ends", "batch is undone", "worker dies"]),
     ),
     max_size=40,
 )
@@ -106,15 +106,25 @@ def test_any_order_within_the_lateness_gives_the_labels_of_hindsight(events):
     partition, watermark = Partition(), Watermark(LATENESS_MS * MS)
     outcomes: list[Outcome] = []
     changelog: list[Change] = []
+    batch: list[tuple[int, Event]] = []
     for n, event in arrivals:
         assert not watermark.is_late(event.at_ms)
         watermark.advance(event.at_ms)
         partition.arrive(str(n), event)
+        batch.append((n, event))
         if event.then:
             partition.outcomes += partition.join.advance(watermark.at_ms)
+        if event.then == "batch is undone":
+            partition.join.undo()
+            partition.outcomes.clear()
+            for number, again in batch:
+                partition.arrive(str(number), again)
+        elif event.then:
             changelog += partition.state.changes()
-        if event.then == "worker dies":
             outcomes += partition.outcomes
+            partition.outcomes.clear()
+            batch.clear()
+        if event.then == "worker dies":
             partition = Partition(changelog=changelog)
     partition.outcomes = outcomes + partition.outcomes + partition.join.advance(FOREVER)
 

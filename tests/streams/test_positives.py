@@ -52,3 +52,22 @@ def test_nothing_is_left_when_the_watermark_has_passed_everything(actions):
     positives.forget(max([at_ms for _, at_ms in actions], default=0) + HORIZON_MS)
 
     assert len(positives) == 0
+
+
+@given(TIMES, TIMES)
+def test_what_is_undone_leaves_no_trace(actions, undone):
+    table = positives_table()
+    positives = RecentPositives(table, timedelta(milliseconds=HORIZON_MS))
+    for user, at_ms in actions:
+        positives.remember(user, at_ms)
+    logged = dict(table.changes())
+    for user, at_ms in undone:
+        positives.remember(user, at_ms)
+    positives.forget(61 + HORIZON_MS)
+    positives.undo()
+    assert {user: table.raw(user) for user in "ab" if user in table} == {
+        key[1:].decode(): raw for key, raw in logged.items()
+    }
+
+    positives.forget(61 + HORIZON_MS)
+    assert len(positives) == 0
