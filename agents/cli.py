@@ -40,7 +40,11 @@ COMMANDS: Final = (
     Command("topics", "agents.commands.topics:app", "List the topics, or create them."),
     Command("features", "agents.commands.features:app", "List, explain or look up features."),
     Command("models", "agents.commands.models:app", "List the models that serve and compete."),
-    Command("dead-letters", "agents.commands.dead_letters:app", "See what was set aside, and why."),
+    Command(
+        "dead-letters",
+        "agents.commands.dead_letters:app",
+        "See, retry, drop what was set aside.",
+    ),
     Command("doctor", "agents.commands.doctor:doctor", "Check this machine and its settings."),
 )
 

@@ -5,7 +5,9 @@ in the names of KIP-1034.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
+
+import msgspec
 
 from schemas.reasons import Reason
 
@@ -19,6 +21,22 @@ RETRIES: Final = "retries"
 """Of a record that was published again: for how many times."""
 
 Headers = list[tuple[str, bytes]]
+
+Verdict = Literal["retried", "dropped"]
+
+
+class Fate(msgspec.Struct, frozen=True):
+    """What was decided about a dead letter; a record of `dead-letter-fates`, keyed by its offset.
+
+    >>> msgspec.json.encode(Fate("dropped", at=1_704_110_400_000, letter_at=1_704_067_200_000))
+    b'{"verdict":"dropped","at":1704110400000,"letter_at":1704067200000}'
+    """
+
+    verdict: Verdict
+    at: int
+    """When, ms since the epoch."""
+    letter_at: int
+    """When the record was set aside: another at that offset, of a topic made anew, has none."""
 
 
 def headers(

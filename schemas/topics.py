@@ -90,6 +90,15 @@ DEAD_LETTERS: Final = Topic(
     retention=timedelta(days=30),
     max_record_bytes=8 << 20,
 )
+DEAD_LETTER_FATES: Final = Topic(
+    "dead-letter-fates",
+    "offset in `dead-letters`",
+    "Dead letters that were published again or dropped.",
+    partitioned=False,
+    cleanup="compact,delete",
+    # A fate comes after its dead letter, and so outlives it.
+    retention=DEAD_LETTERS.retention,
+)
 TELEMETRY: Final = Topic(
     "telemetry",
     "process",
@@ -117,6 +126,7 @@ ALL: Final = (
     REVIEW_QUEUE,
     REVIEW_VERDICTS,
     DEAD_LETTERS,
+    DEAD_LETTER_FATES,
     TELEMETRY,
     PREDICT_STATE,
 )

@@ -1,13 +1,17 @@
-"""Dead letters as a person reads them: what was set aside, from where, and why."""
+"""Dead letters as a person reads them: what was set aside, from where, why, and what came of it."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
+import msgspec
 from confluent_kafka import Message
 
 from agents.admin import topic_reader
 from agents.settings import Settings
 from schemas import dead_letters, topics
+from schemas.dead_letters import Fate, Headers
+
+_decode_fate = msgspec.json.Decoder(Fate).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +24,27 @@ class DeadLetter:
     """When it was set aside, ms since the epoch."""
     reason: str
     detail: str
-    origin: str
-    """Topic, partition and offset where it was read."""
+    topic: str
+    """Where it was read, as are the next two."""
+    partition: str
+    origin_offset: str
     key: bytes | None
     value: bytes | None
+    headers: Headers = field(default_factory=list)
+    """Those it came with."""
+    fate: Fate | None = None
+    """`None`: it is open."""
+
+    @property
+    def origin(self) -> str:
+        """Topic, partition and offset where it was read."""
+        return f"{self.topic}-{self.partition}-{self.origin_offset}"
+
+    @property
+    def n_retries(self) -> int:
+        """How often it was published again before it was set aside this time."""
+        found = dict(self.headers).get(dead_letters.RETRIES, b"0")
+        return int(found) if found.isdigit() else 0
 
 
 def read(settings: Settings) -> Iterator[DeadLetter]:
@@ -32,10 +53,26 @@ def read(settings: Settings) -> Iterator[DeadLetter]:
     Raises
     ------
     DeliveryFailed
-        The broker cannot be reached.
+        The broker cannot be reached, or lacks a topic.
     """
-    topic = topics.DEAD_LETTERS.named(settings.topic_prefix)
-    return map(_dead_letter, topic_reader.read_to_end(settings, topic))
+    known = fates(settings)
+    for message in topic_reader.read_to_end(settings, _named(settings, topics.DEAD_LETTERS)):
+        yield _dead_letter(message, known)
+
+
+def fates(settings: Settings) -> dict[int, Fate]:
+    """Read what was decided, by offset of the dead letter; raises likewise."""
+    topic = _named(settings, topics.DEAD_LETTER_FATES)
+    return {
+        int(message.key() or b""): _decode_fate(message.value() or b"")
+        for message in topic_reader.read_to_end(settings, topic)
+    }
+
+
+def fate_of(offset: int, at: int, known: Mapping[int, Fate]) -> Fate | None:
+    """Find the fate of a dead letter; that of an earlier one at its offset is not its own."""
+    fate = known.get(offset)
+    return fate if fate is not None and fate.letter_at == at else None
 
 
 def text(raw: bytes | None) -> str | None:
@@ -47,18 +84,27 @@ def text(raw: bytes | None) -> str | None:
     return None if raw is None else raw.decode("utf-8", "backslashreplace")
 
 
-def _dead_letter(message: Message) -> DeadLetter:
-    headers: dict[str, str] = {}
+def _named(settings: Settings, topic: topics.Topic) -> str:
+    return topic.named(settings.topic_prefix)
+
+
+def _dead_letter(message: Message, known: Mapping[int, Fate]) -> DeadLetter:
+    pairs: Headers = []
     for header in message.headers() or ():
         name, value = header[0], header[1]
-        headers[name] = value if isinstance(value, str) else text(value) or ""
-    origin = (dead_letters.TOPIC, dead_letters.PARTITION, dead_letters.OFFSET)
+        pairs.append((name, value.encode() if isinstance(value, str) else value or b""))
+    found = {name: text(value) or "" for name, value in pairs}
+    offset, at = message.offset() or 0, message.timestamp()[1]
     return DeadLetter(
-        offset=message.offset() or 0,
-        at=message.timestamp()[1],
-        reason=headers.get(dead_letters.REASON, "unknown"),
-        detail=headers.get(dead_letters.MESSAGE, ""),
-        origin="-".join(headers.get(name, "?") for name in origin),
+        offset=offset,
+        at=at,
+        reason=found.get(dead_letters.REASON, "unknown"),
+        detail=found.get(dead_letters.MESSAGE, ""),
+        topic=found.get(dead_letters.TOPIC, "?"),
+        partition=found.get(dead_letters.PARTITION, "?"),
+        origin_offset=found.get(dead_letters.OFFSET, "?"),
         key=message.key(),
         value=message.value(),
+        headers=dead_letters.original_headers(pairs),
+        fate=fate_of(offset, at, known),
     )
