@@ -156,12 +156,13 @@ class LabelJoin:
         earliest = at_ms - self._horizon_ms
         if at_ms + self._horizon_ms > self._watermark_ms:
             self._positives.remember(user_id, at_ms)
-        fulfilled = [
-            prediction_id
+        # In order of their events: that of the index is another after a restore or an undo.
+        fulfilled = sorted(
+            (event_at, prediction_id)
             for prediction_id, event_at in self._by_user.get(user_id, {}).items()
             if earliest <= event_at < at_ms
-        ]
-        predictions = map(self._take, fulfilled)
+        )
+        predictions = [self._take(prediction_id) for _, prediction_id in fulfilled]
         return [self._resolve(found, True, at_ms) for found in predictions if found is not None]
 
     def label(self, label: Label) -> Outcome | None:

@@ -50,6 +50,7 @@ class Table(Generic[V]):
     [(b'vbob', None)]
     >>> visits.put("ada", 3)
     >>> visits.undo()
+    {'ada': 3}
     >>> visits.get("ada")
     2
     """

@@ -274,6 +274,18 @@ def test_resolved_names_are_forgotten_in_the_end():
     assert (join.fates.unknown, join.fates.duplicate) == (4, 2)
 
 
+def test_what_one_action_fulfils_is_told_in_order_of_events_also_after_an_undo():
+    partition = Partition()
+    for prediction_id, at_ms in (("third", 30), ("first", 10), ("second", 20)):
+        partition.join.enrol(pending(prediction_id, at_ms=at_ms))
+    partition.state.changes()
+    partition.join.observe("u", "buy", 15)
+    partition.join.undo()
+
+    fulfilled = partition.join.observe("u", "buy", 35)
+    assert [each.prediction_id for each in fulfilled] == ["first", "second", "third"]
+
+
 def test_a_prediction_whose_horizon_has_passed_is_not_enrolled():
     join = Partition().join
     join.advance(100)
