@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = ["App", "Batch", "KafkaSettings", "Observer", "Unobserved"]
 
-STATELESS_ATTEMPTS: Final = 3
+STATELESS_ATTEMPTS: Final = 8
+"""Over some 10 s: see `agents.kafka.stream.pause_s`."""
 STATEFUL_ATTEMPTS: Final = 1
 """A failed batch leaves state half-changed: only a restore from the changelog repairs that."""
 

@@ -20,6 +20,8 @@ from mode.utils.futures import maybe_async
 from agents.kafka.batch import Batch
 from schemas.errors import DeliveryFailed
 
+FIRST_PAUSE_S: Final = 0.1
+LONGEST_PAUSE_S: Final = 5.0
 YIELD_EVERY: Final = 64
 """Records of a batch that an ordinary agent handles before the event loop gets a turn."""
 
@@ -69,6 +71,8 @@ class BatchStream(faust.Stream[Any]):
                 if not isinstance(batch, Batch):
                     yield batch  # put there by `agent.cast()` or `channel.put()`
                     continue
+                if 0 < batch.attempts < self.app.max_attempts:  # type: ignore[attr-defined]
+                    await asyncio.sleep(pause_s(batch.attempts))
                 if batch.is_given_up:
                     self._running = None
                     self.app.consumer.finish(batch)  # type: ignore[attr-defined]
@@ -124,6 +128,15 @@ class BatchStream(faust.Stream[Any]):
     def _set_current(self, event: EventT[Any] | None) -> None:
         self.current_event = event
         streams._current_event.set(None if event is None else weakref.ref(event))
+
+
+def pause_s(n_failed: int) -> float:
+    """Tell how long to wait after so many attempts: what the agent needs may come back meanwhile.
+
+    >>> [pause_s(n_failed) for n_failed in range(1, 8)]
+    [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0]
+    """
+    return min(FIRST_PAUSE_S * 2.0 ** (n_failed - 1), LONGEST_PAUSE_S)
 
 
 def batch_event(app: faust.App, batch: Batch) -> EventT[Any]:

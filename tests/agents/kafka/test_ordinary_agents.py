@@ -66,14 +66,15 @@ def test_keys_json_values_and_headers_are_what_faust_makes_of_them(ordinary):
     assert dict(total.headers() or ()) == {"currency": b"EUR", "by": b"total"}
 
 
-def test_a_batch_that_failed_is_given_to_the_agent_again_and_counts_once(ordinary):
+@pytest.mark.parametrize("failures", [1, 4])
+def test_a_batch_that_failed_is_given_to_the_agent_again_and_counts_once(ordinary, failures):
     counted = ordinary.reader()
-    ordinary.start(app="ordinary_app", failures=1)
+    ordinary.start(app="ordinary_app", failures=failures)
     ordinary.send(range(100), n_keys=1)
     counted.wait_for(100)
     counted.poll()
 
-    assert ordinary.logs().count("RuntimeError: no luck with 13") == 1
+    assert ordinary.logs().count("RuntimeError: no luck with 13") == failures
     assert counted.duplicated == {}
     assert values(ordinary, "doubled") == Counter(b"%d" % (2 * n) for n in range(100))
 
