@@ -121,6 +121,9 @@ def run(role: str, slot: int, settings: Settings) -> NoReturn:
     finally:
         for stop in worker.on_stop:
             stop()
+        # After all that Faust has to say of a crash, the reason once more, for who reads the end.
+        if app.failure is not None:
+            sys.stderr.write(f"thalweg: {app.failure}\n")
 
 
 def trusted_keys(settings: Settings) -> list[bytes]:

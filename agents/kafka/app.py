@@ -144,6 +144,11 @@ class App(faust.App):
             return 0
         return self._batch_consumer.in_flight.n_records
 
+    @property
+    def failure(self) -> BaseException | None:
+        """What ended this worker; `None`: nothing did, it was told to stop or still runs."""
+        return None if self._consumer is None else self._batch_consumer.failure
+
     def publish(self, topic: str, value: bytes, key: bytes) -> None:
         """Send a record at once, outside of any batch and its transaction."""
         cast("BatchProducer", self.producer).publish(topic, value, key)

@@ -212,6 +212,11 @@ class BatchConsumer(FaustConsumer):
         if batch.awaited == 0:
             self.in_flight.finish(batch)
 
+    @property
+    def failure(self) -> BaseException | None:
+        """What ended the worker; `None`: nothing did."""
+        return self._failure
+
     def fail(self, failure: BaseException) -> None:
         """End the worker. Callable from any thread; the first reason counts."""
         if self._failure is None:
