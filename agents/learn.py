@@ -15,6 +15,7 @@ from typing import Final
 import faust
 import msgspec
 
+from agents.dead_letter_limit import note_dead_letters
 from agents.dead_letters import DeadLetters
 from agents.kafka.app import App, Batch
 from agents.kafka.keyed_state import Restoring
@@ -31,6 +32,7 @@ from schemas.errors import DeliveryFailed, SnapshotRefused
 from schemas.outcomes import Outcome
 from schemas.reasons import Reason
 from streams.fold import FeatureFold
+from streams.state import Table
 
 SOURCE: Final = "/thalweg/learn"
 CHAMPION_INTERVAL_S: Final = 0.5
@@ -61,12 +63,16 @@ class Training:
         signer: Signer,
         verifier: Verifier,
         metrics: Metrics,
+        dead_letter_limit: float = 1.0,
     ) -> None:
         self.changelog: Final = models
         self.learners: dict[str, Learner] = {}
         self._pipeline = pipeline
         self._fold = fold
         self._log = log
+        self._dead_letter_limit = dead_letter_limit
+        # In memory alone: the changelog is the models'.
+        self._shares: Table[bytes] = Table("s", bytes, bytes)
         self._dead_letters = DeadLetters(dead_letters, SOURCE, metrics)
         self._signer = signer
         self._verifier = verifier
@@ -133,6 +139,7 @@ class Training:
         """Judge and learn a batch of outcomes."""
         if not self.learners:
             raise DeliveryFailed("outcomes came before the learners were restored")
+        set_aside: list[tuple[int, Reason]] = []
         for record in batch:
             try:
                 outcome = _decode_outcome(record.value() or b"")
@@ -146,11 +153,14 @@ class Training:
                     exception=type(error),
                     now_ms=now_ms,
                 )
-                self._dead_letters.count([Reason.INVALID_FIELD])
+                set_aside.append((record.offset() or 0, Reason.INVALID_FIELD))
                 continue
             offset = record.offset() or 0
             for learner in self.learners.values():
                 learner.learn(outcome, offset)
+        if set_aside:
+            note_dead_letters(self._shares, batch.tp, set_aside, limit=self._dead_letter_limit)
+            self._dead_letters.count(reason for _, reason in set_aside)
         _, known_at_ms = batch.records[0].timestamp()
         for name in self.learners:
             self._learned_since_ms.setdefault(name, known_at_ms)

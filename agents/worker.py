@@ -251,6 +251,7 @@ def _learn(worker: Worker) -> App:
         signer=Signer.from_pem(signing_key(worker.settings)),
         verifier=Verifier(trusted_keys(worker.settings)),
         metrics=worker.metrics,
+        dead_letter_limit=worker.settings.dead_letter_limit,
     )
     app = worker.app(training)
     learn.build(app, worker.topic(topics.OUTCOMES), training)

@@ -55,6 +55,8 @@ class Learner:
         self.feature_names = feature_names
         self.schema = schema
         self.progress = Progress()
+        self.failure: str | None = None
+        """What the model raised last, if it ever did."""
         self._estimator = catalogue.make(model)
         untrained = Frozen(NEVER, self.scorer(), last_label=False)
         self._held_back = HeldBack(
@@ -88,6 +90,9 @@ class Learner:
         -------
         The score an earlier self gave it, or `None` when the outcome was taken in before, was
         skipped, or could not be judged.
+
+        A model that raises has learned nothing by our count; `failure` says what it raised. Whoever
+        learns the log again comes to the same model, and no other model waits for it.
         """
         progress = self.progress
         if offset <= progress.through:
@@ -99,7 +104,14 @@ class Learner:
         features = dict(zip(self.feature_names, outcome.features, strict=True))
         score = self._judge(outcome, features)
 
-        self._estimator.learn_one(features, outcome.label)  # type: ignore[arg-type]  # invariance
+        try:
+            self._estimator.learn_one(features, outcome.label)  # type: ignore[arg-type]  # invariance
+        except (OSError, MemoryError):
+            raise  # another worker may have more luck
+        except Exception as failure:  # noqa: BLE001  # whatever a model raises, the others go on
+            progress.n_skipped += 1
+            self.failure = f"{type(failure).__name__}: {failure}"
+            return score
         if len(progress.samples) < _SAMPLES:
             progress.samples.append(outcome.features)
         else:

@@ -29,6 +29,10 @@ class LearnerMetrics:
             self._evaluated(name, learner.prequential)
             unjudged = self._metrics.gauge(metric_list.MODEL_UNJUDGED, model=name)
             unjudged.set(learner.progress.n_unjudged)
+            skipped = self._metrics.gauge(metric_list.MODEL_SKIPPED, model=name)
+            if learner.failure is not None and skipped.value != learner.progress.n_skipped:
+                logger.error("%s does not learn what makes it raise: %s", name, learner.failure)
+            skipped.set(learner.progress.n_skipped)
             # The baselines see the same outcomes with every learner: any learner's will do.
             self._evaluated(metric_list.BASELINE_RATE, learner.progress.base_rate)
             self._evaluated(metric_list.BASELINE_LAST_CLASS, learner.progress.last_class)

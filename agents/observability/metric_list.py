@@ -189,6 +189,12 @@ MODEL_UNJUDGED: Final = GaugeSpec(
     "Outcomes it learned that no earlier self was old enough to judge: after a backlog, many.",
     ("model",),
 )
+MODEL_SKIPPED: Final = GaugeSpec(
+    "thalweg_model_skipped_outcomes",
+    "outcomes",
+    "Outcomes it did not learn: of other features, with unusable numbers, or it raised.",
+    ("model",),
+)
 MODEL_ROC_AUC: Final = GaugeSpec(
     "thalweg_model_roc_auc",
     "probability",
@@ -290,7 +296,7 @@ SECTIONS: Final[Mapping[str, tuple[MetricSpec, ...]]] = {
     "Drift": (DRIFT_STATISTIC, DRIFT_THRESHOLD, DRIFT_MEAN, DRIFT_REFERENCE, DRIFT_ALARMS),
     "Models": (
         *(MODEL_VERSION, MODEL_AGE_SECONDS, MODEL_LEARNED, MODEL_EVALUATED),
-        *(MODEL_UNJUDGED, MODEL_ROC_AUC),
+        *(MODEL_UNJUDGED, MODEL_SKIPPED, MODEL_ROC_AUC),
         *(MODEL_LOG_LOSS, MODEL_WINDOW_ROC_AUC, MODEL_WINDOW_LOG_LOSS, MODEL_WINDOW_OUTCOMES),
         *(SNAPSHOT_BYTES, SNAPSHOTS, FRESHNESS_SECONDS, CHALLENGER_SCORE_SECONDS),
     ),

@@ -26,8 +26,9 @@ from online_models.learner import Learner
 from online_models.signing import Signer, Verifier
 from online_models.snapshot import decode, encode
 from schemas import topics
-from schemas.errors import DeliveryFailed
+from schemas.errors import DeliveryFailed, TooManyDeadLetters
 from schemas.outcomes import Outcome
+from streams.dead_letter_share import WINDOW
 from tests.agents.outcome_log import FOLD, make_outcomes
 from tests.agents.record import PUBLISHED_MS, Record, batch
 
@@ -46,6 +47,7 @@ def training_on(
     *,
     outcomes: str = "outcomes",
     metrics: Metrics | None = None,
+    dead_letter_limit: float = 1.0,
 ) -> Training:
     return Training(
         PIPELINE,
@@ -56,6 +58,7 @@ def training_on(
         signer=SIGNER,
         verifier=VERIFIER,
         metrics=metrics or Metrics(),
+        dead_letter_limit=dead_letter_limit,
     )
 
 
@@ -331,6 +334,35 @@ def test_what_is_no_outcome_is_set_aside_and_the_rest_is_learned():
     assert headers["ce_source"] == b"/thalweg/learn"
     assert training.learners[CHAMPION].n_learned == 9
     assert told(metrics, "thalweg_dead_letters_total", reason="invalid_field") == 1
+
+
+def test_a_log_of_which_most_is_no_outcome_ends_the_worker():
+    training = training_on(dead_letter_limit=0.5)
+    training.learners = new_learners()
+    garbage = [(offset, b"no outcome") for offset in range(WINDOW)]
+
+    with pytest.raises(TooManyDeadLetters, match="outcomes-0"):
+        training.learn(outcomes_at(garbage), PUBLISHED_MS)
+
+
+def test_a_model_that_raises_holds_no_other_up_and_is_told_of(caplog, monkeypatch):
+    metrics = Metrics()
+    training = training_on(metrics=metrics)
+    training.learners = new_learners()
+    challenger = type(training.learners[CHALLENGER]._estimator)
+
+    def buggy(*_: object) -> None:
+        raise ZeroDivisionError("no luck")
+
+    monkeypatch.setattr(challenger, "learn_one", buggy)
+    training.learn(outcomes_at(packed(10)), PUBLISHED_MS)
+    training.tell()
+    training.tell()
+
+    assert training.learners[CHAMPION].n_learned == 10
+    assert told(metrics, "thalweg_model_skipped_outcomes", model=CHALLENGER) == 10
+    assert told(metrics, "thalweg_model_skipped_outcomes", model=CHAMPION) == 0
+    assert caplog.text.count("makes it raise: ZeroDivisionError: no luck") == 1
 
 
 def test_outcomes_that_come_before_the_learners_are_not_passed_over():

@@ -151,6 +151,35 @@ def test_an_outcome_that_cannot_be_learned_is_skipped_and_counted(change, make_l
     assert (learner.n_learned, learner.progress.n_skipped, learner.through) == (0, 1, 7)
 
 
+def test_what_makes_a_model_raise_is_skipped_alike_by_whoever_learns_the_log_again(
+    make_log, monkeypatch
+):
+    first = learner_of("binary_logistic_v1")
+    kind = type(first._estimator)
+    learn_one = kind.learn_one
+
+    def buggy(self, x, y):
+        learn_one(self, x, y)  # half of its work is done
+        if x[FEATURES[0]] > 1:
+            raise ZeroDivisionError("no luck")
+
+    monkeypatch.setattr(kind, "learn_one", buggy)
+    log = make_log(1, 200)
+    n_raised = sum(outcome.features[0] > 1 for outcome in log)
+    for offset, outcome in enumerate(log):
+        first.learn(outcome, offset)
+        if offset == 100:
+            second = restored(first)
+    for offset, outcome in enumerate(log):
+        second.learn(outcome, offset)
+
+    assert 0 < n_raised < len(log)
+    assert (first.progress.n_skipped, first.n_learned) == (n_raised, len(log) - n_raised)
+    assert first.failure == "ZeroDivisionError: no luck"
+    assert second.progress == first.progress
+    assert final_scores(second, log) == final_scores(first, log)
+
+
 def test_learning_on_does_not_move_a_scorer(make_log):
     learner = learner_of("binary_logistic_v1")
     log = make_log(2, 200)
