@@ -49,9 +49,9 @@ class Printed(Unobserved):
         sys.stderr.write(f"warm {sorted(partitions)}\n")
 
 
-def build(prefix, **kafka):
-    settings = KafkaSettings(group=f"{prefix}counting", **kafka)
-    counts = Counts(f"{prefix}counting-state")
+def build(prefix, *, make_settings=KafkaSettings, make_counts=Counts, **kafka):
+    settings = make_settings(group=f"{prefix}counting", **kafka)
+    counts = make_counts(f"{prefix}counting-state")
     app = App("counting", settings, keyed_state=counts, observer=Printed())
 
     @app.agent(app.topic(f"{prefix}events", value_type=Batch))  # type: ignore[arg-type]

@@ -94,6 +94,20 @@ def test_a_member_that_was_expelled_under_load_commits_nothing_twice(bench):
     assert counted.keys_with_wrong_counts == {}
 
 
+def test_a_batch_that_takes_longer_than_a_member_may_not_poll_keeps_its_place(bench):
+    """The poll thread goes on, with all paused that has enough in flight."""
+    counted = bench.reader()
+    bench.start(app="slow_app", max_in_flight=100)
+    bench.send(range(1_000))
+    counted.wait_for(1_000)
+    counted.poll()
+
+    assert "slow no more" in bench.logs()
+    assert bench.logs().count("assigned ") == 1
+    assert "revoked" not in bench.logs()
+    assert (counted.lost(range(1_000)), counted.duplicated) == ([], {})
+
+
 def test_sigterm_ends_a_worker_cleanly_and_commits_what_it_did(bench):
     counted = bench.reader()
     worker = bench.start()
