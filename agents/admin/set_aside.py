@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 import msgspec
 from confluent_kafka import Message
@@ -43,7 +44,7 @@ class DeadLetter:
     @property
     def n_retries(self) -> int:
         """How often it was published again before it was set aside this time."""
-        found = dict(self.headers).get(dead_letters.RETRIES, b"0")
+        found = dict(self.headers).get(dead_letters.RETRIES) or b"0"
         return int(found) if found.isdigit() else 0
 
 
@@ -89,10 +90,8 @@ def _named(settings: Settings, topic: topics.Topic) -> str:
 
 
 def _dead_letter(message: Message, known: Mapping[int, Fate]) -> DeadLetter:
-    pairs: Headers = []
-    for header in message.headers() or ():
-        name, value = header[0], header[1]
-        pairs.append((name, value.encode() if isinstance(value, str) else value or b""))
+    # Values are bytes or none at all, whatever the stubs say.
+    pairs = cast(Headers, message.headers() or [])
     found = {name: text(value) or "" for name, value in pairs}
     offset, at = message.offset() or 0, message.timestamp()[1]
     return DeadLetter(

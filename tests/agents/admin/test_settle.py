@@ -26,7 +26,11 @@ from tests.agents.record import PUBLISHED_MS, Record, batch
 
 DECLARED = (topics.USER_EVENTS, topics.DEAD_LETTERS, topics.DEAD_LETTER_FATES)
 PARTITIONS = 2
-CAME_WITH = [("traceparent", b"00-1-2-01"), ("reason", b"of the publisher's own")]
+CAME_WITH: list[tuple[str, Any]] = [
+    ("traceparent", b"00-1-2-01"),
+    ("reason", b"of the publisher's own"),
+    ("nothing", None),
+]
 
 
 class Desk:
