@@ -159,19 +159,17 @@ class KafkaSettings:
             "request.timeout.ms": 5_000,
         }
 
-    def transactional_producer(self, turn: int, *, identity: str | None = None) -> ClientSettings:
+    def transactional_producer(self, turn: int) -> ClientSettings:
         """Make the settings of one of the producers whose transactions hold outputs and offsets.
 
         Parameters
         ----------
         turn
             Which one, below `TURNS`.
-        identity
-            Whose it is, if not ours.
         """
         return {
             **self.producer(),
-            "transactional.id": f"{identity or self.identity}-{turn}",
+            "transactional.id": f"{self.identity}-{turn}",
             "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
             "retry.backoff.ms": RETRY_BACKOFF_MS,
             # Once all its connections were lost, `rebootstrap` leaves the group's coordinator
@@ -180,4 +178,12 @@ class KafkaSettings:
             "metadata.recovery.strategy": "none",
             # Everything of a transaction is handed over before the flush, which ends the linger.
             "linger.ms": 5,
+        }
+
+    def fencing_producer(self, identity: str, turn: int) -> ClientSettings:
+        """Make the settings of a producer that only ends what another's has open."""
+        return {
+            **self.transactional_producer(turn),
+            "transactional.id": f"{identity}-{turn}",
+            "retry.backoff.ms": 100,  # nothing is sent that could be taken for something else
         }

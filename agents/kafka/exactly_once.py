@@ -24,6 +24,7 @@ than a call may take without being suspicious. The same holds for the end of an 
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, Final, Protocol, cast
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
@@ -31,6 +32,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 from agents.kafka.batch import Batch
 from agents.kafka.client_settings import TRANSACTION_TIMEOUT_MS, TURNS, KafkaSettings
 from agents.kafka.in_flight import InFlight
+from agents.kafka.initialise import initialise
 from agents.kafka.offsets import committed_offsets
 from agents.kafka.publish import publish
 from schemas.errors import DeliveryFailed, Fenced
@@ -137,7 +139,7 @@ class ExactlyOnce:
     def _initialise(self, turn: int) -> None:
         settings = self._settings.transactional_producer(turn)
         producer = self._make_producer(settings | {"error_cb": self._errors.append})
-        self._call(_retrying, producer.init_transactions, timeout_s=CALL_TIMEOUT_S * 3)
+        self._call(_retrying, partial(initialise, producer), timeout_s=CALL_TIMEOUT_S * 3)
         self._producers[turn] = producer
 
     def _commit(self, batches: Sequence[Batch]) -> None:

@@ -12,20 +12,24 @@ member that merely gave the partition away lives on.
 import logging
 import time
 from collections.abc import Collection, Mapping
-from typing import Final
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from faust.types.tuples import TP
 
 from agents.kafka.client_settings import TURNS, KafkaSettings
+from agents.kafka.initialise import initialise
 from agents.kafka.offsets import commits, committed_offsets
 
 logger = logging.getLogger(__name__)
 
-PATIENCE_S: Final = 0.5
+PATIENCE_S: Final = 0.2
 """How long a transaction may take to end by itself before it is looked into."""
 TIMEOUT_S: Final = 5.0
+FIRST_TIMEOUT_S: Final = 0.05
+"""How long the end of a predecessor's transaction is waited for before it is asked for again."""
 
 
 def take_over(
@@ -112,6 +116,21 @@ def _the_dead(settings: KafkaSettings, tps: Collection[TP]) -> set[str]:
 
 def _fence(settings: KafkaSettings, identity: str) -> None:
     logger.warning("ending what %s left open: it is no longer in the group", identity)
-    for turn in range(TURNS):
-        successor = settings.transactional_producer(turn, identity=identity)
-        Producer(successor).init_transactions(TIMEOUT_S)
+    producers = [settings.fencing_producer(identity, turn) for turn in range(TURNS)]
+    with ThreadPoolExecutor(TURNS) as pool:
+        list(pool.map(_end_transaction, producers))
+
+
+def _end_transaction(fencing_producer: dict[str, Any]) -> None:
+    # While the end is being written, the broker says "not yet", and librdkafka rests for half a
+    # second whatever its settings are. A new producer asks at once.
+    deadline_s, timeout_s = time.monotonic() + TIMEOUT_S, FIRST_TIMEOUT_S
+    while True:
+        try:
+            initialise(Producer(fencing_producer), timeout_s)
+        except KafkaException as exception:
+            if not exception.args[0].retriable() or time.monotonic() > deadline_s:
+                raise
+            timeout_s *= 2
+        else:
+            return

@@ -42,7 +42,11 @@ class Delays:
 
     def _run(self) -> None:
         while not self._closing.is_set():
-            messages = self._reader.consume(CHUNK, POLL_S)
+            first = self._reader.poll(POLL_S)
+            if first is None:
+                continue
+            # `consume(n, timeout)` would wait for all n.
+            messages = (first, *self._reader.consume(CHUNK, 0))
             now_ns = time.time_ns()
             for message in messages:
                 if message.error() is not None:

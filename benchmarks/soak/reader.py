@@ -62,7 +62,11 @@ class Reader:
 
     def _run(self) -> None:
         while not self._closing.is_set():
-            messages = self._reader.consume(CHUNK, POLL_S)
+            first = self._reader.poll(POLL_S)
+            if first is None:
+                continue
+            # `consume(n, timeout)` would wait for all n.
+            messages = (first, *self._reader.consume(CHUNK, 0))
             now_ms = time.time() * 1_000
             with self._lock:
                 for message in messages:

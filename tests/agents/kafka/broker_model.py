@@ -169,6 +169,9 @@ class ModelProducer:
         self._epoch = -1
         self._fate: Fate | None = None
 
+    def list_topics(self, *, timeout: float) -> None:
+        """Be connected at once."""
+
     def init_transactions(self, _: float) -> None:
         broker, owner = self._broker, self._owner
         broker.happens("init")

@@ -98,6 +98,9 @@ class FakeProducer:
         self.on_error: Callable[[KafkaError], None] = self._unheard.append
         self.identities: set[str] = set()
 
+    def list_topics(self, *, timeout: float) -> None:
+        """Be connected at once."""
+
     def init_transactions(self, _: float) -> None:
         broker = self._broker
         broker.epochs[self._identity] += 1
