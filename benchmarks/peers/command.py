@@ -101,8 +101,14 @@ class Peers:
         return [row.figures(beside) for row in (bare, *rows)]
 
     def _latency(self, stage: Stage) -> list[dict[str, Any]]:
-        figures = []
+        figures: list[dict[str, Any]] = []
         for rate in self._options.rates:
+            _teller(f"latency at {rate:,}/s, no peer")("started")
+            figures.append(
+                latency.bare(
+                    stage, rate, seconds=self._options.seconds, warm_up_s=self._options.warm_up
+                )
+            )
             for candidate in self._candidates:
                 if rate > candidate.highest_rate:
                     continue

@@ -24,8 +24,33 @@ def measure(
     stage: Stage, candidate: Candidate, rate: int, *, seconds: float, warm_up_s: float, tell: Tell
 ) -> dict[str, Any]:
     """Run one peer at one rate."""
-    row = {"peer": candidate.name, "delivery": candidate.delivery, "rate": rate}
     source, target = stage.fresh_topic("source"), stage.fresh_topic("target")
+    with stage.peer(candidate, source, target, LATENCY_LINGER_MS) as peer:
+        _prime(stage, source)
+        Observer(stage.bootstrap, target).wait_for(N_PRIMER, peer, lambda _: None)
+        tell(f"running for {warm_up_s + seconds:.0f} s")
+        figures = _watch(stage, source, target, rate, seconds=seconds, warm_up_s=warm_up_s)
+        if peer.poll() is not None:
+            raise PeerEnded
+    return {"peer": candidate.name, "delivery": candidate.delivery, "rate": rate, **figures}
+
+
+def bare(stage: Stage, rate: int, *, seconds: float, warm_up_s: float) -> dict[str, Any]:
+    """Read the events themselves: what generator, broker and reader take, and the machine."""
+    source = stage.fresh_topic("source")
+    _prime(stage, source)
+    figures = _watch(stage, source, source, rate, seconds=seconds, warm_up_s=warm_up_s)
+    return {"peer": "no peer, the events", "delivery": "-", "rate": rate, **figures}
+
+
+def _prime(stage: Stage, source: str) -> None:
+    stage.publish(source, ((each.key, each.value(0)) for each in events(N_PRIMER)))
+
+
+def _watch(
+    stage: Stage, source: str, target: str, rate: int, *, seconds: float, warm_up_s: float
+) -> dict[str, Any]:
+    """Publish to a topic and read another one."""
     n = int(rate * (warm_up_s + seconds))
     generated = {
         "bootstrap": stage.bootstrap,
@@ -40,24 +65,17 @@ def measure(
         "n": n + N_PRIMER,
         "n_skipped": N_PRIMER + int(rate * warm_up_s),
     }
-    with stage.peer(candidate, source, target, LATENCY_LINGER_MS) as peer:
-        stage.publish(source, ((each.key, each.value(0)) for each in events(N_PRIMER)))
-        Observer(stage.bootstrap, target).wait_for(N_PRIMER, peer, lambda _: None)
+    with stage.process(f"reader-{target}", "benchmarks.peers.latency_reader", json.dumps(read)) as (
+        reader,
+        log,
+    ):
+        while not log.read_text(encoding="utf-8") and reader.poll() is None:
+            time.sleep(0.05)
         with stage.process(
-            target.replace("target", "reader"), "benchmarks.peers.latency_reader", json.dumps(read)
-        ) as (reader, log):
-            while not log.read_text(encoding="utf-8") and reader.poll() is None:
-                time.sleep(0.05)
-            tell(f"running for {warm_up_s + seconds:.0f} s")
-            with stage.process(
-                target.replace("target", "generator"),
-                "benchmarks.peers.open_loop",
-                json.dumps(generated),
-            ) as (generator, generator_log):
-                if generator.wait() != 0:
-                    raise SystemExit(generator_log.read_text(encoding="utf-8"))
-            reader.wait()
-            if peer.poll() is not None:
-                raise PeerEnded
-            figures: dict[str, Any] = json.loads(child.last_line(log))
-    return row | figures
+            f"generator-{source}", "benchmarks.peers.open_loop", json.dumps(generated)
+        ) as (generator, generator_log):
+            if generator.wait() != 0:
+                raise SystemExit(generator_log.read_text(encoding="utf-8"))
+        reader.wait()
+        figures: dict[str, Any] = json.loads(child.last_line(log))
+    return figures
