@@ -17,7 +17,7 @@ TOPIC: Final = "__streams.errors.topic"
 PARTITION: Final = "__streams.errors.partition"
 OFFSET: Final = "__streams.errors.offset"
 REASON: Final = "reason"
-RETRIES: Final = "retries"
+RETRIES: Final = "thalweg.retries"
 """Of a record that was published again: for how many times."""
 
 Headers = list[tuple[str, bytes]]

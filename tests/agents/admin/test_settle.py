@@ -100,7 +100,7 @@ def test_a_record_goes_back_as_it_came_and_where_it_came_from(desk):
 
     assert told == "retried: 1\n"
     assert (again.key(), again.value(), again.partition()) == (b"BOB", b"bob", 1)
-    assert again.headers() == [*CAME_WITH, ("retries", b"1")]
+    assert again.headers() == [*CAME_WITH, ("thalweg.retries", b"1")]
     assert desk.json("ls") == {"processing_failed": 1}
     assert desk.json("ls --all") == {"processing_failed": {"open": 1, "retried": 1, "dropped": 0}}
     assert [each["offset"] for each in desk.json("ls processing_failed")] == [0]
@@ -121,7 +121,7 @@ def test_what_fails_again_says_how_often_it_was_tried(desk):
 
     assert tried.n_retries == 1
     assert sum(settle(desk.settings, [tried], "retried")) == 1
-    assert dict(desk.published()[-1].headers())["retries"] == b"2"
+    assert dict(desk.published()[-1].headers())["thalweg.retries"] == b"2"
     assert len(desk.published()[-1].headers()) == len(CAME_WITH) + 1
 
 
