@@ -170,7 +170,7 @@ def test_a_transaction_that_is_open_at_the_start_is_waited_for(log, is_committed
 
 
 def test_a_transaction_that_is_never_decided_is_given_up_with_a_reason(log, monkeypatch):
-    monkeypatch.setattr(log_reader, "QUIET_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(log_reader, "QUIET_TIMEOUT_S", 2.0)
     log.append(b"a")
     writer = log.begin(b"b")
 
