@@ -59,12 +59,22 @@ class ActionFilter:
             )
 
 
-Statistic = Literal["count", "rate", "total", "mean", "session_count", "session_duration_mean"]
+Statistic = Literal[
+    "count",
+    "rate",
+    "total",
+    "mean",
+    "variance",
+    "min",
+    "max",
+    "session_count",
+    "session_duration_mean",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Rolling:
-    """A statistic over a trailing span: `count`, `rate`, `total`, `mean` and those of sessions."""
+    """A statistic over a trailing span: see the functions from `count` to `session_count`."""
 
     statistic: Statistic
     over: timedelta
@@ -198,6 +208,36 @@ def mean(field: str, only: ActionFilter | None = None, *, over: timedelta) -> Ro
     ('purchase_amount_mean_30d',)
     """
     return Rolling("mean", over, only, field)
+
+
+def variance(field: str, only: ActionFilter | None = None, *, over: timedelta) -> Rolling:
+    """Measure how far a numeric field scatters about its mean, squared: that of a population.
+
+    0 for less than two values. Squares are rounded to millionths, so the variance is within a
+    millionth of `1 + 2 * abs(mean)`.
+
+    >>> variance("amount", over=timedelta(days=30)).names
+    ('amount_variance_30d',)
+    """
+    return Rolling("variance", over, only, field)
+
+
+def minimum(field: str, only: ActionFilter | None = None, *, over: timedelta) -> Rolling:
+    """Find the smallest value of a numeric field; 0 when no event has it.
+
+    >>> minimum("amount", over=timedelta(days=1)).names
+    ('amount_min_1d',)
+    """
+    return Rolling("min", over, only, field)
+
+
+def maximum(field: str, only: ActionFilter | None = None, *, over: timedelta) -> Rolling:
+    """Find the largest value of a numeric field; 0 when no event has it.
+
+    >>> maximum("amount", action({"purchase"}, name="purchase"), over=timedelta(days=90)).names
+    ('purchase_amount_max_90d',)
+    """
+    return Rolling("max", over, only, field)
 
 
 def time_since(only: ActionFilter | None = None) -> TimeSince:

@@ -17,6 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from schemas.events import UserEvent
+from streams.extremes import NOTHING, Lows
 from streams.features import LONGEST_AGO, SESSION_GAP, Feature
 from streams.fold_plan import MICRO, FoldPlan
 from streams.fold_source import write_update
@@ -47,6 +48,8 @@ class UserState(msgspec.Struct, array_like=True, gc=False):
     session_id: str | None
     session_start_ms: int
     session_events: int
+    lows: list[Lows] = []  # msgspec gives each state a list of its own
+    """One for each width of tiles with smallest values."""
 
 
 class FeatureFold:
@@ -73,6 +76,7 @@ class FeatureFold:
         self.schema: Final = _schema(features)
         self.source: Final = write_update(plan)
         spans_ms = [span + t.width_ms for t in plan.tilings for span in t.spans_ms]
+        spans_ms += [span + t.width_ms for t in plan.low_tilings for span in t.spans_ms]
         self.retention: Final = timedelta(milliseconds=max([-_NEVER_MS, *spans_ms]))
         self.update: Final[Callable[[UserState, UserEvent], dict[str, float]]] = _compile(
             self.source, f"<features {self.schema}>", plan
@@ -94,6 +98,7 @@ class FeatureFold:
             session_id=None,
             session_start_ms=0,
             session_events=0,
+            lows=[tiling.new() for tiling in self._plan.low_tilings],
         )
 
     def encode(self, state: UserState) -> bytes:
@@ -142,15 +147,31 @@ def compile_features(features: Sequence[Feature], record: type[UserEvent]) -> Fe
     return FeatureFold(features, record)
 
 
-def millionths(value: float) -> int:
-    """Count a number in integer millionths, so that totals are exact in any order of events.
+def bounded(value: float) -> float:
+    """Let a number count as a thousand million million if it is beyond.
 
-    Beyond a thousand million million a number counts as that much.
+    >>> bounded(10**400), bounded(3)
+    (1000000000000000.0, 3.0)
+    """
+    return float(max(-_LARGEST, min(value, _LARGEST)))
+
+
+def millionths(value: float) -> int:
+    """Count a bounded number in integer millionths: totals are exact in any order of events.
 
     >>> millionths(0.1) + millionths(0.2) == millionths(0.3)
     True
     """
     return round(max(-_LARGEST, min(value, _LARGEST)) * MICRO)
+
+
+def squares(value: float) -> int:
+    """Count the square of a bounded number likewise.
+
+    >>> squares(1.5)
+    2250000
+    """
+    return round(max(-_LARGEST, min(value, _LARGEST)) ** 2 * MICRO)
 
 
 def _schema(features: Sequence[Feature]) -> str:
@@ -161,17 +182,26 @@ def _schema(features: Sequence[Feature]) -> str:
 def _compile(
     source: str, filename: str, plan: FoldPlan
 ) -> Callable[[UserState, UserEvent], dict[str, float]]:
-    tilings = plan.tilings
+    tilings, low_tilings = plan.tilings, plan.low_tilings
 
     def roll(state: UserState, now_ms: int) -> None:
         for tiling, tiles in zip(tilings, state.tiles, strict=True):
             if now_ms >= tiles.rolls_at_ms:
                 tiling.roll(tiles, state.counts, state.last_ms, now_ms)
-        state.rolls_at_ms = min([tiles.rolls_at_ms for tiles in state.tiles])
+        for low_tiling, lows in zip(low_tilings, state.lows, strict=True):
+            if now_ms >= lows.rolls_at_ms:
+                low_tiling.roll(lows, state.last_ms, now_ms)
+        state.rolls_at_ms = min(
+            [tiles.rolls_at_ms for tiles in state.tiles] + [lows.rolls_at_ms for lows in state.lows]
+        )
 
     def add_late(state: UserState, before: list[int], at_ms: int) -> None:
         for tiling, tiles in zip(tilings, state.tiles, strict=True):
             tiling.add_late(tiles, before, state.counts, at_ms, state.last_ms)
+
+    def add_late_lows(state: UserState, values: Sequence[float], at_ms: int) -> None:
+        for tiling, lows in zip(low_tilings, state.lows, strict=True):
+            tiling.add_late(lows, values, at_ms, state.last_ms)
 
     flags_of = {
         action: tuple(int(action in only.actions) for only in plan.flags)
@@ -183,7 +213,11 @@ def _compile(
         "add_late": add_late,
         "flags_of": flags_of.get,
         "no_flags": (0,) * len(plan.flags),
+        "add_late_lows": add_late_lows,
+        "NOTHING": NOTHING,
+        "bounded": bounded,
         "millionths": millionths,
+        "squares": squares,
         "log1p": math.log1p,
         "sin": math.sin,
         "cos": math.cos,

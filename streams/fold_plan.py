@@ -12,6 +12,7 @@ from msgspec import inspect
 
 from schemas.errors import InvalidDeclaration
 from schemas.events import UserEvent
+from streams.extremes import LowTiling
 from streams.features import (
     LONGEST_AGO,
     ActionFilter,
@@ -38,13 +39,26 @@ _TEXT: Final = (inspect.StrType, inspect.LiteralType)
 class Counter(NamedTuple):
     """One cumulative count of a user's state."""
 
-    of: Literal["events", "millionths", "values", "sessions", "session_ms"]
+    of: Literal["events", "millionths", "squares", "values", "sessions", "session_ms"]
     only: ActionFilter | None = None
     field: str | None = None
 
     def __str__(self) -> str:
         subject = (self.only.name if self.only is not None else "", self.field or "", self.of)
         return "_".join(part for part in subject if part)
+
+
+class Low(NamedTuple):
+    """A value of each event whose smallest is asked for."""
+
+    field: str
+    only: ActionFilter | None
+    is_negated: bool
+    """The largest is minus the smallest of the negatives."""
+
+    def __str__(self) -> str:
+        subject = (self.only.name if self.only is not None else "", self.field)
+        return "_".join(part for part in (*subject, "max" if self.is_negated else "min") if part)
 
 
 class FoldPlan:
@@ -78,6 +92,10 @@ class FoldPlan:
         """Counter -> position in the state's `counts`."""
         self.windows: dict[tuple[Counter, int], str] = {}
         """Counter and span in ms -> variable with what was counted in that window."""
+        self.lows: dict[Low, str] = {}
+        """Value -> variable with what this event has of it."""
+        self.low_windows: dict[tuple[Low, int], str] = {}
+        """Value and span in ms -> variable with the smallest in that window."""
         self.has_sessions = False
         self.features: dict[str, str] = {}
         """Name -> expression, in the order of the result."""
@@ -87,6 +105,7 @@ class FoldPlan:
                     raise InvalidDeclaration(f"feature `{name}` is declared twice")
                 self.features[name] = expression
         self.tilings = self._tilings()
+        self.low_tilings = self._low_tilings()
 
     def _express(self, feature: Feature) -> list[str]:  # noqa: PLR0911 - one for each kind
         match feature:
@@ -109,7 +128,7 @@ class FoldPlan:
                 return [f"sin({angle})", f"cos({angle})"]
         assert_never(feature)
 
-    def _rolling(self, feature: Rolling) -> str:
+    def _rolling(self, feature: Rolling) -> str:  # noqa: PLR0911 - one for each statistic
         only, field, over = feature.only, feature.field, feature.over
         if only is not None:
             self._flag(only, feature)
@@ -127,6 +146,20 @@ class FoldPlan:
                 millionths = self._window(Counter("millionths", only, field), over)
                 n = self._window(Counter("values", only, field), over)
                 return f"{millionths} / ({n} * {MICRO}) if {n} else 0.0"
+            case "variance":
+                squares = self._window(Counter("squares", only, field), over)
+                millionths = self._window(Counter("millionths", only, field), over)
+                n = self._window(Counter("values", only, field), over)
+                # Integers up to the division: nothing cancels out.
+                return (
+                    f"max({squares} * {n} * {MICRO} - {millionths} ** 2, 0)"
+                    f" / ({n} * {MICRO}) ** 2 if {n} else 0.0"
+                )
+            case "min" | "max" as statistic:
+                low = Low(str(field), only, is_negated=statistic == "max")
+                smallest = self._low_window(low, over)
+                sign = "-" if low.is_negated else ""
+                return f"{sign}{smallest} if {smallest} < NOTHING else 0.0"
             case "session_count":
                 self.has_sessions = True
                 return f"{self._window(Counter('sessions'), over)} + 1.0"
@@ -181,6 +214,14 @@ class FoldPlan:
             self.windows[key] = self._variable(f"{counter}_in_{span_name(over)}")
         return self.windows[key]
 
+    def _low_window(self, low: Low, over: timedelta) -> str:
+        if low not in self.lows:
+            self.lows[low] = self._variable(f"{low}_of_event")
+        key = low, over // _MS
+        if key not in self.low_windows:
+            self.low_windows[key] = self._variable(f"{low}_in_{span_name(over)}")
+        return self.low_windows[key]
+
     def _variable(self, name: str) -> str:
         while name in self._variables:
             name += "_"
@@ -197,6 +238,21 @@ class FoldPlan:
                 width_ms,
                 spans_ms=sorted({span_ms for _, span_ms in windows}),
                 counters=sorted({self.counters[counter] for counter, _ in windows}),
+            )
+            for width_ms, windows in sorted(by_width.items())
+        )
+
+    def _low_tilings(self) -> tuple[LowTiling, ...]:
+        """Group the windows of smallest values likewise."""
+        column = {low: position for position, low in enumerate(self.lows)}
+        by_width: dict[int, list[tuple[Low, int]]] = {}
+        for low, span_ms in self.low_windows:
+            by_width.setdefault(tile_width_ms(span_ms), []).append((low, span_ms))
+        return tuple(
+            LowTiling(
+                width_ms,
+                spans_ms=sorted({span_ms for _, span_ms in windows}),
+                columns=sorted({column[low] for low, _ in windows}),
             )
             for width_ms, windows in sorted(by_width.items())
         )

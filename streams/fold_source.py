@@ -58,6 +58,13 @@ def _body(plan: FoldPlan) -> Iterator[str]:
         yield f"{variable} = event.{field}"
     if plan.flags:
         yield f"({_tuple(plan.flags.values())}) = flags_of(event.action, no_flags)"
+    for low, variable in plan.lows.items():
+        value = plan.fields[low.field]
+        counts = f"{value} is not None"
+        if low.only is not None:
+            counts = f"{plan.flags[low.only]} and {counts}"
+        sign = "-" if low.is_negated else ""
+        yield f"{variable} = {sign}bounded({value}) if {counts} else NOTHING"
     if plan.counters:
         yield "counts = state.counts"
     yield "if ts >= last:"
@@ -68,8 +75,10 @@ def _body(plan: FoldPlan) -> Iterator[str]:
     if plan.counters:
         yield "if ts < last:"
         yield "    add_late(state, before, ts)"
+    yield from _compare(plan)
     yield from _remember_latest(plan)
     yield from _look_through_windows(plan)
+    yield from _look_for_lows(plan)
     yield "return {"
     for name, expression in plan.features.items():
         yield f"    {name!r}: {expression},"
@@ -88,7 +97,7 @@ def _in_order(plan: FoldPlan) -> Iterator[str]:
         yield "    state.session_events = 1"
         yield "else:"
         yield "    state.session_events += 1"
-    if plan.counters:
+    if plan.counters or plan.lows:
         yield "if ts >= state.rolls_at_ms:"
         yield "    roll(state, ts)"
     yield "state.last_ms = ts"
@@ -126,7 +135,7 @@ def _count(plan: FoldPlan) -> Iterator[str]:
             yield f"counts[{position}] += {flag}"
         else:
             value = plan.fields[field]
-            amount = f"{flag} * millionths({value})" if of == "millionths" else flag
+            amount = flag if of == "values" else f"{flag} * {of}({value})"
             yield f"if {value} is not None:"
             yield f"    counts[{position}] += {amount}"
 
@@ -160,6 +169,34 @@ def _look_through_windows(plan: FoldPlan) -> Iterator[str]:
         position = plan.counters[counter]
         behind = f"behind_{span_name(span_ms * _MS)}[{column[tile_width_ms(span_ms), position]}]"
         yield f"{variable} = counts[{position}] - {behind}"
+
+
+def _compare(plan: FoldPlan) -> Iterator[str]:
+    """Let the open tiles know the values of this event."""
+    if not plan.lows:
+        return
+    variables = list(plan.lows.values())
+    yield f"({_tuple(f'lows_{i}' for i in range(len(plan.low_tilings)))}) = state.lows"
+    yield "if ts < last:"
+    yield f"    add_late_lows(state, ({_tuple(variables)}), ts)"
+    yield "else:"
+    for i, tiling in enumerate(plan.low_tilings):
+        yield f"    opened = lows_{i}.opened"
+        for position, column in enumerate(tiling.columns):
+            yield f"    if {variables[column]} < opened[{position}]:"
+            yield f"        opened[{position}] = {variables[column]}"
+
+
+def _look_for_lows(plan: FoldPlan) -> Iterator[str]:
+    """Compare the open tile with what is closed in each window."""
+    columns = list(plan.lows)
+    for i, tiling in enumerate(plan.low_tilings):
+        for window, span_ms in enumerate(tiling.spans_ms):
+            for position, column in enumerate(tiling.columns):
+                variable = plan.low_windows.get((columns[column], span_ms))
+                if variable is not None:
+                    opened, closed = f"lows_{i}.opened", f"lows_{i}.closed[{window}]"
+                    yield f"{variable} = min({opened}[{position}], {closed}[{position}])"
 
 
 def _tuple(names: Iterable[str]) -> str:

@@ -2,6 +2,7 @@
 
 import math
 from datetime import timedelta
+from statistics import pvariance
 from typing import Any
 
 import msgspec
@@ -20,7 +21,9 @@ from streams.features import (
     count,
     hour_of_day,
     is_action,
+    maximum,
     mean,
+    minimum,
     one_of,
     rate,
     session_count,
@@ -29,6 +32,7 @@ from streams.features import (
     session_events,
     time_since,
     total,
+    variance,
 )
 from streams.fold import compile_features
 from streams.windows import covered_from
@@ -51,6 +55,9 @@ FEATURES: tuple[Feature, ...] = (
     *(rate(BUY, over=span) for span in SPANS),
     *(total("amount", over=span) for span in SPANS),
     *(mean("amount", BUY, over=span) for span in SPANS),
+    *(variance("amount", over=span) for span in SPANS),
+    *(minimum("amount", over=span) for span in SPANS),
+    *(maximum("amount", BUY, over=span) for span in SPANS),
     *(session_count(over=span) for span in SPANS),
     *(session_duration_mean(over=span) for span in SPANS),
     total("quantity", BUY, over=DAY),
@@ -107,6 +114,7 @@ class NaiveUser:
         inside = self.inside(span, now)
         buys = [e for e in inside if e.action == "buy"]
         amounts = [e.amount for e in buys if e.amount is not None]
+        scattered = [e.amount for e in inside if e.amount is not None]
         ended = [ms for end, ms in self.closed if end > covered_from(now, span // MS)]
         return {
             f"event_count_{name}": len(inside),
@@ -114,6 +122,9 @@ class NaiveUser:
             f"buy_rate_{name}": len(buys) / len(inside),
             f"amount_total_{name}": sum(e.amount or 0 for e in inside),
             f"buy_amount_mean_{name}": sum(amounts) / len(amounts) if amounts else 0,
+            f"amount_variance_{name}": pvariance(scattered) if scattered else 0,
+            f"amount_min_{name}": min(scattered, default=0),
+            f"buy_amount_max_{name}": max(amounts, default=0),
             f"session_count_{name}": len(ended) + 1,
             f"session_duration_mean_{name}": sum(ended) / len(ended) / 1000 if ended else 0,
         }
@@ -177,7 +188,7 @@ def test_the_order_of_arrival_does_not_change_what_windows_hold(sales, random):
     order = sales[:-1].copy()
     random.shuffle(order)
     last = msgspec.structs.replace(sales[-1], ts=START + 60 * DAY // MS)
-    windows = [name for f in FEATURES[:30] for name in f.names]
+    windows = [name for f in FEATURES[:48] for name in f.names]
 
     def served(arrivals: list[Sale]) -> list[float]:
         state = FOLD.new()
