@@ -187,10 +187,10 @@ class ExactlyOnce:
     def _transact(self, batches: Sequence[Batch], metadata: object) -> KafkaError | None:
         """Tell what went wrong; `None`: the broker says that the transaction is committed."""
         producer = self._producers[self._turn]
-        producer.poll(0)
-        self._errors.clear()  # of the time since its last transaction
         self._longest_call_s = 0.0
         try:
+            producer.poll(0)
+            self._errors.clear()  # of the time since its last transaction
             producer.begin_transaction()
             outputs = (output for batch in batches for output in batch.outputs)
             publish(producer, outputs, self._flush)
@@ -214,7 +214,12 @@ class ExactlyOnce:
 
     def _doubt(self) -> str | None:
         """Tell why a request of this transaction may still be under way; `None`: it cannot be."""
-        self._producers[self._turn].poll(0)  # hands over what went wrong meanwhile
+        try:
+            self._producers[self._turn].poll(0)  # hands over what went wrong meanwhile
+        except KafkaException as exception:  # raised and not handed over: the producer is of no use
+            error: KafkaError = exception.args[0]
+            self._end_if_fenced(error)
+            return error.str()
         if self._longest_call_s > SUSPICIOUS_S:
             return f"a call took {self._longest_call_s:.1f} s"
         return self._errors[0].str() if self._errors else None

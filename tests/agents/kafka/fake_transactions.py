@@ -95,6 +95,7 @@ class FakeProducer:
         self._epoch = -1
         self._buffer_is_full = False
         self._unheard: list[KafkaError] = []
+        self._fatal: KafkaException | None = None
         self.on_error: Callable[[KafkaError], None] = self._unheard.append
         self.identities: set[str] = set()
 
@@ -129,7 +130,10 @@ class FakeProducer:
         self._open.outputs.append((topic, value, key, partition, headers))
 
     def poll(self, _: float) -> int:
-        """Hand over errors; only then are they known."""
+        """Hand over errors; only then are they known. A fatal one is raised, once."""
+        if self._fatal is not None:
+            fatal, self._fatal = self._fatal, None
+            raise fatal
         unheard, self._unheard = self._unheard, []
         for error in unheard:
             self.on_error(error)
@@ -155,7 +159,8 @@ class FakeProducer:
             case "stale" | "abort fails" | "abort is slow":
                 raise failure(KafkaError.ILLEGAL_GENERATION, txn_requires_abort=True)
             case "fenced":
-                raise failure(KafkaError._FENCED, fatal=True)
+                self._fatal = failure(KafkaError._FENCED, fatal=True)
+                raise self._fatal
             case "unknown, aborted" | "unknown, committed late":
                 raise failure(KafkaError._TIMED_OUT, retriable=True)
             case "slow":

@@ -282,6 +282,15 @@ def test_who_is_fenced_ends_and_keeps_what_it_did_to_itself(bench):
     assert bench.ledger.n_records == 3
 
 
+def test_who_learns_between_transactions_that_it_is_fenced_ends(bench):
+    bench.finished(EVENTS, 0, 3)
+    bench.committer._producers[0]._fatal = failure(KafkaError._FENCED, fatal=True)
+
+    with pytest.raises(Fenced, match="another worker runs as test-3"):
+        bench.committer.run()
+    assert bench.published(EVENTS) == []
+
+
 def test_a_transaction_that_never_succeeds_ends_the_worker(bench):
     bench.broker.fates.extend(["aborted"] * ATTEMPTS)
     bench.finished(EVENTS, 0, 3)
