@@ -86,9 +86,13 @@ class Workers:
         """Tell the process of a slot."""
         return self._processes[slot].pid
 
+    def path(self, slot: int) -> Path:
+        """Tell where the log of the slot's present process is, or of its last one."""
+        return self._logs[slot]
+
     def log(self, slot: int) -> str:
-        """Read the log of the slot's present process, or its last one."""
-        return self._logs[slot].read_text(errors="replace")
+        """Read that log."""
+        return self.path(slot).read_text(errors="replace")
 
     @property
     def slots(self) -> list[int]:

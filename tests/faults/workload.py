@@ -65,10 +65,15 @@ class Generator:
         """Begin to send."""
         self._thread.start()
 
-    def close(self) -> None:
-        """Send no more, and wait until what was sent is acknowledged."""
+    def stop(self) -> None:
+        """Send no more."""
         self._closing.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def finish(self) -> None:
+        """Send no more, and wait until what was sent is acknowledged."""
+        self.stop()
         wait_until(lambda: self._producer.flush(1) == 0, SETTLE_S)
 
     def _run(self) -> None:
@@ -159,7 +164,7 @@ class Workload:
         with ExitStack() as opened:
             opened.callback(self.reader.close)
             opened.enter_context(self.workers)
-            opened.callback(self.generator._closing.set)
+            opened.callback(self.generator.stop)
             self._opened = opened.pop_all()
         return self
 
@@ -196,9 +201,9 @@ class Workload:
 
     def finish(self) -> History:
         """End the load; wait until all is answered and no transaction open; tell what was."""
-        self.generator.close()
+        self.generator.finish()
         wait_until(lambda: self.lag() == 0, SETTLE_S)
-        wait_until(lambda: not self.open_partitions(), SETTLE_S)
+        wait_until(lambda: not self.held_back(), SETTLE_S)
         final = [
             parse(partition, offset, key, value)
             for partition, offset, key, value in self._records(self.target)
@@ -225,17 +230,29 @@ class Workload:
         committed = committed_offsets(self.settings, ends, timeout_s=10)
         return sum(end - committed.get(tp, 0) for tp, end in ends.items())
 
-    def open_partitions(self) -> set[TP]:
-        """Tell where a transaction is open: readers of committed records see less than there is."""
+    def held_back(self) -> dict[TP, int]:
+        """Tell where open transactions begin: readers of committed records see no further."""
         topics = [self.target, self.changelog]
         committed = self._ends(topics, committed=True)
-        return {
-            tp for tp, end in self._ends(topics, committed=False).items() if committed[tp] < end
-        }
+        ends = self._ends(topics, committed=False)
+        return {tp: committed[tp] for tp, end in ends.items() if committed[tp] < end}
+
+    def freeze_within_transaction(self, slot: int) -> None:
+        """Pause a worker while it has a transaction open; others go on."""
+        while True:
+            self.workers.pause(slot)
+            before = self.held_back()
+            self.wait_answered(200)
+            if before.items() & self.held_back().items():
+                return
+            self.workers.resume(slot)
+            self.wait_answered(self.random.randrange(200))
 
     def _ends(self, topics: Iterable[str], *, committed: bool) -> dict[TP, int]:
         level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
-        asked = self.admin.list_offsets(
+        # A client that knew a broker before its death asks with an epoch that is over.
+        admin = AdminClient(self.settings.client())
+        asked = admin.list_offsets(
             {
                 TopicPartition(topic, number): OffsetSpec.latest()
                 for topic in topics
