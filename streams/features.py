@@ -6,8 +6,8 @@ Let `t` be the largest event time seen of the user: windows are trailing and hal
 number, whatever the user has done or not done so far.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final, Literal
 
@@ -161,7 +161,91 @@ class HourOfDay:
         return ("hour_sin", "hour_cos")
 
 
-Feature = Rolling | TimeSince | CurrentSession | IsAction | OneOf | HourOfDay
+@dataclass(frozen=True, slots=True)
+class DecayedCount:
+    """See `decayed_count`."""
+
+    half_life: timedelta
+    only: ActionFilter | None = None
+
+    def __post_init__(self) -> None:
+        if self.half_life <= timedelta() or self.half_life % timedelta(milliseconds=1):
+            raise InvalidDeclaration(
+                f"feature `{self._stem}` needs a half-life of whole milliseconds > 0,"
+                f" not {self.half_life}"
+            )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name under which the feature is served."""
+        return (f"{self._stem}_{span_name(self.half_life)}",)
+
+    @property
+    def _stem(self) -> str:
+        return f"{'event' if self.only is None else self.only.name}_decayed_count"
+
+
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """See `latest`."""
+
+    field: str
+    only: ActionFilter | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name under which the feature is served."""
+        return ("_".join([*([self.only.name] if self.only else []), self.field, "latest"]),)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldValue:
+    """See `field_value`."""
+
+    field: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name under which the feature is served."""
+        return (f"event_{self.field}",)
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """See `derived`."""
+
+    name: str
+    of: tuple[str, ...]
+    version: int
+    function: Callable[..., float] = field(repr=False, compare=False)
+    """Not part of what the feature is: its text cannot be compared. `version` tells."""
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier():
+            raise InvalidDeclaration(f"a feature cannot be called {self.name!r}")
+        if not self.of:
+            raise InvalidDeclaration(f"feature `{self.name}` is derived of nothing")
+        if self.version < 1:
+            raise InvalidDeclaration(f"feature `{self.name}`: versions count from 1")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name under which the feature is served."""
+        return (self.name if self.version == 1 else f"{self.name}_v{self.version}",)
+
+
+Feature = (
+    Rolling
+    | TimeSince
+    | CurrentSession
+    | IsAction
+    | OneOf
+    | HourOfDay
+    | DecayedCount
+    | Latest
+    | FieldValue
+    | Derived
+)
 """One declaration. Its `names` are what it is served under: mostly one, for some several."""
 
 
@@ -317,3 +401,58 @@ def hour_of_day() -> HourOfDay:
     ('hour_sin', 'hour_cos')
     """
     return HourOfDay()
+
+
+def decayed_count(only: ActionFilter | None = None, *, half_life: timedelta) -> DecayedCount:
+    """Count events, each of them less the older it is: after a half-life, for a half.
+
+    All that a user ever did is in it, in one number, without the steps of a window's tail.
+
+    >>> decayed_count(action({"view"}, name="click"), half_life=timedelta(hours=6)).names
+    ('click_decayed_count_6h',)
+    """
+    return DecayedCount(half_life, only)
+
+
+def latest(field: str, only: ActionFilter | None = None) -> Latest:
+    """Tell the latest value of a numeric field, that of this event included.
+
+    Of two values of one moment it is the larger one; 0 after `LONGEST_AGO`, or if there was none.
+
+    >>> latest("amount", action({"purchase"}, name="purchase")).names
+    ('purchase_amount_latest',)
+    """
+    return Latest(field, only)
+
+
+def field_value(field: str) -> FieldValue:
+    """Tell the value of a numeric field of this very event, 0 if it has none.
+
+    >>> field_value("amount").names
+    ('event_amount',)
+    """
+    return FieldValue(field)
+
+
+def derived(name: str, function: Callable[..., float], *of: str, version: int = 1) -> Derived:
+    """Compute a feature from others that are declared before it.
+
+    Parameters
+    ----------
+    function
+        Takes their values and returns a finite number; the same for the same values, whenever and
+        wherever it is called. An event that makes it raise is set aside.
+    of
+        Names of features.
+    version
+        Raise it whenever `function` comes to mean something else: models learn a new feature then,
+        and not another meaning of the old one.
+
+    Examples
+    --------
+    >>> def share(part: float, whole: float) -> float:
+    ...     return part / whole if whole else 0.0
+    >>> derived("spree", share, "amount_total_1h", "amount_total_30d", version=2).names
+    ('spree_v2',)
+    """
+    return Derived(name, of, version, function)

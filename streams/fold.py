@@ -18,7 +18,7 @@ import msgspec
 
 from schemas.events import UserEvent
 from streams.extremes import NOTHING, Lows
-from streams.features import LONGEST_AGO, SESSION_GAP, Feature
+from streams.features import LONGEST_AGO, SESSION_GAP, Derived, Feature
 from streams.fold_plan import MICRO, FoldPlan
 from streams.fold_source import write_update
 from streams.windows import Tiles
@@ -26,8 +26,11 @@ from streams.windows import Tiles
 _VERSION: Final = 1
 """Part of the schema: raise it when the same declarations come to mean something else."""
 
+HALF_LIVES: Final = 20
+"""After so many, a millionth of a decayed count is left."""
 _LARGEST: Final = 1e15
-_NEVER_MS: Final = -(LONGEST_AGO // timedelta(milliseconds=1))
+_MS: Final = timedelta(milliseconds=1)
+_NEVER_MS: Final = -(LONGEST_AGO // _MS)
 _HEADER: Final = Struct(">q8s")
 _OPENING_BRACKET: Final = ord("[")
 
@@ -50,6 +53,12 @@ class UserState(msgspec.Struct, array_like=True, gc=False):
     session_events: int
     lows: list[Lows] = []  # msgspec gives each state a list of its own
     """One for each width of tiles with smallest values."""
+    decays: list[float] = []
+    """Decayed counts, as of the largest event time."""
+    values: list[float] = []
+    """Latest values of fields."""
+    valued_at: list[int] = []
+    """Event times of these."""
 
 
 class FeatureFold:
@@ -64,7 +73,8 @@ class FeatureFold:
     source
         The generated update function, as text.
     retention
-        Forgetting a user who did nothing for longer changes no window and no `time_since`.
+        Forgetting a user who did nothing for longer changes no window and no `time_since`, and a
+        decayed count by no more than a millionth of what it was.
     update
         Adds an event to its user's state, in place, and returns the features as of the largest
         event time seen. Events may come in any order.
@@ -77,6 +87,7 @@ class FeatureFold:
         self.source: Final = write_update(plan)
         spans_ms = [span + t.width_ms for t in plan.tilings for span in t.spans_ms]
         spans_ms += [span + t.width_ms for t in plan.low_tilings for span in t.spans_ms]
+        spans_ms += [HALF_LIVES * (decayed.half_life // _MS) for decayed in plan.decays]
         self.retention: Final = timedelta(milliseconds=max([-_NEVER_MS, *spans_ms]))
         self.update: Final[Callable[[UserState, UserEvent], dict[str, float]]] = _compile(
             self.source, f"<features {self.schema}>", plan
@@ -99,6 +110,9 @@ class FeatureFold:
             session_start_ms=0,
             session_events=0,
             lows=[tiling.new() for tiling in self._plan.low_tilings],
+            decays=[0.0] * len(self._plan.decays),
+            values=[0.0] * len(self._plan.latest),
+            valued_at=[_NEVER_MS] * len(self._plan.latest),
         )
 
     def encode(self, state: UserState) -> bytes:
@@ -174,6 +188,19 @@ def squares(value: float) -> int:
     return round(max(-_LARGEST, min(value, _LARGEST)) ** 2 * MICRO)
 
 
+def _finite(feature: Derived) -> Callable[..., float]:
+    """Let a pipeline's own function give nothing but finite numbers."""
+    function, name = feature.function, feature.names[0]
+
+    def derive(*values: float) -> float:
+        value = float(function(*values))
+        if not math.isfinite(value):
+            raise ValueError(f"feature `{name}` would be {value} for {values}")
+        return value
+
+    return derive
+
+
 def _schema(features: Sequence[Feature]) -> str:
     meaning = repr((_VERSION, SESSION_GAP, LONGEST_AGO, tuple(features)))
     return hashlib.sha256(meaning.encode()).hexdigest()[:16]
@@ -222,6 +249,7 @@ def _compile(
         "sin": math.sin,
         "cos": math.cos,
         "RADIANS_PER_MS": math.tau / 86_400_000,
+        **{variable: _finite(feature) for variable, feature in plan.functions.items()},
     }
     # As dataclasses do; only identifiers and literals of the declarations enter the text.
     exec(compile(source, filename, "exec"), namespace)  # noqa: S102

@@ -17,9 +17,13 @@ from streams.features import (
     LONGEST_AGO,
     ActionFilter,
     CurrentSession,
+    DecayedCount,
+    Derived,
     Feature,
+    FieldValue,
     HourOfDay,
     IsAction,
+    Latest,
     OneOf,
     Rolling,
     TimeSince,
@@ -96,6 +100,14 @@ class FoldPlan:
         """Value -> variable with what this event has of it."""
         self.low_windows: dict[tuple[Low, int], str] = {}
         """Value and span in ms -> variable with the smallest in that window."""
+        self.decays: dict[DecayedCount, int] = {}
+        """Decayed count -> position in the state's `decays`."""
+        self.latest: dict[Latest, int] = {}
+        """Latest value -> position in the state's `values`, and `valued_at`."""
+        self.functions: dict[str, Derived] = {}
+        """Variable of a function -> what it derives."""
+        self.inputs: dict[str, str] = {}
+        """Name of a feature that others derive from -> variable."""
         self.has_sessions = False
         self.features: dict[str, str] = {}
         """Name -> expression, in the order of the result."""
@@ -107,7 +119,7 @@ class FoldPlan:
         self.tilings = self._tilings()
         self.low_tilings = self._low_tilings()
 
-    def _express(self, feature: Feature) -> list[str]:  # noqa: PLR0911 - one for each kind
+    def _express(self, feature: Feature) -> list[str]:  # noqa: PLR0911, PLR0912 - one for each kind
         match feature:
             case Rolling():
                 return [self._rolling(feature)]
@@ -126,7 +138,36 @@ class FoldPlan:
             case HourOfDay():
                 angle = f"ts % {_DAY_MS} * RADIANS_PER_MS"
                 return [f"sin({angle})", f"cos({angle})"]
+            case DecayedCount(only=only):
+                if only is not None:
+                    self._flag(only, feature)
+                return [f"decays[{self.decays.setdefault(feature, len(self.decays))}]"]
+            case Latest(field=field, only=only):
+                self._field(field, _NUMBER, feature)
+                if only is not None:
+                    self._flag(only, feature)
+                position = self.latest.setdefault(feature, len(self.latest))
+                is_recent = f"now - valued_at[{position}] < {LONGEST_AGO // _MS}"
+                return [f"values[{position}] if {is_recent} else 0.0"]
+            case FieldValue(field=field):
+                value = self._field(field, _NUMBER, feature)
+                return [f"bounded({value}) if {value} is not None else 0.0"]
+            case Derived():
+                return [self._derived(feature)]
         assert_never(feature)
+
+    def _derived(self, feature: Derived) -> str:
+        for name in feature.of:
+            if name not in self.features:
+                raise InvalidDeclaration(
+                    f"feature `{feature.names[0]}` is derived of `{name}`, which is not declared"
+                    " before it"
+                )
+            if name not in self.inputs:
+                self.inputs[name] = self._variable(f"input_{len(self.inputs)}")
+        function = self._variable(f"derive_{feature.names[0]}")
+        self.functions[function] = feature
+        return f"{function}({', '.join(self.inputs[name] for name in feature.of)})"
 
     def _rolling(self, feature: Rolling) -> str:  # noqa: PLR0911 - one for each statistic
         only, field, over = feature.only, feature.field, feature.over

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Final
 
-from streams.features import SESSION_GAP, span_name
+from streams.features import SESSION_GAP, ActionFilter, span_name
 from streams.fold_plan import Counter, FoldPlan
 from streams.windows import tile_width_ms
 
@@ -67,6 +67,8 @@ def _body(plan: FoldPlan) -> Iterator[str]:
         yield f"{variable} = {sign}bounded({value}) if {counts} else NOTHING"
     if plan.counters:
         yield "counts = state.counts"
+    if plan.decays:
+        yield "decays = state.decays"
     yield "if ts >= last:"
     yield from _indented(_in_order(plan))
     yield "else:"
@@ -79,9 +81,11 @@ def _body(plan: FoldPlan) -> Iterator[str]:
     yield from _remember_latest(plan)
     yield from _look_through_windows(plan)
     yield from _look_for_lows(plan)
+    for name, variable in plan.inputs.items():
+        yield f"{variable} = {plan.features[name]}"
     yield "return {"
     for name, expression in plan.features.items():
-        yield f"    {name!r}: {expression},"
+        yield f"    {name!r}: {plan.inputs.get(name, expression)},"
     yield "}"
 
 
@@ -100,6 +104,9 @@ def _in_order(plan: FoldPlan) -> Iterator[str]:
     if plan.counters or plan.lows:
         yield "if ts >= state.rolls_at_ms:"
         yield "    roll(state, ts)"
+    for decayed, position in plan.decays.items():
+        decay = f"0.5 ** ((ts - last) / {decayed.half_life // _MS})"
+        yield f"decays[{position}] = decays[{position}] * {decay} + {_flag(plan, decayed.only)}"
     yield "state.last_ms = ts"
 
 
@@ -118,6 +125,9 @@ def _out_of_order(plan: FoldPlan) -> Iterator[str]:
     yield "now = last"
     if plan.counters:
         yield "before = counts.copy()"
+    for decayed, position in plan.decays.items():
+        decay = f"0.5 ** ((last - ts) / {decayed.half_life // _MS})"
+        yield f"decays[{position}] += {_flag(plan, decayed.only)} * {decay}"
     if plan.has_sessions:
         yield "if event.session_id == state.session_id and ("
         yield (f"    event.session_id is not None or state.session_start_ms - ts <= {_GAP_MS}")
@@ -130,7 +140,7 @@ def _count(plan: FoldPlan) -> Iterator[str]:
     for (of, only, field), position in plan.counters.items():
         if of in ("sessions", "session_ms"):
             continue
-        flag = "1" if only is None else plan.flags[only]
+        flag = _flag(plan, only)
         if field is None:
             yield f"counts[{position}] += {flag}"
         else:
@@ -147,6 +157,14 @@ def _remember_latest(plan: FoldPlan) -> Iterator[str]:
     for position, (only, previous) in enumerate(plan.previous.items()):
         yield f"if {plan.flags[only]} and ts > {previous}:"
         yield f"    latest[{position}] = ts"
+    if plan.latest:
+        yield "values, valued_at = state.values, state.valued_at"
+    for each, position in plan.latest.items():
+        value = plan.fields[each.field]
+        passes = "" if each.only is None else f"{plan.flags[each.only]} and "
+        yield f"if {passes}{value} is not None:"
+        yield f"    if (ts, bounded({value})) > (valued_at[{position}], values[{position}]):"
+        yield f"        valued_at[{position}], values[{position}] = ts, bounded({value})"
 
 
 def _look_through_windows(plan: FoldPlan) -> Iterator[str]:
@@ -197,6 +215,10 @@ def _look_for_lows(plan: FoldPlan) -> Iterator[str]:
                 if variable is not None:
                     opened, closed = f"lows_{i}.opened", f"lows_{i}.closed[{window}]"
                     yield f"{variable} = min({opened}[{position}], {closed}[{position}])"
+
+
+def _flag(plan: FoldPlan, only: ActionFilter | None) -> str:
+    return "1" if only is None else plan.flags[only]
 
 
 def _tuple(names: Iterable[str]) -> str:

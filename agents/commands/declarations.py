@@ -5,9 +5,13 @@ from typing import NamedTuple
 from streams.features import (
     ActionFilter,
     CurrentSession,
+    DecayedCount,
+    Derived,
     Feature,
+    FieldValue,
     HourOfDay,
     IsAction,
+    Latest,
     OneOf,
     Rolling,
     TimeSince,
@@ -23,7 +27,7 @@ class Declaration(NamedTuple):
     over: str = ""
 
 
-def describe(feature: Feature) -> Declaration:
+def describe(feature: Feature) -> Declaration:  # noqa: PLR0911 - one for each kind
     """Say what a declaration declares.
 
     >>> from datetime import timedelta
@@ -49,6 +53,16 @@ def describe(feature: Feature) -> Declaration:
             return Declaration("one of", f"{feature.field}: {', '.join(feature.values)}")
         case HourOfDay():
             return Declaration("hour of day")
+        case DecayedCount():
+            of = _actions(feature.only) if feature.only else ""
+            return Declaration("decayed count", of, span_name(feature.half_life))
+        case Latest():
+            of = f": {_actions(feature.only)}" if feature.only else ""
+            return Declaration("latest", feature.field + of)
+        case FieldValue():
+            return Declaration("field value", feature.field)
+        case Derived():
+            return Declaration("derived", ", ".join(feature.of))
 
 
 def _actions(only: ActionFilter) -> str:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import InvalidDeclaration
-from streams.features import action, count, span_name, total
+from streams.features import action, count, decayed_count, derived, span_name, total
 
 UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds", "ms": "milliseconds"}
 
@@ -56,3 +56,21 @@ def test_a_span_can_be_read_back_from_its_name(ms):
 def test_a_span_without_a_name_is_refused():
     with pytest.raises(InvalidDeclaration, match="positive number of whole milliseconds"):
         span_name(timedelta(microseconds=1))
+
+
+def test_a_half_life_is_a_positive_number_of_milliseconds():
+    with pytest.raises(InvalidDeclaration, match="`event_decayed_count` needs a half-life"):
+        decayed_count(half_life=timedelta())
+
+
+@pytest.mark.parametrize(
+    ("name", "of", "version", "complaint"),
+    [
+        ("two words", ("a",), 1, "cannot be called 'two words'"),
+        ("alone", (), 1, "`alone` is derived of nothing"),
+        ("early", ("a",), 0, "`early`: versions count from 1"),
+    ],
+)
+def test_a_derived_feature_has_a_name_an_origin_and_a_version(name, of, version, complaint):
+    with pytest.raises(InvalidDeclaration, match=complaint):
+        derived(name, float, *of, version=version)

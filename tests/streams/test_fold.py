@@ -19,8 +19,12 @@ from streams.features import (
     Feature,
     action,
     count,
+    decayed_count,
+    derived,
+    field_value,
     hour_of_day,
     is_action,
+    latest,
     maximum,
     mean,
     minimum,
@@ -34,7 +38,7 @@ from streams.features import (
     total,
     variance,
 )
-from streams.fold import compile_features
+from streams.fold import HALF_LIVES, compile_features
 from streams.windows import covered_from
 
 MS = timedelta(milliseconds=1)
@@ -69,6 +73,13 @@ FEATURES: tuple[Feature, ...] = (
     is_action({"buy", "view"}, name="either"),
     one_of("platform", ("web", "app's")),
     hour_of_day(),
+    decayed_count(half_life=HOUR),
+    decayed_count(BUY, half_life=3 * DAY),
+    latest("amount"),
+    latest("quantity", BUY),
+    field_value("amount"),
+    derived("haste", lambda n, seconds: n / (1 + seconds), "event_count_1h", "session_duration"),
+    derived("twice", lambda haste: 2 * haste, "haste", version=3),
 )
 FOLD = compile_features(FEATURES, Sale)
 
@@ -104,7 +115,26 @@ class NaiveUser:
             "platform_is_app's": float(event.platform == "app's"),
             "hour_sin": math.sin(angle),
             "hour_cos": math.cos(angle),
+            "event_decayed_count_1h": sum(0.5 ** ((now - e.ts) * MS / HOUR) for e in self.events),
+            "buy_decayed_count_3d": sum(
+                0.5 ** ((now - e.ts) * MS / (3 * DAY)) for e in self.events if e.action == "buy"
+            ),
+            "amount_latest": self.latest("amount", now, {"buy", "view", "other"}),
+            "buy_quantity_latest": self.latest("quantity", now, {"buy"}),
+            "event_amount": event.amount or 0,
+            "haste": (haste := features["event_count_1h"] / (1 + (now - starts) / 1000)),
+            "twice_v3": 2 * haste,
         }
+
+    def latest(self, field: str, now: int, actions: set[str]) -> float:
+        values = [
+            (e.ts, value)
+            for e in self.events
+            if e.action in actions
+            and (value := getattr(e, field)) is not None
+            and now - e.ts < LONGEST_AGO / MS
+        ]
+        return float(max(values, default=(0, 0))[1])
 
     def inside(self, span: timedelta, now: int) -> list[Sale]:
         return [e for e in self.events if e.ts > covered_from(now, span // MS)]
@@ -242,7 +272,12 @@ def test_forgetting_a_user_after_the_retention_changes_no_window(sales, comeback
         comeback, ts=max([START, *(s.ts for s in sales)]) + FOLD.retention // MS, session_id="new"
     )
 
-    assert FOLD.update(remembered, comeback) == FOLD.update(FOLD.new(), comeback)
+    features, expected = (FOLD.update(user, comeback) for user in (remembered, FOLD.new()))
+
+    for name in ("event_decayed_count_1h", "buy_decayed_count_3d"):
+        left = features.pop(name) - expected.pop(name)
+        assert 0 <= left <= len(sales) * 0.5**HALF_LIVES
+    assert features == expected
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False)))
@@ -299,6 +334,24 @@ def test_the_schema_changes_with_the_meaning_and_only_then():
     assert schema(count(click, over=DAY)) != schema(count(click, over=HOUR))
     assert schema(time_since(), session_events()) != schema(session_events(), time_since())
 
+    def ratio(version: int) -> Feature:
+        return derived("ratio", lambda n, ago: n / (1 + ago), *NAMES, version=version)
+
+    counted = (count(over=DAY), time_since())
+    assert schema(*counted, ratio(1)) == schema(*counted, ratio(1))  # two functions, one meaning
+    assert schema(*counted, ratio(1)) != schema(*counted, ratio(2))
+
+
+NAMES = ("event_count_1d", "seconds_since_event")
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_derived_feature_that_is_no_finite_number_raises_and_says_which(value):
+    fold = compile_features([count(over=DAY), derived("odd", lambda n: n * value, NAMES[0])], Sale)
+
+    with pytest.raises(ValueError, match=r"feature `odd` would be \w+ for \(1.0,\)"):
+        fold.update(fold.new(), Sale("u", "buy", START))
+
 
 def test_a_state_of_other_declarations_comes_back_new():
     other = compile_features([count(over=HOUR)], Sale)
@@ -315,6 +368,12 @@ def test_a_state_of_other_declarations_comes_back_new():
         ([total("price", over=DAY)], "`price_total_1d`: Sale has no field `price`"),
         ([mean("platform", over=DAY)], "`platform_mean_1d`: field `platform` .* not a number"),
         ([one_of("quantity", ["1"])], "`quantity_is_1`: field `quantity` of Sale is not text"),
+        ([latest("platform")], "`platform_latest`: field `platform` of Sale is not a number"),
+        ([field_value("user_id")], "`event_user_id`: field `user_id` of Sale is not a number"),
+        (
+            [derived("early", float, "event_count_1d"), count(over=DAY)],
+            "`early` is derived of `event_count_1d`, which is not declared before it",
+        ),
         (
             [count(BUY, over=DAY), is_action({"sell"}, name="buy")],
             r"`is_buy`: `buy` means \('sell',\) here",
