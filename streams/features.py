@@ -67,6 +67,7 @@ Statistic = Literal[
     "variance",
     "min",
     "max",
+    "distinct",
     "session_count",
     "session_duration_mean",
 ]
@@ -322,6 +323,18 @@ def maximum(field: str, only: ActionFilter | None = None, *, over: timedelta) ->
     ('purchase_amount_max_90d',)
     """
     return Rolling("max", over, only, field)
+
+
+def distinct(field: str, only: ActionFilter | None = None, *, over: timedelta) -> Rolling:
+    """Estimate how many different values a field had, text or number; 0 when no event has it.
+
+    Next to exact for a few dozen, and within some 7 % (one standard error) for many: see
+    `streams.distinct`.
+
+    >>> distinct("item_id", over=timedelta(days=7)).names
+    ('item_id_distinct_7d',)
+    """
+    return Rolling("distinct", over, only, field)
 
 
 def time_since(only: ActionFilter | None = None) -> TimeSince:

@@ -17,10 +17,11 @@ from typing import Any, Final
 import msgspec
 
 from schemas.events import UserEvent
-from streams.extremes import NOTHING, Lows
+from streams.distinct import Sketch, cardinality, sketch_of, union
 from streams.features import LONGEST_AGO, SESSION_GAP, Derived, Feature
 from streams.fold_plan import MICRO, FoldPlan
 from streams.fold_source import write_update
+from streams.merging import NOTHING, MergedTiles
 from streams.windows import Tiles
 
 _VERSION: Final = 1
@@ -51,7 +52,7 @@ class UserState(msgspec.Struct, array_like=True, gc=False):
     session_id: str | None
     session_start_ms: int
     session_events: int
-    lows: list[Lows] = []  # msgspec gives each state a list of its own
+    lows: list[MergedTiles[float]] = []  # msgspec gives each state a list of its own
     """One for each width of tiles with smallest values."""
     decays: list[float] = []
     """Decayed counts, as of the largest event time."""
@@ -59,6 +60,8 @@ class UserState(msgspec.Struct, array_like=True, gc=False):
     """Latest values of fields."""
     valued_at: list[int] = []
     """Event times of these."""
+    sketches: list[MergedTiles[Sketch]] = []
+    """One for each width of tiles with sets of values."""
 
 
 class FeatureFold:
@@ -87,6 +90,7 @@ class FeatureFold:
         self.source: Final = write_update(plan)
         spans_ms = [span + t.width_ms for t in plan.tilings for span in t.spans_ms]
         spans_ms += [span + t.width_ms for t in plan.low_tilings for span in t.spans_ms]
+        spans_ms += [span + t.width_ms for t in plan.sketch_tilings for span in t.spans_ms]
         spans_ms += [HALF_LIVES * (decayed.half_life // _MS) for decayed in plan.decays]
         self.retention: Final = timedelta(milliseconds=max([-_NEVER_MS, *spans_ms]))
         self.update: Final[Callable[[UserState, UserEvent], dict[str, float]]] = _compile(
@@ -113,6 +117,7 @@ class FeatureFold:
             decays=[0.0] * len(self._plan.decays),
             values=[0.0] * len(self._plan.latest),
             valued_at=[_NEVER_MS] * len(self._plan.latest),
+            sketches=[tiling.new() for tiling in self._plan.sketch_tilings],
         )
 
     def encode(self, state: UserState) -> bytes:
@@ -209,18 +214,23 @@ def _schema(features: Sequence[Feature]) -> str:
 def _compile(
     source: str, filename: str, plan: FoldPlan
 ) -> Callable[[UserState, UserEvent], dict[str, float]]:
-    tilings, low_tilings = plan.tilings, plan.low_tilings
+    tilings, low_tilings, sketch_tilings = plan.tilings, plan.low_tilings, plan.sketch_tilings
 
     def roll(state: UserState, now_ms: int) -> None:
+        rolls_at_ms = []
         for tiling, tiles in zip(tilings, state.tiles, strict=True):
             if now_ms >= tiles.rolls_at_ms:
                 tiling.roll(tiles, state.counts, state.last_ms, now_ms)
+            rolls_at_ms.append(tiles.rolls_at_ms)
         for low_tiling, lows in zip(low_tilings, state.lows, strict=True):
             if now_ms >= lows.rolls_at_ms:
                 low_tiling.roll(lows, state.last_ms, now_ms)
-        state.rolls_at_ms = min(
-            [tiles.rolls_at_ms for tiles in state.tiles] + [lows.rolls_at_ms for lows in state.lows]
-        )
+            rolls_at_ms.append(lows.rolls_at_ms)
+        for sketch_tiling, sketches in zip(sketch_tilings, state.sketches, strict=True):
+            if now_ms >= sketches.rolls_at_ms:
+                sketch_tiling.roll(sketches, state.last_ms, now_ms)
+            rolls_at_ms.append(sketches.rolls_at_ms)
+        state.rolls_at_ms = min(rolls_at_ms)
 
     def add_late(state: UserState, before: list[int], at_ms: int) -> None:
         for tiling, tiles in zip(tilings, state.tiles, strict=True):
@@ -229,6 +239,10 @@ def _compile(
     def add_late_lows(state: UserState, values: Sequence[float], at_ms: int) -> None:
         for tiling, lows in zip(low_tilings, state.lows, strict=True):
             tiling.add_late(lows, values, at_ms, state.last_ms)
+
+    def add_late_sketches(state: UserState, values: Sequence[Sketch], at_ms: int) -> None:
+        for tiling, sketches in zip(sketch_tilings, state.sketches, strict=True):
+            tiling.add_late(sketches, values, at_ms, state.last_ms)
 
     flags_of = {
         action: tuple(int(action in only.actions) for only in plan.flags)
@@ -241,7 +255,11 @@ def _compile(
         "flags_of": flags_of.get,
         "no_flags": (0,) * len(plan.flags),
         "add_late_lows": add_late_lows,
+        "add_late_sketches": add_late_sketches,
         "NOTHING": NOTHING,
+        "sketch_of": sketch_of,
+        "union": union,
+        "cardinality": cardinality,
         "bounded": bounded,
         "millionths": millionths,
         "squares": squares,

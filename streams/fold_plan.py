@@ -4,15 +4,15 @@ Each declaration becomes an expression over variables; asking for a variable pla
 window, flag or field behind it. `streams.fold_source` writes the plan down as Python.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Final, Literal, NamedTuple, assert_never
+from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar, assert_never
 
 from msgspec import inspect
 
 from schemas.errors import InvalidDeclaration
 from schemas.events import UserEvent
-from streams.extremes import LowTiling
+from streams.distinct import Sketch, union
 from streams.features import (
     LONGEST_AGO,
     ActionFilter,
@@ -29,6 +29,7 @@ from streams.features import (
     TimeSince,
     span_name,
 )
+from streams.merging import NOTHING, MergeTiling
 from streams.windows import Tiling, tile_width_ms
 
 MICRO: Final = 1_000_000
@@ -38,6 +39,9 @@ _MS: Final = timedelta(milliseconds=1)
 _DAY_MS: Final = timedelta(days=1) // _MS
 _NUMBER: Final = (inspect.IntType, inspect.FloatType)
 _TEXT: Final = (inspect.StrType, inspect.LiteralType)
+_KIND_NAMES: Final = {_NUMBER: "a number", _TEXT: "text", _NUMBER + _TEXT: "a number or text"}
+
+T = TypeVar("T")
 
 
 class Counter(NamedTuple):
@@ -52,17 +56,44 @@ class Counter(NamedTuple):
         return "_".join(part for part in subject if part)
 
 
-class Low(NamedTuple):
-    """A value of each event whose smallest is asked for."""
+class Mergeable(NamedTuple):
+    """A value of each event that is merged with those of other events."""
 
+    statistic: Literal["min", "max", "distinct"]
     field: str
     only: ActionFilter | None
-    is_negated: bool
-    """The largest is minus the smallest of the negatives."""
 
     def __str__(self) -> str:
-        subject = (self.only.name if self.only is not None else "", self.field)
-        return "_".join(part for part in (*subject, "max" if self.is_negated else "min") if part)
+        subject = (self.only.name if self.only is not None else "", self.field, self.statistic)
+        return "_".join(part for part in subject if part)
+
+
+class Merging(Generic[T]):
+    """Values that merge in the same way, and their windows."""
+
+    def __init__(self, *, nothing: Callable[[], T], merge: Callable[[T, T], T]) -> None:
+        self._nothing, self._merge = nothing, merge
+        self.values: dict[Mergeable, str] = {}
+        """Value -> variable with what this event has of it."""
+        self.windows: dict[tuple[Mergeable, int], str] = {}
+        """Value and span in ms -> variable with what that window has of it."""
+
+    def tilings(self) -> tuple[MergeTiling[T], ...]:
+        """Group the windows by the width of their tiles, finest first."""
+        column = {value: position for position, value in enumerate(self.values)}
+        by_width: dict[int, list[tuple[Mergeable, int]]] = {}
+        for value, span_ms in self.windows:
+            by_width.setdefault(tile_width_ms(span_ms), []).append((value, span_ms))
+        return tuple(
+            MergeTiling(
+                width_ms,
+                spans_ms=sorted({span_ms for _, span_ms in windows}),
+                columns=sorted({column[value] for value, _ in windows}),
+                nothing=self._nothing,
+                merge=self._merge,
+            )
+            for width_ms, windows in sorted(by_width.items())
+        )
 
 
 class FoldPlan:
@@ -96,10 +127,10 @@ class FoldPlan:
         """Counter -> position in the state's `counts`."""
         self.windows: dict[tuple[Counter, int], str] = {}
         """Counter and span in ms -> variable with what was counted in that window."""
-        self.lows: dict[Low, str] = {}
-        """Value -> variable with what this event has of it."""
-        self.low_windows: dict[tuple[Low, int], str] = {}
-        """Value and span in ms -> variable with the smallest in that window."""
+        self.lows: Merging[float] = Merging(nothing=lambda: NOTHING, merge=min)
+        """The smallest values; the largest is minus the smallest of the negatives."""
+        self.sketches: Merging[Sketch] = Merging(nothing=dict, merge=union)
+        """Sets of values."""
         self.decays: dict[DecayedCount, int] = {}
         """Decayed count -> position in the state's `decays`."""
         self.latest: dict[Latest, int] = {}
@@ -117,7 +148,8 @@ class FoldPlan:
                     raise InvalidDeclaration(f"feature `{name}` is declared twice")
                 self.features[name] = expression
         self.tilings = self._tilings()
-        self.low_tilings = self._low_tilings()
+        self.low_tilings = self.lows.tilings()
+        self.sketch_tilings = self.sketches.tilings()
 
     def _express(self, feature: Feature) -> list[str]:  # noqa: PLR0911, PLR0912 - one for each kind
         match feature:
@@ -174,7 +206,8 @@ class FoldPlan:
         if only is not None:
             self._flag(only, feature)
         if field is not None:
-            self._field(field, _NUMBER, feature)
+            kinds = _NUMBER + _TEXT if feature.statistic == "distinct" else _NUMBER
+            self._field(field, kinds, feature)
         match feature.statistic:
             case "count":
                 return f"float({self._window(Counter('events', only), over)})"
@@ -197,10 +230,12 @@ class FoldPlan:
                     f" / ({n} * {MICRO}) ** 2 if {n} else 0.0"
                 )
             case "min" | "max" as statistic:
-                low = Low(str(field), only, is_negated=statistic == "max")
-                smallest = self._low_window(low, over)
-                sign = "-" if low.is_negated else ""
+                smallest = self._merged(self.lows, Mergeable(statistic, str(field), only), over)
+                sign = "-" if statistic == "max" else ""
                 return f"{sign}{smallest} if {smallest} < NOTHING else 0.0"
+            case "distinct" as statistic:
+                sketch = self._merged(self.sketches, Mergeable(statistic, str(field), only), over)
+                return f"cardinality({sketch})"
             case "session_count":
                 self.has_sessions = True
                 return f"{self._window(Counter('sessions'), over)} + 1.0"
@@ -242,7 +277,7 @@ class FoldPlan:
         if not all(isinstance(option, (*kinds, inspect.NoneType)) for option in options):
             raise InvalidDeclaration(
                 f"feature `{feature.names[0]}`: field `{name}` of {self._record.__name__} "
-                f"is not {'a number' if kinds is _NUMBER else 'text'}"
+                f"is not {_KIND_NAMES[kinds]}"
             )
         if name not in self.fields:
             self.fields[name] = self._variable(f"event_{name}")
@@ -255,13 +290,13 @@ class FoldPlan:
             self.windows[key] = self._variable(f"{counter}_in_{span_name(over)}")
         return self.windows[key]
 
-    def _low_window(self, low: Low, over: timedelta) -> str:
-        if low not in self.lows:
-            self.lows[low] = self._variable(f"{low}_of_event")
-        key = low, over // _MS
-        if key not in self.low_windows:
-            self.low_windows[key] = self._variable(f"{low}_in_{span_name(over)}")
-        return self.low_windows[key]
+    def _merged(self, merging: Merging[Any], value: Mergeable, over: timedelta) -> str:
+        if value not in merging.values:
+            merging.values[value] = self._variable(f"{value}_of_event")
+        key = value, over // _MS
+        if key not in merging.windows:
+            merging.windows[key] = self._variable(f"{value}_in_{span_name(over)}")
+        return merging.windows[key]
 
     def _variable(self, name: str) -> str:
         while name in self._variables:
@@ -279,21 +314,6 @@ class FoldPlan:
                 width_ms,
                 spans_ms=sorted({span_ms for _, span_ms in windows}),
                 counters=sorted({self.counters[counter] for counter, _ in windows}),
-            )
-            for width_ms, windows in sorted(by_width.items())
-        )
-
-    def _low_tilings(self) -> tuple[LowTiling, ...]:
-        """Group the windows of smallest values likewise."""
-        column = {low: position for position, low in enumerate(self.lows)}
-        by_width: dict[int, list[tuple[Low, int]]] = {}
-        for low, span_ms in self.low_windows:
-            by_width.setdefault(tile_width_ms(span_ms), []).append((low, span_ms))
-        return tuple(
-            LowTiling(
-                width_ms,
-                spans_ms=sorted({span_ms for _, span_ms in windows}),
-                columns=sorted({column[low] for low, _ in windows}),
             )
             for width_ms, windows in sorted(by_width.items())
         )

@@ -1,11 +1,12 @@
 """Write a fold's plan down as the Python of one update function."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from streams.features import SESSION_GAP, ActionFilter, span_name
-from streams.fold_plan import Counter, FoldPlan
+from streams.fold_plan import Counter, FoldPlan, Mergeable, Merging
+from streams.merging import MergeTiling
 from streams.windows import tile_width_ms
 
 _MS: Final = timedelta(milliseconds=1)
@@ -58,13 +59,13 @@ def _body(plan: FoldPlan) -> Iterator[str]:
         yield f"{variable} = event.{field}"
     if plan.flags:
         yield f"({_tuple(plan.flags.values())}) = flags_of(event.action, no_flags)"
-    for low, variable in plan.lows.items():
-        value = plan.fields[low.field]
-        counts = f"{value} is not None"
-        if low.only is not None:
-            counts = f"{plan.flags[low.only]} and {counts}"
-        sign = "-" if low.is_negated else ""
+    for low, variable in plan.lows.values.items():
+        sign = "-" if low.statistic == "max" else ""
+        counts, value = _counts(plan, low), plan.fields[low.field]
         yield f"{variable} = {sign}bounded({value}) if {counts} else NOTHING"
+    for each, variable in plan.sketches.values.items():
+        value = plan.fields[each.field]
+        yield f"{variable} = sketch_of({value}) if {_counts(plan, each)} else {{}}"
     if plan.counters:
         yield "counts = state.counts"
     if plan.decays:
@@ -77,10 +78,10 @@ def _body(plan: FoldPlan) -> Iterator[str]:
     if plan.counters:
         yield "if ts < last:"
         yield "    add_late(state, before, ts)"
-    yield from _compare(plan)
+    yield from _merge(plan)
     yield from _remember_latest(plan)
     yield from _look_through_windows(plan)
-    yield from _look_for_lows(plan)
+    yield from _look_at_merged(plan)
     for name, variable in plan.inputs.items():
         yield f"{variable} = {plan.features[name]}"
     yield "return {"
@@ -101,7 +102,7 @@ def _in_order(plan: FoldPlan) -> Iterator[str]:
         yield "    state.session_events = 1"
         yield "else:"
         yield "    state.session_events += 1"
-    if plan.counters or plan.lows:
+    if plan.counters or plan.lows.values or plan.sketches.values:
         yield "if ts >= state.rolls_at_ms:"
         yield "    roll(state, ts)"
     for decayed, position in plan.decays.items():
@@ -189,32 +190,52 @@ def _look_through_windows(plan: FoldPlan) -> Iterator[str]:
         yield f"{variable} = counts[{position}] - {behind}"
 
 
-def _compare(plan: FoldPlan) -> Iterator[str]:
-    """Let the open tiles know the values of this event."""
-    if not plan.lows:
-        return
-    variables = list(plan.lows.values())
-    yield f"({_tuple(f'lows_{i}' for i in range(len(plan.low_tilings)))}) = state.lows"
-    yield "if ts < last:"
-    yield f"    add_late_lows(state, ({_tuple(variables)}), ts)"
-    yield "else:"
-    for i, tiling in enumerate(plan.low_tilings):
-        yield f"    opened = lows_{i}.opened"
-        for position, column in enumerate(tiling.columns):
-            yield f"    if {variables[column]} < opened[{position}]:"
-            yield f"        opened[{position}] = {variables[column]}"
+def _counts(plan: FoldPlan, value: Mergeable) -> str:
+    """Say when an event has a value that counts."""
+    passes = "" if value.only is None else f"{plan.flags[value.only]} and "
+    return f"{passes}{plan.fields[value.field]} is not None"
 
 
-def _look_for_lows(plan: FoldPlan) -> Iterator[str]:
-    """Compare the open tile with what is closed in each window."""
-    columns = list(plan.lows)
-    for i, tiling in enumerate(plan.low_tilings):
-        for window, span_ms in enumerate(tiling.spans_ms):
-            for position, column in enumerate(tiling.columns):
-                variable = plan.low_windows.get((columns[column], span_ms))
-                if variable is not None:
-                    opened, closed = f"lows_{i}.opened", f"lows_{i}.closed[{window}]"
-                    yield f"{variable} = min({opened}[{position}], {closed}[{position}])"
+def _merge(plan: FoldPlan) -> Iterator[str]:
+    """Let the open tiles know the values of this event, or those where it belongs."""
+    if lows := list(plan.lows.values.values()):
+        yield f"({_tuple(f'lows_{i}' for i in range(len(plan.low_tilings)))}) = state.lows"
+        yield "if ts < last:"
+        yield f"    add_late_lows(state, ({_tuple(lows)}), ts)"
+        yield "else:"
+        for i, low_tiling in enumerate(plan.low_tilings):
+            yield f"    opened = lows_{i}.opened"
+            for position, column in enumerate(low_tiling.columns):
+                yield f"    if {lows[column]} < opened[{position}]:"
+                yield f"        opened[{position}] = {lows[column]}"
+    if sketches := list(plan.sketches.values.values()):
+        names = _tuple(f"sketches_{i}" for i in range(len(plan.sketch_tilings)))
+        yield f"({names}) = state.sketches"
+        yield "if ts < last:"
+        yield f"    add_late_sketches(state, ({_tuple(sketches)}), ts)"
+        yield "else:"
+        for i, sketch_tiling in enumerate(plan.sketch_tilings):
+            for position, column in enumerate(sketch_tiling.columns):
+                opened = f"sketches_{i}.opened[{position}]"
+                yield f"    {opened} = union({opened}, {sketches[column]})"
+
+
+def _look_at_merged(plan: FoldPlan) -> Iterator[str]:
+    """Merge the open tile with what is closed in each window."""
+    all_merged: tuple[tuple[Merging[Any], Sequence[MergeTiling[Any]], str, str], ...] = (
+        (plan.lows, plan.low_tilings, "lows", "min"),
+        (plan.sketches, plan.sketch_tilings, "sketches", "union"),
+    )
+    for merging, tilings, state, merge in all_merged:
+        values = list(merging.values)
+        for i, tiling in enumerate(tilings):
+            for window, span_ms in enumerate(tiling.spans_ms):
+                for position, column in enumerate(tiling.columns):
+                    variable = merging.windows.get((values[column], span_ms))
+                    if variable is not None:
+                        opened = f"{state}_{i}.opened[{position}]"
+                        closed = f"{state}_{i}.closed[{window}][{position}]"
+                        yield f"{variable} = {merge}({opened}, {closed})"
 
 
 def _flag(plan: FoldPlan, only: ActionFilter | None) -> str:

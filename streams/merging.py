@@ -1,0 +1,138 @@
+"""Statistics that merge and cannot be subtracted, within trailing windows of event time.
+
+In the same tiles as `streams.windows`. What left a window cannot be taken away from a minimum or a
+set. So each tile keeps its own, and each window that of its closed tiles, which is merged anew when
+time leaves a tile: an event in order changes only the tile that is open.
+"""
+
+import sys
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import Final, Generic, TypeVar
+
+import msgspec
+
+NOTHING: Final = sys.float_info.max
+"""Smallest of no values at all. Not infinity, which JSON cannot write."""
+
+T = TypeVar("T")
+"""What is merged."""
+
+
+class MergedTiles(msgspec.Struct, Generic[T], array_like=True, gc=False):
+    """What one user did, in tiles of one width: the state that a `MergeTiling` works on."""
+
+    ends: list[int]
+    """Ends of the closed tiles that have something, ascending, in tile widths."""
+    tiles: list[list[T]]
+    """Each column in each of them."""
+    opened: list[T]
+    """Each column in the newest tile, which is still open."""
+    closed: list[list[T]]
+    """Each column in all closed tiles of each window."""
+    rolls_at_ms: int
+    """From this event time on, `MergeTiling.roll` has something to do."""
+
+
+class MergeTiling(Generic[T]):
+    """Moves the windows of one tile width over some columns of one user's values.
+
+    Parameters
+    ----------
+    width_ms
+        Tile width.
+    spans_ms
+        Spans of the windows, ascending; `MergedTiles.closed` has their order.
+    columns
+        Which of the values of an event these windows look at; at least one.
+    nothing
+        Makes what merges with anything to that.
+    merge
+        Associative and commutative; a value merged with itself is itself. It changes nothing.
+
+    Examples
+    --------
+    >>> tiling = MergeTiling(300_000, [600_000], [0], nothing=lambda: NOTHING, merge=min)
+    >>> lows, last_ms = tiling.new(), 0
+    >>> for at_ms, value in ((1_000, 5.0), (700_000, 7.0), (1_200_001, 8.0)):
+    ...     tiling.roll(lows, last_ms, at_ms)
+    ...     lows.opened[0] = min(lows.opened[0], value)
+    ...     last_ms = at_ms
+    ...     print(min(lows.opened[0], lows.closed[0][0]))
+    5.0
+    5.0
+    7.0
+    """
+
+    def __init__(
+        self,
+        width_ms: int,
+        spans_ms: Sequence[int],
+        columns: Sequence[int],
+        *,
+        nothing: Callable[[], T],
+        merge: Callable[[T, T], T],
+    ) -> None:
+        self.width_ms = width_ms
+        self.spans_ms = tuple(spans_ms)
+        self.columns = tuple(columns)
+        self._nothing = nothing
+        self._merge = merge
+        # Where within a tile windows start whose span is no whole number of tiles.
+        self._phases = tuple({span % width_ms for span in spans_ms} - {0})
+
+    def new(self) -> MergedTiles[T]:
+        """Return the tiles of a user who did nothing yet."""
+        closed = [self._empty() for _ in self.spans_ms]
+        return MergedTiles([], [], self._empty(), closed, rolls_at_ms=0)
+
+    def roll(self, state: MergedTiles[T], last_ms: int, now_ms: int) -> None:
+        """Move the windows' common end from `last_ms` on to `now_ms`."""
+        width = self.width_ms
+        end, last_end = -(-now_ms // width), -(-last_ms // width)
+        if end > last_end:
+            if state.opened != self._empty():
+                state.ends.append(last_end)
+                state.tiles.append(state.opened)
+            state.opened = self._empty()
+        n_left = bisect_left(state.ends, self._first(self.spans_ms[-1], now_ms))
+        del state.ends[:n_left], state.tiles[:n_left]
+        self._look(state, now_ms)
+        state.rolls_at_ms = min(
+            [end * width, *(((now_ms - p) // width + 1) * width + p for p in self._phases)]
+        )
+
+    def add_late(
+        self, state: MergedTiles[T], values: Sequence[T], at_ms: int, last_ms: int
+    ) -> None:
+        """Put the values of a late event where they belong in time; the windows do not move."""
+        end = -(-at_ms // self.width_ms)
+        late = [values[column] for column in self.columns]
+        if end == -(-last_ms // self.width_ms):
+            state.opened = self._merged(state.opened, late)
+            return
+        if late == self._empty() or end < self._first(self.spans_ms[-1], last_ms):
+            return
+        position = bisect_left(state.ends, end)
+        if position < len(state.ends) and state.ends[position] == end:
+            state.tiles[position] = self._merged(state.tiles[position], late)
+        else:
+            state.ends.insert(position, end)
+            state.tiles.insert(position, late)
+        self._look(state, last_ms)
+
+    def _empty(self) -> list[T]:
+        return [self._nothing() for _ in self.columns]
+
+    def _merged(self, one: list[T], other: list[T]) -> list[T]:
+        return list(map(self._merge, one, other))
+
+    def _first(self, span_ms: int, now_ms: int) -> int:
+        """Tell the first tile of a window, by its end."""
+        return (now_ms - span_ms) // self.width_ms + 1
+
+    def _look(self, state: MergedTiles[T], now_ms: int) -> None:
+        for window, span_ms in enumerate(self.spans_ms):
+            inside = state.tiles[bisect_left(state.ends, self._first(span_ms, now_ms)) :]
+            state.closed[window] = reduce(self._merged, inside, self._empty())

@@ -1,0 +1,39 @@
+"""Laws of sketched sets, held against sets."""
+
+from functools import reduce
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.distinct import N_REGISTERS, STANDARD_ERROR, Sketch, cardinality, sketch_of, union
+
+VALUES = st.lists(st.text() | st.integers(), max_size=30)
+
+
+def sketch(values: list[str | int]) -> Sketch:
+    return reduce(union, map(sketch_of, values), {})
+
+
+@given(VALUES, VALUES)
+def test_the_sketch_of_a_union_is_the_union_of_the_sketches(some, others):
+    before = sketch(some), sketch(others)
+
+    assert union(*before) == union(*reversed(before)) == sketch(some + others)
+    assert before == (sketch(some), sketch(others))
+
+
+@given(VALUES)
+def test_what_came_before_counts_once(values):
+    assert cardinality(sketch(values * 2)) == cardinality(sketch(values))
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 10, 50, 1_000, 20_000])
+def test_the_estimate_is_as_near_as_is_said(n):
+    estimates = [cardinality(sketch([f"{turn}-{k}" for k in range(n)])) for turn in range(5)]
+
+    assert sum(estimates) / 5 == pytest.approx(n, rel=3 * STANDARD_ERROR / 5**0.5)
+
+
+def test_no_set_takes_more_than_its_registers():
+    assert len(sketch([str(k) for k in range(20_000)])) == N_REGISTERS
