@@ -7,7 +7,7 @@ SETUP  = $(call find_python) "$$python" ops/set_up.py $(VENV)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv up test check format bench lock clean
+.PHONY: help venv up test check format bench faults lock clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | tr '|' '\t' | expand -t 16
@@ -33,6 +33,9 @@ format: $(VENV)/.dev  ## put the code into its form
 
 bench: $(VENV)/.dev  ## measure throughput and latency against their budgets
 	$(BIN)/python -m benchmarks $(ARGS)
+
+faults: $(VENV)/.dev  ## fail workers and three brokers for half an hour; ARGS="-k killed"
+	FAULTS=full $(BIN)/python -m pytest -s tests/faults/test_faults.py $(ARGS)
 
 # After any change of dependencies in pyproject.toml. No lock holds a registry's address.
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url

@@ -1,13 +1,15 @@
-"""Clusters behind proxies, one of each size for the whole run."""
+"""Clusters behind proxies, one of each size for the whole run, and runs on them."""
 
 import os
 import secrets
 import sys
+import time
 from contextlib import ExitStack
 
 import pytest
 
 from tests.faults.cluster import Cluster
+from tests.faults.size import SIZE
 from tests.faults.workload import Workload
 
 
@@ -24,13 +26,29 @@ def three_brokers(tmp_path_factory):
 
 
 @pytest.fixture
-def workload(one_broker, tmp_path):
-    """Make a run on the cluster; its seed is told, and is FAULTS_SEED where that is set."""
-    with ExitStack() as made:
+def cluster(request):
+    """A cluster of this run's size, healed afterwards."""
+    made = request.getfixturevalue("one_broker" if SIZE.n_brokers == 1 else "three_brokers")
+    yield made
+    made.heal()
 
-        def make(**settings):
-            seed = int(os.environ.get("FAULTS_SEED") or secrets.randbelow(1 << 32))
-            sys.stderr.write(f"\nFAULTS_SEED={seed}\n")
-            return made.enter_context(Workload(one_broker, tmp_path, seed=seed, **settings))
 
-        yield make
+@pytest.fixture
+def run(cluster, tmp_path):
+    """Workers under load; the seed is told, and is FAULTS_SEED where that is set."""
+    seed = int(os.environ.get("FAULTS_SEED") or secrets.randbelow(1 << 32))
+    tell(f"FAULTS_SEED={seed}")
+    began_at_s = time.monotonic()
+    with ExitStack() as stack:
+        workload = stack.enter_context(Workload(cluster, tmp_path, rate=SIZE.rate, seed=seed))
+        workload.begin(SIZE.n_workers)
+        yield workload
+        tell(
+            f"{workload.generator.n_sent:,} events in {time.monotonic() - began_at_s:.0f} s,"
+            f" flowing again within {workload.longest_until_flowing_s:.1f} s"
+        )
+
+
+def tell(line):
+    """Say something that is shown of a failed test, and of all with `-s`."""
+    sys.stderr.write(f"\n{line}\n")

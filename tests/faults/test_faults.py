@@ -2,24 +2,26 @@
 
 import pytest
 
-pytestmark = pytest.mark.integration
+from tests.faults.proxy_rules import Blackhole
+from tests.faults.size import SIZE, only_full
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+
+PARTITION_S, AWAY_S = 15, 90
 
 
-def test_killed_workers(workload):
-    run = workload(rate=1_000)
-    run.begin(n_workers=2)
-    for _ in range(4):
-        run.wait_answered(run.random.randrange(1_500))
+def test_workers_that_are_killed(run):
+    for _ in range(SIZE.n_faults):
+        run.wait_a_while()
         run.workers.kill(run.random.choice(run.workers.slots))
     run.wait_flowing()
+    run.wait_sent(SIZE.n_events)
 
-    assert run.finish().anomalies() == []
+    assert run.verdict() == {}
     assert run.workers.ends == []
 
 
-def test_a_worker_that_is_frozen_for_longer_than_its_session_writes_nothing_of_others(workload):
-    run = workload(rate=1_000)
-    run.begin(n_workers=2)
+def test_a_worker_that_is_frozen_for_longer_than_its_session_writes_nothing_of_others(run):
     run.freeze_within_transaction(0)
     run.wait_member(0, present=False)
     run.wait_flowing()
@@ -28,33 +30,61 @@ def test_a_worker_that_is_frozen_for_longer_than_its_session_writes_nothing_of_o
     run.wait_member(0, present=True)
     run.wait_flowing()
 
-    assert run.finish().anomalies() == []
+    assert run.verdict() == {}
     assert "schemas.errors.Fenced" in log.read_text()
     assert [end.slot for end in run.workers.ends] == [0]
 
 
-def test_a_broker_that_is_killed(workload):
-    run = workload(rate=1_000)
-    run.begin(n_workers=2)
-    for _ in range(2):
-        run.wait_answered(run.random.randrange(1_500))
-        run.cluster.brokers[0].kill()
+@pytest.mark.parametrize("end", ["kill", "stop"])
+def test_each_broker_in_turn(run, end):
+    for broker in run.cluster.brokers:
+        run.wait_a_while()
+        getattr(broker, end)()
+        if SIZE.n_brokers > 1:
+            run.wait_flowing()
         run.cluster.heal()
         run.wait_flowing()
 
-    assert run.finish().anomalies() == []
+    assert run.verdict() == {}
     assert run.workers.ends == []
 
 
-def test_workers_that_join_and_leave_without_end(workload):
-    run = workload(rate=1_000)
-    run.begin(n_workers=1)
-    for _ in range(4):
-        run.workers.start(1)
-        run.workers.wait_assigned(1)
-        run.wait_answered(run.random.randrange(1_500))
-        run.workers.stop(1)
+def test_workers_that_join_and_leave_without_end(run):
+    slot = SIZE.n_workers
+    for _ in range(SIZE.n_faults):
+        run.workers.start(slot)
+        run.workers.wait_assigned(slot)
+        run.wait_a_while()
+        run.workers.stop(slot)
     run.wait_flowing()
 
-    assert run.finish().anomalies() == []
+    assert run.verdict() == {}
+    assert run.workers.ends == []
+
+
+@only_full
+@pytest.mark.parametrize("direction", ["request", "response", None])
+@pytest.mark.parametrize("n_brokers", [1, 3])
+def test_brokers_that_cannot_be_reached(run, direction, n_brokers):
+    run.wait_a_while()
+    for broker in run.random.sample(run.cluster.brokers, n_brokers):
+        broker.proxy.add(Blackhole(direction=direction))
+    run.wait_sent(run.generator.n_sent + PARTITION_S * SIZE.rate)
+    run.cluster.heal()
+    run.wait_flowing()
+
+    assert run.verdict() == {}
+    assert run.workers.ends == []
+
+
+@only_full
+def test_brokers_that_are_all_away_for_longer_than_any_timeout(run):
+    run.wait_a_while()
+    for broker in run.cluster.brokers:
+        broker.kill()
+    run.wait_sent(run.generator.n_sent + AWAY_S * SIZE.rate)
+    run.cluster.heal()
+    run.wait_flowing()
+
+    assert run.verdict() == {}
     assert run.workers.ends == []

@@ -29,6 +29,7 @@ from agents.kafka.log_reader import read_to_end
 from agents.kafka.offsets import committed_offsets
 from tests.faults.cluster import Cluster
 from tests.faults.history import Answer, Event, History
+from tests.faults.size import SIZE
 from tests.faults.workers import Workers
 from tests.waiting import wait_until
 
@@ -159,6 +160,7 @@ class Workload:
         self.generator = Generator(self.settings, self.source, rate)
         self.workers = Workers(directory, prefix=prefix, bootstrap=cluster.bootstrap, **worker)
         self.reader = Reader(self.settings, self.target)
+        self.longest_until_flowing_s = 0.0
 
     def __enter__(self) -> Self:
         with ExitStack() as opened:
@@ -177,18 +179,28 @@ class Workload:
             self.workers.start(slot)
         self.workers.wait_assigned(*range(n_workers))
         self.generator.start()
-        self.wait_flowing(30)
+        wait_until(lambda: min(self.reader.latest) >= 0, 30)
+
+    def wait_a_while(self) -> None:
+        """Wait for a random number of answers."""
+        self.wait_answered(self.random.randrange(SIZE.n_between))
+
+    def wait_sent(self, n: float) -> None:
+        """Wait until so many events were sent, since the beginning."""
+        wait_until(lambda: self.generator.n_sent >= n, 60 + n / self.generator.rate)
 
     def wait_answered(self, n: int, timeout_s: float = SETTLE_S) -> None:
         """Wait until so many answers more were read."""
         goal = len(self.reader.polled) + n
         wait_until(lambda: len(self.reader.polled) >= goal, timeout_s)
 
-    def wait_flowing(self, timeout_s: float = FLOWING_S) -> float:
-        """Wait for answers to events from now on, of every partition; tell how long it took."""
+    def wait_flowing(self, timeout_s: float = FLOWING_S) -> None:
+        """Wait for answers to events from now on, of every partition."""
         began_at_s, number = time.monotonic(), self.generator.n_sent
         wait_until(lambda: min(self.reader.latest) >= number, timeout_s)
-        return time.monotonic() - began_at_s
+        self.longest_until_flowing_s = max(
+            self.longest_until_flowing_s, time.monotonic() - began_at_s
+        )
 
     def members(self) -> set[str]:
         """Tell who is in the workers' group, by client id."""
@@ -198,6 +210,13 @@ class Workload:
     def wait_member(self, slot: int, *, present: bool, timeout_s: float = 30) -> None:
         """Wait until a worker is a member of its group, or is no longer."""
         wait_until(lambda: (f"{self.group}-{slot}" in self.members()) is present, timeout_s)
+
+    def verdict(self) -> dict[str, str]:
+        """End the load, and tell the anomalies by their names: of each how many, and the first."""
+        by_kind: dict[str, list[str]] = {}
+        for kind, what in self.finish().anomalies():
+            by_kind.setdefault(kind, []).append(what)
+        return {kind: f"{len(each)}, such as {each[0]}" for kind, each in by_kind.items()}
 
     def finish(self) -> History:
         """End the load; wait until all is answered and no transaction open; tell what was."""
