@@ -4,6 +4,7 @@ import importlib
 import json
 import re
 from pathlib import Path
+from types import FunctionType
 
 import pytest
 
@@ -15,10 +16,13 @@ from online_models.drift import DriftAlarm
 from schemas import topics
 from schemas.reasons import Reason
 from schemas.topics import Topic
+from streams import features
+from streams.windows import tile_width_ms
 from tests.markdown import anchors, rows, sections
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+HOUR, DAY = 3_600_000, 86_400_000
 PACKAGES = ("agents", "streams", "online_models", "schemas", "examples", "benchmarks", "tests")
 
 
@@ -169,3 +173,29 @@ def test_the_waits_of_the_runbook_are_those_of_the_code() -> None:
         actual = consumer.get(name) or getattr(importlib.import_module(module), constant)
 
         assert float(value) == actual, name
+
+
+def test_the_features_page_has_every_declaration() -> None:
+    declarations = [
+        name
+        for name, declare in vars(features).items()
+        if isinstance(declare, FunctionType)
+        and declare.__module__ == features.__name__
+        and name not in ("action", "span_name")
+    ]
+    page = read("docs/features.md")
+
+    assert len(declarations) > 0
+    assert [name for name in declarations if f"`{name}`" not in page] == []
+
+
+def test_the_tiles_of_the_features_page_are_those_of_the_code() -> None:
+    spans = {"below 12 h": (1, 12 * HOUR - 1), "12 h to below 12 d": (12 * HOUR, 12 * DAY - 1)}
+    spans["from 12 d on"] = (12 * DAY, 90 * DAY)
+    widths = {"5 min": 5 * 60_000, "1 h": HOUR, "1 d": DAY}
+    section = sections(read("docs/features.md"), 2)["Windows"]
+    told = dict(re.findall(r"^\| (.*\d.*?) \| (.*?) \|", section, re.MULTILINE))
+
+    assert told.keys() == spans.keys()
+    for name, width in told.items():
+        assert {tile_width_ms(span) for span in spans[name]} == {widths[width]}
