@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App
 
-from agents.commands.flag import Flag
+from agents.commands.flag import Flag, Rate
 
 if TYPE_CHECKING:
     from agents.pipeline import Pipeline
@@ -17,6 +17,7 @@ For example:
 
     thalweg features ls
     thalweg features explain
+    thalweg features plan --users 10e6
     thalweg features show user_0042
 """,
 )
@@ -69,6 +70,66 @@ def explain() -> int:
 
 
 @app.command
+def plan(*, users: Rate = 1e6, events_per_day: Rate = 50, json: Flag = False) -> int:
+    """Tell what the features cost to keep, before there are users: it follows from declarations.
+
+    Of each figure the first is for users who came once, the second for users who have an event in
+    every tile of the widest window; the truth lies between. The changelog's rate is an average, and
+    at most so much: a batch writes each user once.
+
+    For example:
+
+        thalweg features plan --users 10e6
+        THALWEG_PIPELINE=mine.pipeline thalweg features plan --users 2e6 --events-per-day 8
+
+    Parameters
+    ----------
+    users
+        How many there are within the widest window.
+    events_per_day
+        Events of each of them.
+    json
+        Write the answer as JSON.
+    """
+    from agents.admin.feature_costs import changelog_bytes_per_s, costs  # noqa: PLC0415
+    from agents.commands.output import write_json, write_table  # noqa: PLC0415
+
+    both = costs(_pipeline())
+    if json:
+        write_json(
+            [
+                {
+                    "state_bytes": each.state,
+                    "memory_bytes": each.memory,
+                    "redis_bytes": each.redis,
+                    "changelog_bytes_per_s": changelog_bytes_per_s(each, users, events_per_day),
+                }
+                for each in both
+            ]
+        )
+        return 0
+    n = f"{users:,.0f} users"
+    once, busy = both
+    write_table(
+        ("what", "came once", "never leave"),
+        [
+            ("state of a user", f"{once.state:,} B", f"{busy.state:,} B"),
+            (f"memory of predict, {n}", *(_gb(each.memory * users) for each in both)),
+            (f"changelog, {n}", *(_gb(each.state * users) for each in both)),
+            (
+                f"changelog, {users * events_per_day / 86_400:,.0f} events/s",
+                *(
+                    f"{changelog_bytes_per_s(each, users, events_per_day) / 1e6:,.1f} MB/s"
+                    for each in both
+                ),
+            ),
+            (f"Redis, {n}", *(_gb(each.redis * users) for each in both)),
+        ],
+    )
+    return 0
+
+
+@app.command
 def show(user: str, /, *, json: Flag = False) -> int:
     """Show the latest features of one user, as Redis has them.
 
@@ -98,6 +159,10 @@ def show(user: str, /, *, json: Flag = False) -> int:
     else:
         write_table(("feature", "value"), [(name, f"{found[name]:g}") for name in found])
     return 0
+
+
+def _gb(n_bytes: float) -> str:
+    return f"{n_bytes / 1e9:,.1f} GB"
 
 
 def _pipeline() -> "Pipeline":

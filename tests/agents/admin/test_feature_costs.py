@@ -1,0 +1,86 @@
+"""What features are said to cost, held against what they do."""
+
+import asyncio
+import tracemalloc
+import uuid
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+from redis.asyncio import Redis
+
+from agents.admin.feature_costs import USER_ID, changelog_bytes_per_s, costs
+from agents.embedded.valkey import EmbeddedRedis
+from agents.history import event_file
+from agents.prediction import encode
+from agents.store import FeatureStore
+from examples.payments.pipeline import PIPELINE as PAYMENTS
+from examples.shop.pipeline import PIPELINE, ShopEvent
+from streams.fold import UserState, compile_features
+from streams.state import Table
+from tests.agents.record import Record
+
+FOLD = compile_features(PIPELINE.features, PIPELINE.event)
+
+
+@pytest.mark.parametrize("pipeline", [PIPELINE, PAYMENTS])
+def test_who_never_leaves_costs_more_than_who_came_once(pipeline):
+    once, busy = costs(pipeline)
+
+    assert once.state < busy.state
+    assert once.memory < busy.memory
+
+
+def test_the_users_of_half_a_year_of_the_shop_are_between_the_two():
+    assert PIPELINE.replay is not None
+    states: dict[str, UserState] = {}
+    for each in event_file.read(Path(PIPELINE.replay.file), ShopEvent, PIPELINE.replay.columns):
+        event = msgspec.json.decode(each.value, type=ShopEvent)
+        FOLD.update(states.setdefault(str(event.user_id), FOLD.new()), event)
+    sizes = [len(FOLD.encode(state)) for state in states.values()]
+    once, busy = (each.state - len(f"u{USER_ID}") for each in costs(PIPELINE))
+
+    assert len(sizes) > 0
+    assert once <= min(sizes)
+    assert max(sizes) <= busy
+
+
+@pytest.mark.integration
+def test_a_hash_in_redis_takes_as_much_as_is_said(redis_server: EmbeddedRedis) -> None:
+    features = FOLD.update(FOLD.new(), ShopEvent(USER_ID, "home", 1_704_067_200_000))
+    value = encode.feature_update(USER_ID, 1_704_067_200_000, FOLD.schema, features)
+
+    async def measured() -> int:
+        async with Redis.from_url(redis_server.url, decode_responses=True) as redis:
+            store = FeatureStore(redis, f"features:{uuid.uuid4().hex}", timedelta(days=1))
+            await store.write([Record(value, USER_ID.encode(), offset=0)])  # type: ignore[list-item]
+            taken = await redis.memory_usage(store.key(USER_ID))
+            assert taken is not None
+            return int(taken)
+
+    once, _ = costs(PIPELINE)
+    assert once.redis == pytest.approx(asyncio.run(measured()), rel=0.25)
+
+
+def test_a_user_takes_as_much_memory_as_is_said() -> None:
+    n, (once, _) = 20_000, costs(PIPELINE)
+    raw = FOLD.encode(FOLD.new())
+    size = once.state - len(f"u{USER_ID}")
+    tracemalloc.start()
+    try:
+        table: Table[UserState] = Table("u", FOLD.encode, FOLD.decode)
+        for user in range(n):
+            table.restore(f"user-{user:012}", raw.ljust(size, b"\0"))
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(table) == n
+    assert once.memory == pytest.approx(taken / n, rel=0.25)
+
+
+def test_the_changelog_grows_with_users_and_what_they_do() -> None:
+    _, busy = costs(PIPELINE)
+
+    assert changelog_bytes_per_s(busy, 86_400, 1) == pytest.approx(busy.state, rel=0.01)
+    assert changelog_bytes_per_s(busy, 2, 3) == pytest.approx(6 * changelog_bytes_per_s(busy, 1, 1))
