@@ -159,6 +159,10 @@ class BatchConsumer(FaustConsumer):
             return "a transaction hangs in librdkafka"
         return None
 
+    def awaits_broker(self) -> bool:
+        """Tell whether the committer waits for a broker that is away."""
+        return isinstance(self._committer, ExactlyOnce) and self._committer.awaits_broker
+
     def through(self) -> tuple[int, int]:
         """Count what got through and what is in flight."""
         return self.in_flight.n_retired, self.in_flight.n_records

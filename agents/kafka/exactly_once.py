@@ -24,10 +24,10 @@ than a call may take without being suspicious. The same holds for the end of an 
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol, TypeVar, cast
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
+from faust.types.tuples import TP
 
 from agents.kafka.batch import Batch
 from agents.kafka.client_settings import TRANSACTION_TIMEOUT_MS, TURNS, KafkaSettings
@@ -37,10 +37,15 @@ from agents.kafka.offsets import committed_offsets
 from agents.kafka.publish import publish
 from schemas.errors import DeliveryFailed, Fenced
 
+T = TypeVar("T")
+
 CALL_TIMEOUT_S: Final = 10.0
 SUSPICIOUS_S: Final = 0.35
 """A call that takes longer may have sent its request twice: see the module's text. Shorter than
 the shortest rest of librdkafka, which is four fifths of `RETRY_BACKOFF_MS`."""
+BROKER_AWAY_S: Final = 300.0
+"""How long a broker may be away before its worker ends, and is started anew by who supervises it.
+Until then it waits: what it has computed would else be computed again."""
 IDENTITY_SLICE_S: Final = 0.1
 ATTEMPTS: Final = 20
 FIRST_PAUSE_S: Final = 0.01
@@ -106,6 +111,8 @@ class ExactlyOnce:
         self._member = member
         self._observer = observer
         self._make_producer = producer
+        self.awaits_broker = False
+        """Whether nothing gets through because a broker is away, and was not away for too long."""
         self._must_return_by_s: float | None = None
         self._longest_call_s = 0.0
         self._errors: list[KafkaError] = []
@@ -138,9 +145,14 @@ class ExactlyOnce:
 
     def _initialise(self, turn: int) -> None:
         settings = self._settings.transactional_producer(turn)
-        producer = self._make_producer(settings | {"error_cb": self._errors.append})
-        self._call(_retrying, partial(initialise, producer), timeout_s=CALL_TIMEOUT_S * 3)
-        self._producers[turn] = producer
+
+        def make(timeout_s: float) -> Producer:
+            # A new one each time: librdkafka's may wait in vain for a broker that is long back.
+            producer = self._make_producer(settings | {"error_cb": self._errors.append})
+            initialise(producer, timeout_s)
+            return producer
+
+        self._producers[turn] = self._patiently(make, KafkaError.retriable)
 
     def _commit(self, batches: Sequence[Batch]) -> None:
         for attempt in range(ATTEMPTS):
@@ -242,6 +254,25 @@ class ExactlyOnce:
             self._must_return_by_s = None
             self._longest_call_s = max(self._longest_call_s, time.monotonic() - started_at)
 
+    def _patiently(self, call: Callable[[float], T], may_help: Callable[[KafkaError], bool]) -> T:
+        """Repeat a call as long as that may help, and a broker may be away."""
+        deadline_s = time.monotonic() + BROKER_AWAY_S
+        attempt = 0
+        try:
+            while True:
+                try:
+                    return cast(T, self._call(call, timeout_s=CALL_TIMEOUT_S))
+                except KafkaException as exception:
+                    error: KafkaError = exception.args[0]
+                    self._end_if_fenced(error)
+                    if not may_help(error) or time.monotonic() > deadline_s:
+                        raise DeliveryFailed(error.str()) from exception
+                    self.awaits_broker = True
+                    time.sleep(pause_s(attempt))
+                    attempt += 1
+        finally:
+            self.awaits_broker = False
+
     def _is_aborted(self, error: KafkaError) -> bool:
         """End a failed transaction; tell whether it is over for certain, its producer fit for more.
 
@@ -281,7 +312,11 @@ class ExactlyOnce:
 
     def _without_committed(self, batches: Sequence[Batch]) -> list[Batch]:
         tps = {batch.tp for batch in batches}
-        offsets = committed_offsets(self._settings, tps, timeout_s=CALL_TIMEOUT_S)
+
+        def ask(timeout_s: float) -> dict[TP, int]:
+            return committed_offsets(self._settings, tps, timeout_s=timeout_s)
+
+        offsets = self._patiently(ask, lambda _: True)  # asking again does no harm
         return [batch for batch in batches if offsets.get(batch.tp, -1) < batch.next_offset]
 
 
@@ -296,18 +331,3 @@ def pause_s(attempt: int) -> float:
 
 def _n_records(batches: Iterable[Batch]) -> int:
     return sum(len(batch) for batch in batches)
-
-
-def _retrying(call: Callable[[float], object], timeout_s: float) -> None:
-    """Repeat a transactional call as long as librdkafka says that this may help."""
-    deadline = time.monotonic() + timeout_s
-    while True:
-        try:
-            call(timeout_s)
-            return
-        except KafkaException as exception:
-            error = exception.args[0]
-            if error.code() in FENCED:
-                raise Fenced(error.str()) from exception
-            if not error.retriable() or time.monotonic() > deadline:
-                raise DeliveryFailed(error.str()) from exception

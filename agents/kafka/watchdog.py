@@ -3,7 +3,8 @@
 Watched, from a thread of its own, are
 
 - the event loop, the poller and the committer: each has to give a sign of life;
-- what is in flight: something has to get through;
+- what is in flight: something has to get through, unless the committer waits for a broker that is
+  away, which it does not do for ever;
 - each partition: if there are records behind what is committed and none of them is in flight, they
   have to come. If they do not, librdkafka's consumer is made anew (Faust's users know what happens
   else: https://github.com/faust-streaming/faust/issues/175); if that does not help, the process
@@ -41,6 +42,9 @@ class Watched(Protocol):
 
     def hang(self) -> str | None:
         """Tell what is known to hang for ever, if anything is."""
+
+    def awaits_broker(self) -> bool:
+        """Tell whether nothing can get through, because a broker is away and is waited for."""
 
     def through(self) -> tuple[int, int]:
         """Count the batches that got through since the start, and the records in flight."""
@@ -118,7 +122,7 @@ class Watchdog:
     def _blocked(self, now_s: float) -> str | None:
         n_through, n_in_flight = self._worker.through()
         before, since_s = self._through
-        if n_in_flight == 0 or n_through != before:
+        if n_in_flight == 0 or n_through != before or self._worker.awaits_broker():
             self._through = (n_through, now_s)
         elif now_s - since_s > self._end_after_s:
             return f"nothing of {n_in_flight} records got through for {now_s - since_s:.0f} s"

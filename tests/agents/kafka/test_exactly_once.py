@@ -1,6 +1,7 @@
 """Laws of the committer: whatever becomes of its transactions, each batch is published once."""
 
 import weakref
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, cast, get_args
 from unittest.mock import patch
@@ -272,6 +273,33 @@ def test_a_request_sent_twice_takes_longer_than_any_that_is_trusted():
     assert settings.get("retry.backoff.max.ms", 1_000) / 1_000 > SUSPICIOUS_S
 
 
+@pytest.mark.parametrize(("away_s", "is_waited_for"), [(100, True), (400, False)])
+def test_while_nobody_tells_what_is_committed_the_worker_waits_but_not_for_ever(
+    bench, monkeypatch, away_s, is_waited_for
+):
+    def ask(settings: object, tps: set[TP], *, timeout_s: float) -> dict[TP, int]:
+        if bench.broker.clock.now > away_s:
+            return told(settings, tps, timeout_s=timeout_s)
+        bench.broker.clock.now += timeout_s
+        waiting.append(bench.committer.awaits_broker)
+        raise failure(KafkaError._TIMED_OUT)
+
+    waiting: list[bool] = []
+    told: Callable[..., dict[TP, int]] = bench.broker.committed_offsets
+    monkeypatch.setattr(exactly_once, "committed_offsets", ask)
+    bench.broker.fates.append("unknown, committed")
+    bench.finished(EVENTS, 0, 3)
+    if is_waited_for:
+        bench.committer.run()
+    else:
+        with pytest.raises(DeliveryFailed):
+            bench.committer.run()
+
+    assert waiting == [False, *[True] * (len(waiting) - 1)]
+    assert not bench.committer.awaits_broker
+    assert bench.published(EVENTS) == [0, 1, 2]
+
+
 def test_who_is_fenced_ends_and_keeps_what_it_did_to_itself(bench):
     bench.broker.fates.append("fenced")
     bench.finished(EVENTS, 0, 3)
@@ -349,7 +377,8 @@ def test_a_full_buffer_is_flushed_and_the_record_handed_over_again(bench):
         ([failure(KafkaError._TIMED_OUT, retriable=True)], None),
         ([failure(KafkaError._TIMED_OUT)], DeliveryFailed),
         ([failure(KafkaError._FENCED, fatal=True)], Fenced),
-        ([failure(KafkaError.CONCURRENT_TRANSACTIONS, retriable=True)] * 40, DeliveryFailed),
+        ([failure(KafkaError.CONCURRENT_TRANSACTIONS, retriable=True)] * 100, None),
+        ([failure(KafkaError._TIMED_OUT, retriable=True)] * 400, DeliveryFailed),
     ],
 )
 def test_a_producer_that_cannot_start_is_tried_as_long_as_that_may_help(errors, expected):

@@ -25,6 +25,7 @@ class Worker:
     def __init__(self):
         self.beats = {"event loop": 0.0, "poller": 0.0}
         self.hangs = None
+        self.waits = False
         self.n_through = self.n_in_flight = 0
         self.positions = {}
         self.healed = []
@@ -35,6 +36,9 @@ class Worker:
 
     def hang(self):
         return self.hangs
+
+    def awaits_broker(self):
+        return self.waits
 
     def through(self):
         return self.n_through, self.n_in_flight
@@ -89,6 +93,17 @@ def test_records_in_flight_that_never_get_through_end_the_worker(watch):
     after(END_AFTER_S)
     worker.n_through = 1  # slow, but alive
     after(END_AFTER_S)
+    after(END_AFTER_S)
+    assert worker.ended == []
+    after(1)
+    assert worker.ended == ["nothing of 7 records got through for 121 s"]
+
+
+def test_a_broker_that_is_waited_for_is_no_reason_to_end(watch):
+    worker, after = watch()
+    worker.n_in_flight, worker.waits = 7, True
+    after(3 * END_AFTER_S)
+    worker.waits = False
     after(END_AFTER_S)
     assert worker.ended == []
     after(1)
