@@ -50,9 +50,12 @@ IDENTITY_SLICE_S: Final = 0.1
 ATTEMPTS: Final = 20
 FIRST_PAUSE_S: Final = 0.01
 LONGEST_PAUSE_S: Final = 0.5
-GRACE_S: Final = 5.0
-"""How long after its timeout a call must have come back. After a broker crash librdkafka can wait
-for ever in `send_offsets_to_transaction`; nothing within the process ends that."""
+OFFSETS_TIMEOUT_S: Final = 5.0
+"""As long as one request may take. After a broker's death librdkafka can wait for ever in
+`send_offsets_to_transaction`, whatever its timeout, for a coordinator that has moved (its issues
+5456 and 5511); nothing within the process ends that."""
+GRACE_S: Final = 2.0
+"""How long after its timeout a call must have come back."""
 
 STALE: Final = frozenset(
     {
@@ -217,7 +220,7 @@ class ExactlyOnce:
                     for tp, offset in offsets.items()
                 ],
                 metadata,
-                timeout_s=CALL_TIMEOUT_S,
+                timeout_s=OFFSETS_TIMEOUT_S,
             )
             self._call(producer.commit_transaction, timeout_s=CALL_TIMEOUT_S)
         except KafkaException as exception:

@@ -83,6 +83,7 @@ class Watchdog:
         self._stalls = Stalls(HEAL_AFTER_S)
         self._clock = clock
         self._closing = threading.Event()
+        self._hung: str | None = None
         self._through = (0, clock())
         self._partitions_at_s = clock()
         self._nothing_before: dict[TP, int] = {}
@@ -106,7 +107,7 @@ class Watchdog:
     def check(self, onlooker: Consumer) -> None:
         """Look once at everything that is due."""
         now_s = self._clock()
-        if reason := self._worker.hang() or self.lifeless(now_s) or self._blocked(now_s):
+        if reason := self._hang() or self.lifeless(now_s) or self._blocked(now_s):
             self._worker.end(reason)
         elif now_s - self._partitions_at_s >= PARTITIONS_EVERY_S:
             self._partitions_at_s = now_s
@@ -118,6 +119,11 @@ class Watchdog:
             if now_s - beat_at_s > self._end_after_s:
                 return f"the {name} gave no sign of life for {now_s - beat_at_s:.0f} s"
         return None
+
+    def _hang(self) -> str | None:
+        """Tell what hung when we looked last, too: a process that stood still hangs at one look."""
+        before, self._hung = self._hung, self._worker.hang()
+        return self._hung if before is not None else None
 
     def _blocked(self, now_s: float) -> str | None:
         n_through, n_in_flight = self._worker.through()

@@ -117,9 +117,14 @@ def test_nothing_in_flight_is_no_reason_to_end(watch):
     assert worker.ended == []
 
 
-def test_what_is_known_to_hang_ends_the_worker_at_once(watch):
+def test_what_is_seen_to_hang_twice_in_a_row_ends_the_worker(watch):
     worker, after = watch()
+    for hangs in ("once", None, "once more", None):
+        worker.hangs = hangs
+        after(1)
     worker.hangs = "a transaction hangs in librdkafka"
+    after(1)
+    assert worker.ended == []
     after(1)
     assert worker.ended == ["a transaction hangs in librdkafka"]
 
