@@ -166,7 +166,7 @@ class ExactlyOnce:
             if not batches:
                 return
             started_at = time.monotonic()
-            error = self._transact(batches, metadata)
+            error = self._transact(batches, metadata, wary=attempt == 0)
             doubt = self._doubt()
             if error is None and doubt is None:
                 self._turn = (self._turn + 1) % TURNS
@@ -199,18 +199,30 @@ class ExactlyOnce:
                 )
         return metadata
 
-    def _transact(self, batches: Sequence[Batch], metadata: object) -> KafkaError | None:
-        """Tell what went wrong; `None`: the broker says that the transaction is committed."""
+    def _transact(
+        self, batches: Sequence[Batch], metadata: object, *, wary: bool
+    ) -> KafkaError | None:
+        """Tell what went wrong; `None`: the broker says that the transaction is committed.
+
+        Who is wary gives up as soon as a connection of the producer broke, which would leave the
+        outcome in doubt anyway: with the broker its group's coordinator may have gone, and
+        librdkafka may wait for that for ever (`OFFSETS_TIMEOUT_S`). A new producer asks anew.
+        """
         producer = self._producers[self._turn]
         self._longest_call_s = 0.0
         try:
             producer.poll(0)
-            self._errors.clear()  # of the time since its last transaction
+            if wary:
+                self._raise_first_error()  # of the time since its last transaction
+            self._errors.clear()
             producer.begin_transaction()
             outputs = (output for batch in batches for output in batch.outputs)
             publish(producer, outputs, self._flush)
             # Without a flush of our own the commit waits out librdkafka's timers: 70-120 ms, not 4.
             self._flush()
+            if wary:
+                producer.poll(0)
+                self._raise_first_error()
             offsets = {batch.tp: batch.next_offset for batch in batches}
             self._call(
                 producer.send_offsets_to_transaction,
@@ -226,6 +238,13 @@ class ExactlyOnce:
         except KafkaException as exception:
             return cast(KafkaError, exception.args[0])
         return None
+
+    def _raise_first_error(self) -> None:
+        if self._errors:
+            error = KafkaError(
+                KafkaError._TRANSPORT, self._errors[0].str(), txn_requires_abort=True
+            )
+            raise KafkaException(error)
 
     def _doubt(self) -> str | None:
         """Tell why a request of this transaction may still be under way; `None`: it cannot be."""

@@ -240,13 +240,51 @@ def test_the_producer_of_an_abort_that_may_still_be_under_way_is_replaced(bench,
     assert bench.broker.n_replaced == 1
 
 
-def test_an_error_of_the_time_between_two_transactions_says_nothing_of_either(bench):
-    bench.committer._producers[0]._unheard.append(KafkaError(KafkaError._TRANSPORT, "idle"))
+def test_who_lost_a_connection_between_two_transactions_is_replaced_before_the_next(bench):
+    """Its group's coordinator may have gone, and librdkafka may wait for that for ever."""
+    bench.committer._producers[0]._unheard.append(KafkaError(KafkaError._TRANSPORT, "gone"))
     bench.finished(EVENTS, 0, 3)
     bench.committer.run()
 
     assert bench.published(EVENTS) == [0, 1, 2]
-    assert bench.broker.n_replaced == 0
+    assert bench.broker.n_replaced == 1
+    assert bench.notes.retried == ["gone"]
+
+
+def test_who_loses_a_connection_while_it_publishes_sends_no_offsets(bench):
+    class IsCutOff(FakeProducer):
+        def flush(self, timeout_s: float) -> int:
+            self._unheard.append(KafkaError(KafkaError._TRANSPORT, "gone"))
+            return super().flush(timeout_s)
+
+        def send_offsets_to_transaction(self, *args: Any) -> None:
+            pytest.fail("would wait for ever")
+
+    bench.committer._producers[0].__class__ = IsCutOff
+    bench.finished(EVENTS, 0, 3)
+    bench.committer.run()
+
+    assert bench.published(EVENTS) == [0, 1, 2]
+    assert bench.broker.n_replaced == 1
+
+
+def test_connections_that_break_all_the_time_do_not_keep_a_transaction_from_ending(bench):
+    class IsCutOff(FakeProducer):
+        def flush(self, timeout_s: float) -> int:
+            self._unheard.append(KafkaError(KafkaError._TRANSPORT, "gone"))
+            return super().flush(timeout_s)
+
+    def make(settings: dict[str, object]) -> FakeProducer:
+        made: FakeProducer = bench.broker.producer(settings)
+        made.__class__ = IsCutOff
+        return made
+
+    bench.committer._make_producer = make
+    bench.committer._producers[0].__class__ = IsCutOff
+    bench.finished(EVENTS, 0, 3)
+    bench.committer.run()
+
+    assert bench.published(EVENTS) == [0, 1, 2]
 
 
 def test_a_producer_is_gone_before_its_successor_is_made(bench):
