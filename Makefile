@@ -35,7 +35,7 @@ bench: $(VENV)/.dev  ## measure throughput and latency against their budgets
 	$(BIN)/python -m benchmarks $(ARGS)
 
 faults: $(VENV)/.dev  ## fail workers and three brokers for half an hour; ARGS="-k killed"
-	FAULTS=full $(BIN)/python -m pytest -s tests/faults/test_faults.py $(ARGS)
+	FAULTS=full $(BIN)/python -m pytest -s tests/faults $(ARGS)
 
 # After any change of dependencies in pyproject.toml. No lock holds a registry's address.
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url

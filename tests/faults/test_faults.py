@@ -2,12 +2,14 @@
 
 import pytest
 
+from tests.faults.conftest import tell
 from tests.faults.proxy_rules import Blackhole
 from tests.faults.size import SIZE, only_full
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 PARTITION_S, AWAY_S = 15, 90
+BURST, BURST_S, BURST_MB = 10, 30, 100
 KNOWN_HANG = "a transaction hangs in librdkafka"
 """What a broker's death may do to workers: see `OFFSETS_TIMEOUT_S`. They are started again."""
 FAILOVER_S = 30
@@ -92,3 +94,23 @@ def test_brokers_that_are_all_away_for_longer_than_any_timeout(run):
 
     assert run.verdict() == {}
     assert [end for end in run.workers.ends if KNOWN_HANG not in end.log] == []
+
+
+@only_full
+def test_a_burst_while_a_reader_stops(run):
+    run.wait_a_while()
+    before_mb, largest_mb = run.workers.resident_mb(), 0.0
+    run.reader.pause()
+    run.generator.rate = BURST * SIZE.rate
+    end = run.generator.n_sent + BURST_S * run.generator.rate
+    while run.generator.n_sent < end:
+        largest_mb = max(largest_mb, run.workers.resident_mb())
+        run.wait_sent(run.generator.n_sent + SIZE.rate)
+    run.generator.rate = SIZE.rate
+    run.reader.resume()
+    run.wait_flowing(FAILOVER_S)
+    tell(f"the largest worker had {before_mb:.0f} MB, and {largest_mb:.0f} MB in the burst")
+
+    assert run.verdict() == {}
+    assert run.workers.ends == []
+    assert largest_mb < before_mb + BURST_MB

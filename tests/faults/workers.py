@@ -9,6 +9,8 @@ import threading
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+import psutil
+
 from tests.agents.kafka import counting_app
 from tests.waiting import wait_until
 
@@ -82,9 +84,10 @@ class Workers:
         """Let a frozen worker go on."""
         self._processes[slot].send_signal(signal.SIGCONT)
 
-    def pid(self, slot: int) -> int:
-        """Tell the process of a slot."""
-        return self._processes[slot].pid
+    def resident_mb(self) -> float:
+        """Tell how much memory the largest worker has."""
+        sizes = [psutil.Process(each.pid).memory_info().rss for each in self._processes.values()]
+        return max(sizes) / 1e6
 
     def path(self, slot: int) -> Path:
         """Tell where the log of the slot's present process is, or of its last one."""

@@ -108,8 +108,18 @@ class Reader:
         self._consumer = Consumer(settings.reader())
         self._consumer.assign([TopicPartition(topic, number, 0) for number in range(PARTITIONS)])
         self._closing = threading.Event()
+        self._may_read = threading.Event()
+        self._may_read.set()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
+
+    def pause(self) -> None:
+        """Read nothing, until told to go on."""
+        self._may_read.clear()
+
+    def resume(self) -> None:
+        """Go on."""
+        self._may_read.set()
 
     def close(self) -> None:
         """End the thread."""
@@ -119,6 +129,8 @@ class Reader:
 
     def _run(self) -> None:
         while not self._closing.is_set():
+            if not self._may_read.wait(TICK_S):
+                continue
             for message in self._consumer.consume(1_000, 0.05):
                 error = message.error()
                 if error is None:
