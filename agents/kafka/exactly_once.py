@@ -24,6 +24,7 @@ than a call may take without being suspicious. The same holds for the end of an 
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, Final, Protocol, TypeVar, cast
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
@@ -54,6 +55,9 @@ OFFSETS_TIMEOUT_S: Final = 5.0
 """As long as one request may take. After a broker's death librdkafka can wait for ever in
 `send_offsets_to_transaction`, whatever its timeout, for a coordinator that has moved (its issues
 5456 and 5511); nothing within the process ends that."""
+BROKER_GONE_S: Final = 2.0
+"""A call that takes longer waited for others to take over from a broker that is gone. Producers
+that were told of a coordinator before do not ask again (above); new ones do."""
 GRACE_S: Final = 2.0
 """How long after its timeout a call must have come back."""
 
@@ -175,7 +179,8 @@ class ExactlyOnce:
             if error is not None and self._is_aborted(error):
                 self._observer.on_transaction_retried(error.str())
             else:
-                self._replace_producer(error.str() if error is not None else str(doubt))
+                turns = TURNS if self._longest_call_s > BROKER_GONE_S else 1
+                self._replace_producers(turns, error.str() if error is not None else str(doubt))
                 pending = self._without_committed(batches)
                 if n_through := _n_records(batches) - _n_records(pending):
                     self._observer.on_transaction(time.monotonic() - started_at, n_through)
@@ -204,25 +209,21 @@ class ExactlyOnce:
     ) -> KafkaError | None:
         """Tell what went wrong; `None`: the broker says that the transaction is committed.
 
-        Who is wary gives up as soon as a connection of the producer broke, which would leave the
-        outcome in doubt anyway: with the broker its group's coordinator may have gone, and
-        librdkafka may wait for that for ever (`OFFSETS_TIMEOUT_S`). A new producer asks anew.
+        Who is wary sends no offsets once a broker seems to be gone; the outcome would be in doubt
+        anyway.
         """
         producer = self._producers[self._turn]
         self._longest_call_s = 0.0
         try:
             producer.poll(0)
-            if wary:
-                self._raise_first_error()  # of the time since its last transaction
-            self._errors.clear()
+            self._errors.clear()  # of the time since its last transaction
             producer.begin_transaction()
             outputs = (output for batch in batches for output in batch.outputs)
             publish(producer, outputs, self._flush)
             # Without a flush of our own the commit waits out librdkafka's timers: 70-120 ms, not 4.
             self._flush()
-            if wary:
-                producer.poll(0)
-                self._raise_first_error()
+            if wary and self._longest_call_s > BROKER_GONE_S:
+                raise _failed(f"outputs took {self._longest_call_s:.1f} s")
             offsets = {batch.tp: batch.next_offset for batch in batches}
             self._call(
                 producer.send_offsets_to_transaction,
@@ -239,13 +240,6 @@ class ExactlyOnce:
             return cast(KafkaError, exception.args[0])
         return None
 
-    def _raise_first_error(self) -> None:
-        if self._errors:
-            error = KafkaError(
-                KafkaError._TRANSPORT, self._errors[0].str(), txn_requires_abort=True
-            )
-            raise KafkaException(error)
-
     def _doubt(self) -> str | None:
         """Tell why a request of this transaction may still be under way; `None`: it cannot be."""
         try:
@@ -260,12 +254,7 @@ class ExactlyOnce:
 
     def _flush(self) -> None:
         if self._call(self._producers[self._turn].flush, timeout_s=CALL_TIMEOUT_S):
-            error = KafkaError(
-                KafkaError._TIMED_OUT,
-                f"outputs were still undelivered after {CALL_TIMEOUT_S:.0f} s",
-                txn_requires_abort=True,
-            )
-            raise KafkaException(error)
+            raise _failed(f"outputs were still undelivered after {CALL_TIMEOUT_S:.0f} s")
 
     def _call(self, call: Callable[..., Any], *arguments: object, timeout_s: float) -> Any:
         started_at = time.monotonic()
@@ -322,15 +311,16 @@ class ExactlyOnce:
                 f" open for longer than {TRANSACTION_TIMEOUT_MS / 1_000:.0f} s: {error.str()}"
             )
 
-    def _replace_producer(self, reason: str) -> None:
-        """End whatever this identity has open, whichever way it ends."""
+    def _replace_producers(self, turns: int, reason: str) -> None:
+        """End whatever this identity has open in this turn or more, whichever way it ends."""
         self._observer.on_transaction_retried(reason)
-        self._call(self._destroy_producer, timeout_s=CALL_TIMEOUT_S)
-        self._initialise(self._turn)
+        for turn in ((self._turn + n) % TURNS for n in range(turns)):
+            self._call(partial(self._destroy_producer, turn), timeout_s=CALL_TIMEOUT_S)
+            self._initialise(turn)
 
-    def _destroy_producer(self, _: float) -> None:
+    def _destroy_producer(self, turn: int, _: float) -> None:
         # Its last reference: librdkafka sends nothing of it any more. `close` would flush.
-        del self._producers[self._turn]
+        del self._producers[turn]
 
     def _without_committed(self, batches: Sequence[Batch]) -> list[Batch]:
         tps = {batch.tp for batch in batches}
@@ -349,6 +339,10 @@ def pause_s(attempt: int) -> float:
     [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.5]
     """
     return min(FIRST_PAUSE_S * 2.0**attempt, LONGEST_PAUSE_S)
+
+
+def _failed(reason: str) -> KafkaException:
+    return KafkaException(KafkaError(KafkaError._TIMED_OUT, reason, txn_requires_abort=True))
 
 
 def _n_records(batches: Iterable[Batch]) -> int:

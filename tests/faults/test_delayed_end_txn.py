@@ -26,7 +26,6 @@ def rig(one_broker):
 @pytest.fixture
 def no_doubts(monkeypatch):
     monkeypatch.setattr(ExactlyOnce, "_doubt", lambda self: None)
-    monkeypatch.setattr(ExactlyOnce, "_raise_first_error", lambda self: None)
 
 
 def has_taken_one(rule):

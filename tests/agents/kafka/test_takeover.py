@@ -383,7 +383,7 @@ PLANTED: dict[str, Callable[[], AbstractContextManager[object]]] = {
         BrokerModel, "read_to_end", lambda *args, **kwargs: iter(())
     ),
     "a producer in doubt goes on": lambda: patch.object(
-        ExactlyOnce, "_replace_producer", lambda self, reason: None
+        ExactlyOnce, "_replace_producers", lambda self, turns, reason: None
     ),
     "what is through is not asked": lambda: patch.object(
         ExactlyOnce, "_without_committed", lambda self, batches: list(batches)
