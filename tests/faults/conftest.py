@@ -34,13 +34,19 @@ def cluster(request):
 
 
 @pytest.fixture
-def run(cluster, tmp_path):
-    """Workers under load; the seed is told, and is FAULTS_SEED where that is set."""
+def run(request, cluster, tmp_path):
+    """Workers under load; the seed is told, and is FAULTS_SEED where that is set.
+
+    By an indirect parameter workers get other settings.
+    """
+    settings = getattr(request, "param", {})
     seed = int(os.environ.get("FAULTS_SEED") or secrets.randbelow(1 << 32))
     tell(f"FAULTS_SEED={seed}")
     began_at_s = time.monotonic()
     with ExitStack() as stack:
-        workload = stack.enter_context(Workload(cluster, tmp_path, rate=SIZE.rate, seed=seed))
+        workload = stack.enter_context(
+            Workload(cluster, tmp_path, rate=SIZE.rate, seed=seed, **settings)
+        )
         workload.begin(SIZE.n_workers)
         yield workload
         tell(

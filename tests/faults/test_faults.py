@@ -27,6 +27,20 @@ def test_workers_that_are_killed(run):
     assert run.workers.ends == []
 
 
+@only_full
+@pytest.mark.parametrize("run", [{"delivery": "at_least_once"}], indirect=True)
+def test_without_transactions_killed_workers_answer_twice_and_that_is_seen(run):
+    for _ in range(SIZE.n_faults // 3):
+        run.wait_a_while()
+        run.workers.kill(run.random.choice(run.workers.slots))
+    run.wait_flowing(FAILOVER_S)
+    found = run.verdict()
+    tell(found)
+
+    assert "duplicate" in found
+    assert not found.keys() & {"lost write", "unseen", "aborted read"}
+
+
 def test_a_worker_that_is_frozen_for_longer_than_its_session_writes_nothing_of_others(run):
     run.freeze_within_transaction(0)
     run.wait_member(0, present=False)
@@ -55,6 +69,15 @@ def test_each_broker_in_turn(run, end):
     assert [end for end in run.workers.ends if KNOWN_HANG not in end.log] == []
 
 
+@pytest.mark.parametrize(
+    "run",
+    [
+        {},
+        pytest.param({"rebalancing": "consumer"}, marks=only_full),
+    ],
+    ids=["range", "consumer"],
+    indirect=True,
+)
 def test_workers_that_join_and_leave_without_end(run):
     slot = SIZE.n_workers
     for _ in range(SIZE.n_faults):
