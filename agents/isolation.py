@@ -9,6 +9,7 @@ been there. As long as nothing raises, a batch costs one `try`.
 
 import logging
 from collections.abc import Callable
+from errno import EDQUOT, EIO, EMFILE, ENFILE, ENOMEM, ENOSPC
 from typing import Final
 
 from confluent_kafka import Message
@@ -18,8 +19,10 @@ from schemas.errors import ThalwegError
 
 logger = logging.getLogger(__name__)
 
-MAY_HEAL: Final = (OSError, MemoryError)
+MAY_HEAL: Final = (ConnectionError, TimeoutError, MemoryError)
 """Not the record's fault: the worker ends, and its successor tries again, later and later."""
+HEALING_CODES: Final = frozenset({EIO, EMFILE, ENFILE, ENOMEM, ENOSPC, EDQUOT})
+"""Other `OSError`s are of the same kind. A date out of range is one too, and is not."""
 
 
 def process_apart(
@@ -50,9 +53,9 @@ def process_apart(
         part = waiting.pop()
         try:
             process(part)
-        except (ThalwegError, *MAY_HEAL):
-            raise
         except Exception as error:  # whatever it is, the partition must not stand still
+            if isinstance(error, ThalwegError) or _may_heal(error):
+                raise
             part.outputs.clear()
             undo()
             if len(part) > 1:
@@ -67,3 +70,9 @@ def process_apart(
         else:
             if part is not batch:
                 batch.outputs += part.outputs
+
+
+def _may_heal(error: Exception) -> bool:
+    return isinstance(error, MAY_HEAL) or (
+        isinstance(error, OSError) and error.errno in HEALING_CODES
+    )

@@ -32,7 +32,7 @@ class Batch:
 
     __slots__ = (
         *("tp", "records", "next_offset", "outputs", "attempts", "finished", "dropped"),
-        *("awaited", "begun", "whole", "_left"),
+        *("awaited", "begun", "ended", "whole", "_left"),
     )
 
     def __init__(
@@ -46,6 +46,8 @@ class Batch:
         self.finished = False
         self.dropped = False
         self.begun = False
+        self.ended = False
+        """Whether the agent is through with it: what it sends now is not part of it any more."""
         self._left: Iterator[Message] = iter(())
         self.awaited = 0
         """Agents that are not through with it."""

@@ -28,7 +28,7 @@ from agents.kafka.standby import Standby
 from agents.kafka.stream import assigned_channels, batch_event
 from agents.kafka.takeover import take_over
 from agents.kafka.watchdog import Watchdog
-from schemas.errors import InvalidSetting
+from schemas.errors import DeliveryFailed, InvalidSetting
 
 JOIN_TIMEOUT_S: Final = 30.0
 BEAT_EVERY_S: Final = 0.5
@@ -272,10 +272,17 @@ class BatchConsumer(FaustConsumer):
         for batch in batches:
             channels = assigned_channels(self.app, batch.tp)  # type: ignore[arg-type]
             if not channels:
-                self.in_flight.finish(batch)
+                self._give_up(batch)
                 continue
             for channel, share in zip(channels, batch.shared_by(len(channels)), strict=True):
                 channel.queue.put_nowait(batch_event(self.app, share))  # type: ignore[arg-type]
+
+    def _give_up(self, batch: Batch) -> None:
+        """Let a batch go that no agent takes: what is still ours must not count as processed."""
+        if batch.dropped:
+            self.in_flight.finish(batch)
+        else:
+            self.fail(DeliveryFailed(f"no agent takes {batch!r}, though its partition is ours"))
 
     def _on_change(self, assigned: frozenset[TP], forgotten: frozenset[int]) -> None:
         self.loop.call_soon_threadsafe(self._apply_change, assigned, forgotten)

@@ -10,6 +10,7 @@ from faust.types.tuples import TP
 from agents.kafka.client_settings import KafkaSettings
 from schemas.errors import DeliveryFailed
 
+POLL_S: Final = 0.2
 CHUNK: Final = 10_000
 BOUNDS_TIMEOUT_S: Final = 30.0
 QUIET_TIMEOUT_S: Final = 60.0
@@ -58,7 +59,9 @@ def read_to_end(
         position = first
         heard_at = time.monotonic()
         while position < stop and not cancelled():
-            for message in reader.consume(CHUNK, 0.2):
+            found = reader.poll(POLL_S)
+            # `consume(n, timeout)` would wait for all n.
+            for message in () if found is None else (found, *reader.consume(CHUNK, 0)):
                 error = message.error()
                 offset = message.offset() or 0
                 if error is None:

@@ -267,9 +267,14 @@ class Poller:
                 self._hold(consumer)
         elif assigned := self._rebalance.assigned:
             share = ledger.max_records / len(assigned)
-            crowded = frozenset(tp for tp in assigned if ledger.n_records_of(tp) >= share)
-            if not crowded <= self._crowded:
-                self._crowded |= crowded
+            # Who was held back flows again at half of its share: a pause drops the prefetch.
+            crowded = frozenset(
+                tp
+                for tp in assigned
+                if ledger.n_records_of(tp) >= (share / 2 if tp in self._crowded else share)
+            )
+            if crowded != self._crowded:
+                self._crowded = crowded
                 self._hold(consumer)
 
     def _hold(self, consumer: Consumer) -> None:

@@ -150,9 +150,13 @@ class BatchProducer(FaustProducer):
 
 
 def current_batch() -> Batch | None:
-    """Find the batch that the running agent is handling."""
+    """Find the batch that the running agent is handling.
+
+    A task that an agent left behind may outlive its batch, which can take up nothing more then.
+    """
     event = streams.current_event()
-    return getattr(event.message, "batch", None) if event is not None else None
+    batch: Batch | None = getattr(event.message, "batch", None) if event is not None else None
+    return None if batch is None or batch.ended else batch
 
 
 def _resolve(

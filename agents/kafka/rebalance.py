@@ -91,8 +91,8 @@ class Rebalance:
         through, began_at = self._in_flight.through, self._began_at
         found: dict[TP, int] = {}
         for tp in self._assigned:
-            if tp.partition not in self._restoring and tp in began_at:
-                at = through(tp)
+            at = through(tp)
+            if tp.partition not in self._restoring and (at is not None or tp in began_at):
                 found[tp] = (began_at.get(tp) or 0) if at is None else at
         return found
 

@@ -8,11 +8,12 @@ given to the restarted agent again or ends the worker.
 import asyncio
 import weakref
 from collections.abc import AsyncIterator
-from typing import Any, Final, cast
+from typing import Any, Final, NoReturn, cast
 
 import faust
 from confluent_kafka import Message
 from faust import streams
+from faust.exceptions import Skip
 from faust.types import TP, EventT
 from faust.types.tuples import ConsumerMessage
 from mode.utils.futures import maybe_async
@@ -94,6 +95,19 @@ class BatchStream(faust.Stream[Any]):
                 await self.stop()
                 self.service_reset()
 
+    def take(self, *_: Any, **__: Any) -> NoReturn:
+        """Refuse: what is buffered here would be committed before the agent sees it."""
+        raise NotImplementedError(
+            "a stream cannot `take`: records would be committed before they are processed."
+            " An agent of a topic with `value_type=Batch` gets all records of a poll at once"
+        )
+
+    take_events = take_with_timestamp = noack_take = take
+
+    def noack(self) -> NoReturn:
+        """Refuse: offsets are committed with what they caused, never by the agent."""
+        raise NotImplementedError("a stream has no acknowledgements that could be left out")
+
     def _begin(self, event: EventT[Any], batch: Batch) -> None:
         self._running = event
         self._set_current(event)
@@ -107,6 +121,7 @@ class BatchStream(faust.Stream[Any]):
         batch.outputs.clear()
 
     def _end(self, batch: Batch) -> None:
+        batch.ended = True
         self._running = None
         self.events_total += 1
         self._set_current(None)
@@ -121,8 +136,11 @@ class BatchStream(faust.Stream[Any]):
             event = await channel.decode(message, propagate=True)
             self._set_current(event)
             value = event.value
-            for processor in self._processors:
-                value = await maybe_async(processor(value))
+            try:
+                for processor in self._processors:
+                    value = await maybe_async(processor(value))
+            except Skip:  # of `filter`
+                continue
             yield value
 
     def _set_current(self, event: EventT[Any] | None) -> None:

@@ -20,6 +20,7 @@ def build(prefix, *, failures=0, max_attempts=STATELESS_ATTEMPTS, **kafka):
     counted = app.topic(f"{prefix}counted", key_type=str, value_serializer="raw")
     doubled = app.topic(f"{prefix}doubled", key_type=str, value_serializer="raw")
     totals = app.topic(f"{prefix}totals", key_type=str)
+    cheap_orders = app.topic(f"{prefix}cheap")
     attempts: Counter[int] = Counter()
 
     @app.agent(numbers)
@@ -46,6 +47,12 @@ def build(prefix, *, failures=0, max_attempts=STATELESS_ATTEMPTS, **kafka):
                 value={"total": order["price"] * order["n"]},
                 headers={"currency": currency, "by": b"total"},
             )
+            yield order
+
+    @app.agent(orders)
+    async def cheap(stream):
+        async for order in stream.filter(lambda order: order["price"] < 5):
+            await cheap_orders.send(value=order)
             yield order
 
     return app

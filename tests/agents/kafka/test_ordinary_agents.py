@@ -26,9 +26,16 @@ def values(bench, topic) -> Counter[bytes | None]:
     )
 
 
+def committed(bench, topic) -> int:
+    """How many records of a topic count as processed."""
+    settings = KafkaSettings(bootstrap=bench.bootstrap, group=f"{bench.prefix}ordinary")
+    tps = [TP(bench.prefix + topic, partition) for partition in range(PARTITIONS)]
+    return sum(committed_offsets(settings, tps, timeout_s=10).values())
+
+
 @pytest.fixture
 def ordinary(bench):
-    bench.create("orders", "doubled", "totals")
+    bench.create("orders", "doubled", "totals", "cheap")
     return bench
 
 
@@ -64,6 +71,26 @@ def test_keys_json_values_and_headers_are_what_faust_makes_of_them(ordinary):
     assert json.loads(total.value() or b"") == {"total": 21}
     assert total.key() == b"ada"
     assert dict(total.headers() or ()) == {"currency": b"EUR", "by": b"total"}
+
+
+def test_a_filter_passes_over_records_and_they_count_as_processed(ordinary):
+    for price in (7, 3, 9):
+        ordinary.producer.produce(
+            f"{ordinary.prefix}orders",
+            b'{"price": %d, "n": 1}' % price,
+            b"ada",
+            headers={"currency": b"EUR"},
+        )
+    assert ordinary.producer.flush(30) == 0
+    worker = ordinary.start(app="ordinary_app")
+    found: Message | None = ordinary.consumer("cheap").poll(30)
+    assert found is not None
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(20) == 0
+
+    assert json.loads(found.value() or b"") == {"price": 3, "n": 1}
+    assert committed(ordinary, "orders") == 3
+    assert values(ordinary, "cheap").total() == 1
 
 
 @pytest.mark.parametrize("failures", [1, 4])

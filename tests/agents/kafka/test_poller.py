@@ -153,3 +153,25 @@ class StatelessFlowMachine(FlowMachine):
 
 TestFlow = FlowMachine.TestCase
 TestStatelessFlow = StatelessFlowMachine.TestCase
+
+
+def test_whoever_has_worked_off_its_share_flows_again_though_another_fills_the_ledger():
+    machine = StatelessFlowMachine()
+    machine.ledger.max_records = 4 * len(TOPICS)
+    machine.rebalance_to({0})
+    slow, fast = (TP(topic, 0) for topic in TOPICS)
+    for tp in (slow, fast, slow, fast):
+        batch = Batch(tp, [None, None], 2)  # type: ignore[list-item]
+        machine.ledger.add(batch)
+        machine.ledger.begin(batch)
+        machine.batches.append(batch)
+
+    def turn() -> set[TP]:
+        with patch.object(poller, "PATIENCE_S", 0):
+            machine.poller._wait_for_room(machine.consumer)  # type: ignore[arg-type]
+        return machine.consumer.paused
+
+    assert turn() == {slow, fast}
+    machine.ledger.add(Batch(slow, [None] * 4, 6))  # type: ignore[list-item]
+    machine.ledger.retire([batch for batch in machine.batches if batch.tp == fast])
+    assert turn() == {slow}

@@ -1,6 +1,7 @@
 """Records that make the code raise are set aside; all others pass as if there were none."""
 
 from collections.abc import Callable
+from errno import ENOSPC
 from typing import Any, cast
 
 import msgspec
@@ -143,7 +144,9 @@ def test_a_poisonous_label_is_set_aside_and_the_others_are_joined() -> None:
     assert dict(letter.headers or ())["__streams.errors.topic"] == b"labels"
 
 
-@pytest.mark.parametrize("failure", [OSError("no route to host"), MemoryError()])
+@pytest.mark.parametrize(
+    "failure", [ConnectionRefusedError(), TimeoutError(), OSError(ENOSPC, "full"), MemoryError()]
+)
 def test_what_may_heal_is_nobodys_fault(failure: Exception) -> None:
     plan = BuggyPlan(nobody)
 
