@@ -295,7 +295,8 @@ class BatchConsumer(FaustConsumer):
         app.topics._tp_index.clear()
         app.topics._update_tp_index(set(assigned))
         app._assignment, app.unassigned = set(assigned), not assigned
-        app.flow_control.resume()
+        if not app.flow_control.is_active():  # to resume again would empty the agents' queues
+            app.flow_control.resume()
         self._observer.on_assigned(len(assigned))
 
     def _on_restored(self, restoration: Restoration) -> None:

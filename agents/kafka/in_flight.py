@@ -14,6 +14,7 @@ from itertools import takewhile
 from faust.types.tuples import TP
 
 from agents.kafka.batch import Batch
+from schemas.errors import DeliveryFailed
 
 
 class InFlight:
@@ -140,6 +141,8 @@ class InFlight:
             batches = [batch for tp in tps for batch in self._batches.get(tp, ())]
             for batch in batches:
                 batch.dropped = True
+                if not batch.begun:  # else what comes when the partition is back would overtake it
+                    self._note_begun(batch)
             return sum(len(batch) for batch in batches)
 
     def forget(self, tps: Iterable[TP]) -> None:
@@ -175,6 +178,10 @@ class InFlight:
             self._something_retired.notify_all()
 
     def _note_begun(self, batch: Batch) -> None:
+        # Before anything of it can be committed: its offset would cover what it overtook.
+        next_one = next((each for each in self._batches[batch.tp] if not each.begun), None)
+        if next_one is not batch:
+            raise DeliveryFailed(f"{batch!r} is begun before {next_one!r}")
         batch.begun = True
         self._begun.setdefault(self._state_of(batch), deque()).append(batch)
 

@@ -74,8 +74,9 @@ def test_each_broker_in_turn(run, end):
     [
         {},
         pytest.param({"rebalancing": "consumer"}, marks=only_full),
+        pytest.param({"rebalancing": "cooperative-sticky", "standby": 1}, marks=only_full),
     ],
-    ids=["range", "consumer"],
+    ids=["range", "consumer", "cooperative-sticky"],
     indirect=True,
 )
 def test_workers_that_join_and_leave_without_end(run):

@@ -38,3 +38,15 @@ def test_a_task_that_outlives_its_batch_sends_outside_of_it(app):
         assert current_batch() is None
     finally:
         streams._current_event.reset(token)
+
+
+async def test_what_waits_for_its_agent_stays_through_a_change_of_other_partitions(app):
+    kept, other = TP("events", 0), TP("events", 1)
+    topic = app.topic("events", value_type=Batch)
+    app.topics.add(topic)
+    app.topics._topic_name_index = {"events": {topic}}
+    app.consumer._apply_change(frozenset({kept, other}), frozenset())
+    topic.queue.put_nowait("a batch of the one that stays")
+    app.consumer._apply_change(frozenset({kept}), frozenset())
+
+    assert topic.queue.qsize() == 1
