@@ -32,6 +32,8 @@ from schemas.errors import DeliveryFailed, InvalidSetting
 
 JOIN_TIMEOUT_S: Final = 30.0
 BEAT_EVERY_S: Final = 0.5
+GIVEN_UP_EVERY_S: Final = 0.02
+"""How often it is looked whether agents are through with what was given up."""
 WARM_UP_TIMEOUT_S: Final = 120.0
 """A worker joins its group after so long at the latest, and restores what is still missing then."""
 
@@ -303,7 +305,10 @@ class BatchConsumer(FaustConsumer):
         self.loop.call_soon_threadsafe(self._install, restoration)
 
     def _install(self, restoration: Restoration) -> None:
-        if not restoration.cancelled.is_set() and restoration.state is not None:
+        if self.in_flight.is_still_used(restoration.partition):
+            # An agent that waits within a batch we lost would go on with the new state.
+            self.loop.call_later(GIVEN_UP_EVERY_S, self._install, restoration)
+        elif not restoration.cancelled.is_set() and restoration.state is not None:
             self._state.install(restoration.partition, restoration.state)
             self._observer.on_restore(restoration)
             self._poller.resume_restored(restoration)

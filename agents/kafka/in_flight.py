@@ -145,6 +145,11 @@ class InFlight:
                     self._note_begun(batch)
             return sum(len(batch) for batch in batches)
 
+    def is_still_used(self, state: TP | int) -> bool:
+        """Tell whether an agent may still be in a batch of a state that was given up."""
+        with self._lock:
+            return any(batch.dropped and not batch.finished for batch in self._begun.get(state, ()))
+
     def forget(self, tps: Iterable[TP]) -> None:
         """Note that partitions are no longer ours, nor what we know to be committed of them."""
         with self._lock:

@@ -1,6 +1,8 @@
 """What an agent may ask of its stream, and what is refused."""
 
+import asyncio
 import weakref
+from typing import Any, cast
 
 import pytest
 from faust import streams
@@ -8,7 +10,9 @@ from faust.types.tuples import TP
 
 from agents.kafka.app import App, KafkaSettings
 from agents.kafka.batch import Batch
+from agents.kafka.keyed_state import Restoring
 from agents.kafka.producer import current_batch
+from agents.kafka.restorer import Restoration
 from agents.kafka.stream import batch_event
 from tests.agents.record import Record
 
@@ -50,3 +54,44 @@ async def test_what_waits_for_its_agent_stays_through_a_change_of_other_partitio
     app.consumer._apply_change(frozenset({kept}), frozenset())
 
     assert topic.queue.qsize() == 1
+
+
+class Installed:
+    """Keyed state that only notes what is taken into use."""
+
+    changelog = "state"
+
+    def __init__(self) -> None:
+        self.numbers: list[int] = []
+        self.happened = asyncio.Event()
+
+    def begin_restore(self, partition: int) -> Restoring:
+        raise NotImplementedError
+
+    def install(self, partition: int, restored: Restoring) -> None:
+        self.numbers.append(partition)
+        self.happened.set()
+
+    def discard(self, partition: int) -> None:
+        """Have nothing to forget."""
+
+
+async def test_state_is_not_taken_into_use_before_agents_are_through_with_what_was_lost():
+    state = Installed()
+    kafka = KafkaSettings(bootstrap="127.0.0.1:1", group="test")
+    consumer: Any = App("test", kafka, keyed_state=state).consumer
+    consumer.loop = asyncio.get_running_loop()
+    lost = Batch(TP("events", 0), [Record(b"1")], 1)  # type: ignore[list-item]
+    consumer.in_flight.add(lost)
+    consumer.in_flight.begin(lost)
+    consumer.in_flight.drop([lost.tp])
+    restoration = Restoration(0)
+    restoration.state = cast(Any, object())
+    consumer._install(restoration)
+    await asyncio.sleep(0)
+    assert state.numbers == []
+
+    consumer.in_flight.finish(lost)
+    async with asyncio.timeout(10):
+        await state.happened.wait()
+    assert state.numbers == [0]
