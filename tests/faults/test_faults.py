@@ -51,8 +51,12 @@ def test_a_worker_that_is_frozen_for_longer_than_its_session_writes_nothing_of_o
     run.wait_flowing()
 
     assert run.verdict() == {}
-    assert "schemas.errors.Fenced" in log.read_text()
-    assert [end.slot for end in run.workers.ends] == [0]
+    # It hears of the fence and ends; or a call of its own ran out of time first, so that it begins
+    # anew: as a member that lost its partitions, and with a producer of a new epoch.
+    text = log.read_text()
+    is_fenced = "schemas.errors.Fenced" in text
+    assert is_fenced or ("retried: " in text and "lost " in text)
+    assert [end.slot for end in run.workers.ends] == [0] * is_fenced
 
 
 @pytest.mark.parametrize("end", ["kill", "stop"])
