@@ -46,7 +46,7 @@ def process_apart(
     Raises
     ------
     ThalwegError, OSError, MemoryError
-        Whatever is no record's fault.
+        What is no record's fault.
     """
     waiting = [batch]
     while waiting:

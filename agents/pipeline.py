@@ -11,7 +11,7 @@ from datetime import date, timedelta
 
 from schemas.errors import InvalidDeclaration
 from schemas.events import UserEvent
-from streams.features import Feature
+from streams.feature_kinds import Feature
 from streams.label_join import LabelRule
 
 

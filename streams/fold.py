@@ -18,7 +18,7 @@ import msgspec
 
 from schemas.events import UserEvent
 from streams.distinct import Sketch, cardinality, sketch_of, union
-from streams.features import LONGEST_AGO, SESSION_GAP, Derived, Feature
+from streams.feature_kinds import LONGEST_AGO, SESSION_GAP, Derived, Feature
 from streams.fold_plan import MICRO, FoldPlan
 from streams.fold_source import write_update
 from streams.merging import NOTHING, MergedTiles

@@ -13,7 +13,7 @@ from msgspec import inspect
 from schemas.errors import InvalidDeclaration
 from schemas.events import UserEvent
 from streams.distinct import Sketch, union
-from streams.features import (
+from streams.feature_kinds import (
     LONGEST_AGO,
     ActionFilter,
     CurrentSession,

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
-from streams.features import SESSION_GAP, ActionFilter, span_name
+from streams.feature_kinds import SESSION_GAP, ActionFilter, span_name
 from streams.fold_plan import Counter, FoldPlan, Mergeable, Merging
 from streams.merging import MergeTiling
 from streams.windows import tile_width_ms

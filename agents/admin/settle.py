@@ -17,6 +17,7 @@ from agents.admin import set_aside
 from agents.admin.set_aside import DeadLetter
 from agents.kafka.batch import Output
 from agents.kafka.client_settings import KafkaSettings
+from agents.kafka.initialise import initialise
 from agents.kafka.publish import publish
 from agents.settings import Settings
 from schemas import dead_letters, topics
@@ -67,7 +68,7 @@ def _settle_open(
     # Silent: what goes wrong is told once, by the error. A producer for each transaction: what an
     # earlier one has still under way cannot end a later one's (see `agents.kafka.exactly_once`).
     producer = Producer({**kafka.transactional_producer(0), "log_level": 0})
-    producer.init_transactions(TIMEOUT_S)
+    initialise(producer, TIMEOUT_S)
     # Only now: whoever was before us can settle nothing any more.
     known = set_aside.fates(settings)
     open_letters = [x for x in letters if set_aside.fate_of(x.offset, x.at, known) is None]
@@ -77,9 +78,12 @@ def _settle_open(
             caused = (output for letter in open_letters for output in outputs[letter.offset])
             publish(producer, caused, partial(_flush, producer))
             producer.commit_transaction(TIMEOUT_S)
+        except DeliveryFailed:
+            producer.abort_transaction(TIMEOUT_S)  # else its readers would have to wait
+            raise
         except KafkaException as exception:
             if exception.args[0].txn_requires_abort():
-                producer.abort_transaction(TIMEOUT_S)  # else its readers would have to wait
+                producer.abort_transaction(TIMEOUT_S)
             raise
     return len(open_letters)
 

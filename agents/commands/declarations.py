@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from streams.features import (
+from streams.feature_kinds import (
     ActionFilter,
     CurrentSession,
     DecayedCount,

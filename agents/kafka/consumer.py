@@ -1,7 +1,7 @@
 """Faust's consumer, reduced to what a batch transport needs: it starts and ends the threads.
 
-Faust's own consumer keeps acknowledged offsets message by message and marks gaps as acknowledged
-before they are processed; here the ledger (`in_flight`) alone says what may be committed.
+Faust's own bookkeeping of offsets is left out (`offsetless_consumer`): the ledger (`in_flight`)
+alone says what may be committed.
 """
 
 import asyncio
@@ -13,7 +13,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError
-from faust.transport.consumer import Consumer as FaustConsumer
 from faust.types.tuples import TP
 from mode import Service
 
@@ -21,6 +20,7 @@ from agents.kafka.at_least_once import AtLeastOnce
 from agents.kafka.batch import Batch
 from agents.kafka.exactly_once import ExactlyOnce
 from agents.kafka.in_flight import InFlight
+from agents.kafka.offsetless_consumer import OffsetlessConsumer
 from agents.kafka.poller import Poller
 from agents.kafka.rebalance import Rebalance
 from agents.kafka.restorer import Restoration, Restorer
@@ -38,7 +38,7 @@ WARM_UP_TIMEOUT_S: Final = 120.0
 """A worker joins its group after so long at the latest, and restores what is still missing then."""
 
 
-class BatchConsumer(FaustConsumer):
+class BatchConsumer(OffsetlessConsumer):
     """Connects the poller, the ledger and the committer with Faust's agents."""
 
     logger = logging.getLogger(__name__)
@@ -191,9 +191,9 @@ class BatchConsumer(FaustConsumer):
         logging.shutdown()
         os._exit(os.EX_SOFTWARE)
 
-    async def commit(self, *args: Any, **kwargs: Any) -> bool:
-        """Do nothing: offsets are committed with what they caused, by the committer."""
-        return False
+    def close(self) -> None:
+        """Ask the threads to end, without waiting."""
+        self._poller.close()
 
     async def wait_empty(self) -> None:
         """Wait until nothing is in flight any more."""
@@ -325,67 +325,3 @@ class BatchConsumer(FaustConsumer):
 
     def _on_kafka_error(self, error: KafkaError) -> None:
         self.log.warning("consumer of %s: %s", self._kafka.group, error.str())
-
-    # ---- parts of Faust's consumer that a batch transport does not use ---------------------------
-
-    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        return False
-
-    async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Do nothing: a member starts from its committed offsets by itself."""
-        return {}
-
-    async def perform_seek(self) -> None:
-        """Do nothing, as above."""
-
-    async def _seek(self, partition: TP, offset: int) -> None:
-        raise NotImplementedError("agents cannot seek: offsets are committed with their outputs")
-
-    async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
-        """Refuse, as `_seek` does."""
-        raise NotImplementedError("agents cannot seek: offsets are committed with their outputs")
-
-    async def position(self, tp: TP) -> int | None:
-        """Tell nothing: the poller's position is its own."""
-        return None
-
-    async def earliest_offsets(self, *partitions: TP) -> Mapping[TP, int]:
-        """Tell nothing: only Faust's tables ask."""
-        return {}
-
-    async def highwaters(self, *partitions: TP) -> Mapping[TP, int]:
-        """Tell nothing: only Faust's tables ask."""
-        return {}
-
-    async def _getmany(  # the base's signature
-        self,
-        active_partitions: set[TP] | None,
-        timeout: float,  # noqa: ASYNC109
-    ) -> Any:
-        raise NotImplementedError("records come from the poller")
-
-    def highwater(self, tp: TP) -> int:
-        """Tell nothing: only Faust's monitor asks."""
-        return 0
-
-    def topic_partitions(self, topic: str) -> int | None:
-        """Tell nothing: partitions are chosen by the producer."""
-        return None
-
-    def _new_topicpartition(self, topic: str, partition: int) -> TP:
-        return TP(topic, partition)
-
-    def _to_message(self, tp: TP, record: Any) -> Any:
-        raise NotImplementedError("records come from the poller")
-
-    def key_partition(self, topic: str, key: bytes | None, partition: int | None = None) -> Any:
-        """Leave the choice to the producer's partitioner."""
-        return partition
-
-    def close(self) -> None:
-        """Ask the threads to end, without waiting."""
-        self._poller.close()
-
-    async def create_topic(self, *args: Any, **kwargs: Any) -> None:
-        """Create a topic, through the producer's connection."""
-        await self.app.producer.create_topic(*args, **kwargs)

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import InvalidDeclaration
-from streams.features import action, count, decayed_count, derived, span_name, total
+from streams.feature_kinds import span_name
+from streams.features import action, count, decayed_count, derived, total
 
 UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds", "ms": "milliseconds"}
 

@@ -16,10 +16,8 @@ from examples.shop.pipeline import PIPELINE
 from schemas.errors import InvalidDeclaration
 from schemas.events import UserEvent
 from streams.distinct import cardinality, sketch_of, union
+from streams.feature_kinds import LONGEST_AGO, SESSION_GAP, Feature
 from streams.features import (
-    LONGEST_AGO,
-    SESSION_GAP,
-    Feature,
     action,
     count,
     decayed_count,

@@ -9,13 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from agents import cli
 from agents.admin import set_aside, topic_admin, topic_reader
+from agents.admin import settle as settle_module
 from agents.admin.settle import settle
 from agents.dead_letters import DeadLetters
 from agents.kafka.client_settings import KafkaSettings
+from agents.kafka.publish import publish
 from agents.observability.metrics import Metrics
 from agents.settings import Settings
 from schemas import dead_letters, topics
@@ -76,6 +78,15 @@ class Desk:
 
     def published(self):
         return list(topic_reader.read_to_end(self.settings, self.topic))
+
+    def end(self, isolation_level):
+        """How far readers see: with an open transaction, those of committed records see less."""
+        kafka = KafkaSettings(bootstrap=self.settings.kafka_bootstrap, group="test")
+        reader = Consumer({**kafka.reader(), "isolation.level": isolation_level})
+        try:
+            return reader.get_watermark_offsets(TopicPartition(self.topic, 1), timeout=10)[1]
+        finally:
+            reader.close()
 
     def values(self):
         return Counter(message.value() for message in self.published())
@@ -219,3 +230,21 @@ def test_a_letter_of_a_topic_made_anew_has_no_fate_from_before():
 def test_the_fate_of_a_letter_outlives_it():
     assert topics.DEAD_LETTER_FATES.retention == topics.DEAD_LETTERS.retention
     assert dead_letters.original_headers([("ce_id", b"1")]) == [("ce_id", b"1")]
+
+
+@pytest.mark.integration
+def test_what_cannot_be_delivered_holds_no_reader_up(desk, monkeypatch):
+    desk.set_aside(b"ada")
+
+    def stuck(producer, outputs, flush):
+        publish(producer, outputs, flush)
+        assert producer.flush(10) == 0
+        raise DeliveryFailed("1 records undelivered")
+
+    monkeypatch.setattr(settle_module, "publish", stuck)
+    assert "1 records undelivered" in desk.fails("retry 0")
+    monkeypatch.setattr(settle_module, "publish", publish)
+
+    assert desk.end("read_committed") == desk.end("read_uncommitted") > 0
+    assert desk.run("retry 0") == "retried: 1\n"
+    assert desk.values() == {b"ada": 1}

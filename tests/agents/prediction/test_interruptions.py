@@ -20,7 +20,14 @@ from agents.prediction.partition import Partition
 from agents.prediction.predict_plan import PredictPlan
 from agents.prediction.served_models import Served
 from schemas.events import UserEvent
-from streams.features import action, count, mean, rate, session_events, time_since
+from streams.features import (
+    action,
+    count,
+    mean,
+    rate,
+    session_events,
+    time_since,
+)
 from streams.label_join import happens_within
 from tests.agents.buggy_plan import STAGES, BuggyPlan
 from tests.agents.garbage import GARBAGE
