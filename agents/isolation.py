@@ -56,7 +56,7 @@ def process_apart(
         except Exception as error:  # whatever it is, the partition must not stand still
             if isinstance(error, ThalwegError) or _may_heal(error):
                 raise
-            part.outputs.clear()
+            part.emitted.clear()
             undo()
             if len(part) > 1:
                 waiting += reversed(part.cut())
@@ -69,7 +69,7 @@ def process_apart(
             set_aside(record, error)
         else:
             if part is not batch:
-                batch.outputs += part.outputs
+                batch.emitted += part.emitted
 
 
 def _may_heal(error: Exception) -> bool:

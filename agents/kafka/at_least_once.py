@@ -6,6 +6,7 @@ a crash, would take its redelivery for a duplicate, and what was never published
 
 import time
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Final, Protocol
 
 from confluent_kafka import KafkaError, Message, Producer
@@ -67,10 +68,10 @@ class AtLeastOnce:
 
     def _publish(self, batches: Sequence[Batch]) -> None:
         started_at = time.monotonic()
-        outputs = [output for batch in batches for output in batch.outputs]
+        outputs = list(chain.from_iterable(batch.emitted for batch in batches))
         if self._changelog is not None:
-            changes = [output for output in outputs if output.topic == self._changelog]
-            outputs = [output for output in outputs if output.topic != self._changelog]
+            changes = [output for output in outputs if output[0] == self._changelog]
+            outputs = [output for output in outputs if output[0] != self._changelog]
             publish(self._producer, outputs, self._flush)
             self._flush()
             outputs = changes

@@ -11,6 +11,10 @@ from faust.types.tuples import TP
 Headers = Sequence[tuple[str, bytes]]
 
 
+Emitted = tuple[str, bytes | None, bytes | None, int, Headers | None]
+"""An `Output` as the batch keeps it: a plain tuple is made in a quarter of the time."""
+
+
 class Output(NamedTuple):
     """One record that a batch causes; published when the batch commits."""
 
@@ -31,7 +35,7 @@ class Batch:
     """
 
     __slots__ = (
-        *("tp", "records", "next_offset", "outputs", "attempts", "finished", "dropped"),
+        *("tp", "records", "next_offset", "emitted", "attempts", "finished", "dropped"),
         *("awaited", "begun", "ended", "whole", "_left"),
     )
 
@@ -41,7 +45,7 @@ class Batch:
         self.tp = tp
         self.records = records
         self.next_offset = next_offset
-        self.outputs: list[Output] = []
+        self.emitted: list[Emitted] = []
         self.attempts = 0
         self.finished = False
         self.dropped = False
@@ -68,6 +72,11 @@ class Batch:
     def partition(self) -> int:
         """The partition its records came from."""
         return self.tp.partition
+
+    @property
+    def outputs(self) -> list[Output]:
+        """What processing it caused so far."""
+        return [Output(*each) for each in self.emitted]
 
     @property
     def is_given_up(self) -> bool:
@@ -118,4 +127,4 @@ class Batch:
         headers
             Pairs of a name and bytes.
         """
-        self.outputs.append(Output(topic, value, key, partition, headers))
+        self.emitted.append((topic, value, key, partition, headers))

@@ -213,7 +213,7 @@ class BatchConsumer(OffsetlessConsumer):
         """Note that one agent is through with a batch; the last one releases it."""
         batch = share if share.whole is None else share.whole
         if share is not batch:
-            batch.outputs += share.outputs
+            batch.emitted += share.emitted
         batch.awaited -= 1
         if batch.awaited == 0:
             self.in_flight.finish(batch)

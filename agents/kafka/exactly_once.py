@@ -25,6 +25,7 @@ than a call may take without being suspicious. The same holds for the end of an 
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any, Final, Protocol, TypeVar, cast
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
@@ -218,7 +219,7 @@ class ExactlyOnce:
             producer.poll(0)
             self._errors.clear()  # of the time since its last transaction
             producer.begin_transaction()
-            outputs = (output for batch in batches for output in batch.outputs)
+            outputs = chain.from_iterable(batch.emitted for batch in batches)
             publish(producer, outputs, self._flush)
             # Without a flush of our own the commit waits out librdkafka's timers: 70-120 ms, not 4.
             self._flush()

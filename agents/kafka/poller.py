@@ -216,17 +216,17 @@ class Poller:
             return
         if self._n_polled < self._settings.max_batch // 4:
             self._in_flight.wait_until_empty(timeout_s=self._settings.gather_s)
-        by_partition: defaultdict[TP, list[Message]] = defaultdict(list)
+        by_partition: defaultdict[tuple[Any, Any], list[Message]] = defaultdict(list)
         for message in (first, *consumer.consume(self._settings.max_batch - 1, 0)):
             error = message.error()
             if error is None:
-                topic, partition = message.topic(), message.partition()
-                by_partition[TP(topic, partition)].append(message)  # type: ignore[arg-type]
+                # Equal to its `TP`, and made in a fraction of the time.
+                by_partition[message.topic(), message.partition()].append(message)
             else:
                 self._judge(error)
         assigned = self._rebalance.assigned
         batches = [
-            Batch(tp, records, (records[-1].offset() or 0) + 1)
+            Batch(TP(*tp), records, (records[-1].offset() or 0) + 1)
             for tp, records in by_partition.items()
             if tp in assigned
         ]

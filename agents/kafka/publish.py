@@ -4,16 +4,25 @@ from collections.abc import Callable, Iterable
 
 from confluent_kafka import Producer
 
-from agents.kafka.batch import Output
+from agents.kafka.batch import Emitted
 
 
-def publish(producer: Producer, outputs: Iterable[Output], flush: Callable[[], None]) -> None:
+def publish(producer: Producer, outputs: Iterable[Emitted], flush: Callable[[], None]) -> None:
     """Produce outputs in the order they were emitted; `flush` when the buffer is full."""
     produce = producer.produce
-    for topic, value, key, partition, headers in outputs:
-        # The stubs want headers as a list of exactly their own union of types.
+    for output in outputs:
+        topic, value, key, partition, headers = output
         try:
-            produce(topic, value, key, partition, headers=headers)  # type: ignore[arg-type]
+            if headers is None:
+                produce(topic, value, key, partition)  # a keyword would cost half as much again
+            else:
+                _produce(producer, output)
         except BufferError:
             flush()
-            produce(topic, value, key, partition, headers=headers)  # type: ignore[arg-type]
+            _produce(producer, output)
+
+
+def _produce(producer: Producer, output: Emitted) -> None:
+    topic, value, key, partition, headers = output
+    # The stubs want headers as a list of exactly their own union of types.
+    producer.produce(topic, value, key, partition, headers=headers)  # type: ignore[arg-type]

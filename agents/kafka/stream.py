@@ -118,7 +118,7 @@ class BatchStream(faust.Stream[Any]):
             raise failure
         self.app.consumer.begin(batch)  # type: ignore[attr-defined]
         # What the failed attempt emitted is emitted again by this one.
-        batch.outputs.clear()
+        batch.emitted.clear()
 
     def _end(self, batch: Batch) -> None:
         batch.ended = True

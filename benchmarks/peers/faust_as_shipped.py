@@ -15,6 +15,7 @@ def main() -> None:
         broker=f"kafka://{task.bootstrap}",
         value_serializer="raw",
         web_enabled=False,
+        datadir=task.directory,
         topic_disable_leader=True,
         topic_allow_declare=False,
         consumer_auto_offset_reset="earliest",

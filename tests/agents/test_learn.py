@@ -310,7 +310,7 @@ def test_who_lost_the_log_publishes_nothing_of_it_any_more():
     assert training.champion_due_in_s(1_000.1) == pytest.approx(CHAMPION_INTERVAL_S - 0.1)
 
     training.discard(0)
-    step.outputs.clear()
+    step.emitted.clear()
     training.publish_due(step, now_s=2_000)
 
     assert step.outputs == []

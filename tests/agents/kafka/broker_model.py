@@ -188,7 +188,13 @@ class ModelProducer:
         self._fate = self._broker.fates.pop(0) if self._broker.fates else None
 
     def produce(
-        self, topic: str, value: bytes | None, key: bytes | None, partition: int, *, headers: object
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None,
+        partition: int,
+        *,
+        headers: object = None,
     ) -> None:
         self._broker.happens("produce")
         transaction = self._transaction()

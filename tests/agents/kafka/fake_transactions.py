@@ -125,7 +125,7 @@ class FakeProducer:
         key: bytes | None,
         partition: int,
         *,
-        headers: object,
+        headers: object = None,
     ) -> None:
         self._open.outputs.append((topic, value, key, partition, headers))
 
