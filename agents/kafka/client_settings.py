@@ -81,6 +81,10 @@ class KafkaSettings:
         """Group and slot: the name under which Kafka knows this worker."""
         return f"{self.group}-{self.slot}"
 
+    def transactional_id(self, turn: int) -> str:
+        """Tell the transactional id of one of the producers that take turns."""
+        return f"{self.identity}-{turn}"
+
     def client(self) -> ClientSettings:
         """Make the settings that all clients share."""
         return {
@@ -169,7 +173,7 @@ class KafkaSettings:
         """
         return {
             **self.producer(),
-            "transactional.id": f"{self.identity}-{turn}",
+            "transactional.id": self.transactional_id(turn),
             "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
             "retry.backoff.ms": RETRY_BACKOFF_MS,
             # Once all its connections were lost, `rebootstrap` leaves the group's coordinator

@@ -12,7 +12,9 @@ What can go wrong, and what happens then:
   producer is thrown away and made anew under the same transactional id, which ends whatever is
   open. Then the group's committed offsets tell whether the batches are through.
 - Another worker has our transactional id: we are the zombie, and end. So we do if the broker gave
-  up our transaction, because we or the way to it stood still: it cannot be told apart.
+  up our transaction, because we or the way to it stood still, and says so: it cannot be told apart.
+  Who stood still may also hear nothing but good; so before a producer is made anew, which fences
+  whoever has the id, the broker is asked whether that is still us (`ownership`).
 
 The protocol that librdkafka speaks has a hole that KIP-890 closes for others: an EndTxn that
 arrives late ends the *next* transaction of its producer epoch. librdkafka itself repeats a request
@@ -36,6 +38,7 @@ from agents.kafka.client_settings import TRANSACTION_TIMEOUT_MS, TURNS, KafkaSet
 from agents.kafka.in_flight import InFlight
 from agents.kafka.initialise import initialise
 from agents.kafka.offsets import committed_offsets
+from agents.kafka.ownership import Ownership, transaction_owner
 from agents.kafka.publish import publish
 from schemas.errors import DeliveryFailed, Fenced
 
@@ -126,6 +129,8 @@ class ExactlyOnce:
         self._errors: list[KafkaError] = []
         self._turn = 0
         self._producers: dict[int, Producer] = {}
+        self._owned: dict[int, Ownership | None] = {}
+        """As whom the broker knows each producer; `None`: it does not tell."""
         for turn in range(TURNS):
             self._initialise(turn)
 
@@ -161,6 +166,13 @@ class ExactlyOnce:
             return producer
 
         self._producers[turn] = self._patiently(make, KafkaError.retriable)
+        self._owned[turn] = self._owner(turn)
+
+    def _owner(self, turn: int) -> Ownership | None:
+        def ask(timeout_s: float) -> Ownership | None:
+            return transaction_owner(self._settings, turn, timeout_s=timeout_s)
+
+        return self._patiently(ask, KafkaError.retriable)
 
     def _commit(self, batches: Sequence[Batch]) -> None:
         for attempt in range(ATTEMPTS):
@@ -312,10 +324,20 @@ class ExactlyOnce:
                 f" open for longer than {TRANSACTION_TIMEOUT_MS / 1_000:.0f} s: {error.str()}"
             )
 
+    def _end_if_succeeded(self, turn: int) -> None:
+        """End if another worker has taken our slot, while we stood still or were cut off."""
+        owned, found = self._owned[turn], self._owner(turn)
+        if owned is not None and not owned.is_continued_by(found):
+            raise Fenced(
+                f"another worker runs as {self._settings.identity}: the broker knows"
+                f" {self._settings.transactional_id(turn)} as {found}, and us as {owned}"
+            )
+
     def _replace_producers(self, turns: int, reason: str) -> None:
         """End whatever this identity has open in this turn or more, whichever way it ends."""
         self._observer.on_transaction_retried(reason)
         for turn in ((self._turn + n) % TURNS for n in range(turns)):
+            self._end_if_succeeded(turn)
             self._call(partial(self._destroy_producer, turn), timeout_s=CALL_TIMEOUT_S)
             self._initialise(turn)
 

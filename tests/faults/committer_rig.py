@@ -15,6 +15,7 @@ from agents.kafka.exactly_once import ExactlyOnce
 from agents.kafka.in_flight import InFlight
 from agents.kafka.log_reader import read_to_end
 from agents.kafka.offsets import committed_offsets
+from schemas.errors import Fenced
 from tests.agents.kafka.fake_transactions import Notes
 from tests.faults.proxy_rules import Hold, Message
 from tests.waiting import wait_until
@@ -52,9 +53,16 @@ class Rig:
         self.member, self.notes = Member(self.settings), Notes()
         self.ledger = InFlight(max_records=1_000)
         self.n_sent = 0
+        self.fenced: Fenced | None = None
         self._committer = ExactlyOnce(self.settings, self.ledger, self.member, self.notes)
-        self._thread = threading.Thread(target=self._committer.run, daemon=True)
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
+
+    def _run(self):
+        try:
+            self._committer.run()
+        except Fenced as fenced:
+            self.fenced = fenced
 
     def _create(self, *names):
         admin = AdminClient({"bootstrap.servers": self.settings.bootstrap})
@@ -88,8 +96,8 @@ class Rig:
         self.member.stale = former.consumer_group_metadata()
         former.close()
 
-    def hold(self, api_key, **how):
-        rule = Hold(direction="request", api_key=api_key, times=1, **how)
+    def hold(self, api_key, *, direction="request", **how):
+        rule = Hold(direction=direction, api_key=api_key, times=1, **how)
         self.proxy.add(rule)
         return rule
 

@@ -12,6 +12,8 @@ from typing import Any, Final, Literal, NamedTuple, get_args
 from confluent_kafka import OFFSET_BEGINNING, KafkaError
 from faust.types.tuples import TP
 
+from agents.kafka.client_settings import KafkaSettings
+from agents.kafka.ownership import Ownership
 from tests.agents.kafka.fake_transactions import Clock, failure
 
 Point = Literal[
@@ -82,6 +84,8 @@ class BrokerModel:
         self.logs: defaultdict[TP, list[Entry]] = defaultdict(list)
         self.committed: defaultdict[TP, int] = defaultdict(int)
         self.epochs: defaultdict[str, int] = defaultdict(int)
+        self.timed_out: set[str] = set()
+        """Ids whose last transaction the broker gave up."""
         self.open: dict[str, Transaction] = {}
         self.last: dict[str, Transaction] = {}
         self.late: list[LateEnd] = []
@@ -93,6 +97,13 @@ class BrokerModel:
 
     def producer(self, settings: dict[str, Any]) -> "ModelProducer":
         return ModelProducer(self, settings["transactional.id"])
+
+    def transaction_owner(
+        self, settings: KafkaSettings, turn: int, *, timeout_s: float
+    ) -> Ownership:
+        owner = settings.transactional_id(turn)
+        state = "CompleteAbort" if owner in self.timed_out else "Empty"
+        return Ownership(1, self.epochs[owner], state)
 
     def end(self, owner: str, *, commits: bool) -> None:
         transaction = self.last[owner] = self.open.pop(owner)
@@ -106,6 +117,7 @@ class BrokerModel:
         """What the broker does to a transaction that is open for too long."""
         if owner in self.open:
             self.epochs[owner] += 1
+            self.timed_out.add(owner)
             self.end(owner, commits=False)
 
     def deliver_late(self, *, harmful: bool = False) -> None:
@@ -176,6 +188,7 @@ class ModelProducer:
         broker, owner = self._broker, self._owner
         broker.happens("init")
         broker.epochs[owner] += 1
+        broker.timed_out.discard(owner)
         self._epoch = broker.epochs[owner]
         if owner in broker.open:
             broker.end(owner, commits=False)

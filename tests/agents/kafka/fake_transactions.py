@@ -7,6 +7,9 @@ from typing import Any, Literal, cast
 from confluent_kafka import KafkaError, KafkaException
 from faust.types.tuples import TP
 
+from agents.kafka.client_settings import KafkaSettings
+from agents.kafka.ownership import Ownership
+
 Fate = Literal[
     "ok",
     "slow",
@@ -69,6 +72,11 @@ class FakeBroker:
         assert self.pending is None, "offsets of an open transaction are not stable"
         self.n_witnessed += 1
         return {tp: self.committed[tp] for tp in tps if tp in self.committed}
+
+    def transaction_owner(
+        self, settings: KafkaSettings, turn: int, *, timeout_s: float
+    ) -> Ownership:
+        return Ownership(1, self.epochs[settings.transactional_id(turn)])
 
 
 class Transaction:

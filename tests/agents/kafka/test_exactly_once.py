@@ -61,6 +61,7 @@ class Bench:
         for name, fake in (
             ("time", self.broker.clock),
             ("committed_offsets", self.broker.committed_offsets),
+            ("transaction_owner", self.broker.transaction_owner),
         ):
             self._patches.enter_context(patch.object(exactly_once, name, fake))
         self.member = FakeMember(self.broker)
@@ -355,6 +356,39 @@ def test_who_learns_between_transactions_that_it_is_fenced_ends(bench):
     assert bench.published(EVENTS) == []
 
 
+@pytest.mark.parametrize("fate", UNKNOWN)
+def test_who_is_in_doubt_after_a_successor_began_ends_and_leaves_it_its_id(bench, fate):
+    """It stood still: what it takes for a doubtful call was its own pause."""
+
+    class IsSucceeded(FakeProducer):
+        def commit_transaction(self, timeout_s: float) -> None:
+            try:
+                super().commit_transaction(timeout_s)
+            finally:
+                bench.broker.producer(self._broker.settings).init_transactions(timeout_s)
+                begun.update(bench.broker.epochs)
+
+    begun: dict[object, int] = {}
+    bench.broker.settings = SETTINGS.transactional_producer(0) | {"error_cb": None}
+    bench.committer._producers[0].__class__ = IsSucceeded
+    bench.broker.fates.append(fate)
+    bench.finished(EVENTS, 0, 3)
+
+    with pytest.raises(Fenced, match="another worker runs as test-3: the broker knows test-3-0"):
+        bench.committer.run()
+    assert bench.broker.epochs == begun
+
+
+def test_a_broker_that_cannot_tell_whose_an_id_is_keeps_nobody_from_going_on(bench, monkeypatch):
+    monkeypatch.setattr(exactly_once, "transaction_owner", lambda *_, timeout_s: None)
+    bench.broker.fates.append("slow")
+    bench.finished(EVENTS, 0, 3)
+    bench.committer.run()
+
+    assert bench.published(EVENTS) == [0, 1, 2]
+    assert bench.broker.n_replaced == 1
+
+
 def test_a_transaction_that_never_succeeds_ends_the_worker(bench):
     bench.broker.fates.extend(["aborted"] * ATTEMPTS)
     bench.finished(EVENTS, 0, 3)
@@ -436,7 +470,10 @@ def test_a_producer_that_cannot_start_is_tried_as_long_as_that_may_help(errors, 
             producer=cast(Any, lambda own: Hesitates(broker, own["transactional.id"])),
         )
 
-    with patch.object(exactly_once, "time", broker.clock):
+    with (
+        patch.object(exactly_once, "time", broker.clock),
+        patch.object(exactly_once, "transaction_owner", broker.transaction_owner),
+    ):
         if expected is None:
             start()
             assert set(broker.epochs.values()) == {1}

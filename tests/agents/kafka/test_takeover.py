@@ -213,10 +213,7 @@ class TakeoverMachine(RuleBasedStateMachine):
             self.patches.close()
 
     def _drain(self) -> None:
-        """Once the faults are over, everything that was delivered is committed.
-
-        Who woke up late may have fenced its own successor: that ends, and is started once more.
-        """
+        """Once the faults are over, everything that was delivered is committed."""
         while self.zombies:
             self.wake_up()
         self.broker.deliver_late()
@@ -270,7 +267,11 @@ class TakeoverMachine(RuleBasedStateMachine):
             if self._is_in_charge(worker, number):
                 assert fold == self._fold(number), "restored what is not committed"
 
+        def check_in_charge() -> None:
+            assert self.workers[worker.slot] is worker, "fences its own successor"
+
         worker.check_installed = check_installed
+        worker.check_in_charge = check_in_charge
 
     def _is_in_charge(self, worker: Worker, number: int) -> bool:
         return (
@@ -387,6 +388,9 @@ PLANTED: dict[str, Callable[[], AbstractContextManager[object]]] = {
     ),
     "what is through is not asked": lambda: patch.object(
         ExactlyOnce, "_without_committed", lambda self, batches: list(batches)
+    ),
+    "a producer is made anew whoever has its id": lambda: patch.object(
+        ExactlyOnce, "_end_if_succeeded", lambda self, turn: None
     ),
     "a slow call is believed": lambda: patch.object(exactly_once, "SUSPICIOUS_S", 1e9),
 }

@@ -24,7 +24,7 @@ from agents.kafka.poller import Poller
 from agents.kafka.rebalance import Rebalance
 from agents.kafka.restorer import Restoration, Restorer
 from schemas.errors import DeliveryFailed, Fenced
-from tests.agents.kafka.broker_model import BrokerModel, Place
+from tests.agents.kafka.broker_model import BrokerModel, ModelProducer, Place
 from tests.agents.kafka.fake_transactions import Notes
 
 TOPICS: Final = ("events", "labels")
@@ -173,6 +173,8 @@ class Worker:
         self.is_expelled = False
         self.is_committing = False
         self.may_settle = True
+        self.check_in_charge: Callable[[], None] = lambda: None
+        """Called before a producer is made anew, which fences whoever has its id."""
         self.check_installed: Callable[[int, Fold], None] = lambda partition, fold: None
         self._broker = broker
         self.consumer = ModelConsumer(broker, ends)
@@ -202,8 +204,12 @@ class Worker:
             self.ledger,
             self,
             Notes(),
-            producer=cast(Any, broker.producer),
+            producer=cast(Any, self._make_producer),
         )
+
+    def _make_producer(self, settings: dict[str, Any]) -> ModelProducer:
+        self.check_in_charge()
+        return self._broker.producer(settings)
 
     @property
     def _for_real(self) -> Consumer:
@@ -372,6 +378,7 @@ def on_model(broker: BrokerModel) -> ExitStack:
     for module, name, fake in (
         (exactly_once, "time", broker.clock),
         (exactly_once, "committed_offsets", broker.committed_offsets),
+        (exactly_once, "transaction_owner", broker.transaction_owner),
         (restorer, "read_to_end", broker.read_to_end),
         (poller, "PATIENCE_S", 0),
         (poller, "SETTLE_TIMEOUT_S", 0),
