@@ -80,7 +80,6 @@ FENCED: Final = frozenset(
         KafkaError._FENCED,
         KafkaError.INVALID_PRODUCER_EPOCH,
         KafkaError.PRODUCER_FENCED,
-        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
     }
 )
 
@@ -259,7 +258,7 @@ class ExactlyOnce:
             self._producers[self._turn].poll(0)  # hands over what went wrong meanwhile
         except KafkaException as exception:  # raised and not handed over: the producer is of no use
             error: KafkaError = exception.args[0]
-            self._end_if_fenced(error)
+            self._end_if_refused(error)
             return error.str()
         if self._longest_call_s > SUSPICIOUS_S:
             return f"a call took {self._longest_call_s:.1f} s"
@@ -288,7 +287,7 @@ class ExactlyOnce:
                     return cast(T, self._call(call, timeout_s=CALL_TIMEOUT_S))
                 except KafkaException as exception:
                     error: KafkaError = exception.args[0]
-                    self._end_if_fenced(error)
+                    self._end_if_refused(error)
                     if not may_help(error) or time.monotonic() > deadline_s:
                         raise DeliveryFailed(error.str()) from exception
                     self.awaits_broker = True
@@ -302,7 +301,7 @@ class ExactlyOnce:
 
         Only the group's own refusal says that nothing went wrong on the way.
         """
-        self._end_if_fenced(error)
+        self._end_if_refused(error)
         if error.code() not in STALE:
             return False
         self._member.refresh_group_metadata()
@@ -311,17 +310,22 @@ class ExactlyOnce:
         try:
             self._call(self._producers[self._turn].abort_transaction, timeout_s=CALL_TIMEOUT_S)
         except KafkaException as exception:
-            self._end_if_fenced(exception.args[0])
+            self._end_if_refused(exception.args[0])
             return False
         return self._doubt() is None
 
-    def _end_if_fenced(self, error: KafkaError) -> None:
+    def _end_if_refused(self, error: KafkaError) -> None:
         # A new producer would fence our successor in turn.
         if error.code() in FENCED:
             # The broker answers both with the same code.
             raise Fenced(
                 f"another worker runs as {self._settings.identity}, or a transaction of ours stood"
                 f" open for longer than {TRANSACTION_TIMEOUT_MS / 1_000:.0f} s: {error.str()}"
+            )
+        if error.code() == KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
+            raise DeliveryFailed(
+                f"no ACL lets this worker write as {self._settings.identity}-*: it needs Write on"
+                f" transactional ids of that prefix: {error.str()}"
             )
 
     def _end_if_succeeded(self, turn: int) -> None:

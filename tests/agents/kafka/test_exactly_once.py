@@ -379,6 +379,18 @@ def test_who_is_in_doubt_after_a_successor_began_ends_and_leaves_it_its_id(bench
     assert bench.broker.epochs == begun
 
 
+def test_who_may_not_use_its_transactional_id_is_told_of_the_acl_and_not_of_a_rival(bench):
+    class MayNot(FakeProducer):
+        def send_offsets_to_transaction(self, *_: Any) -> None:
+            raise failure(KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, fatal=True)
+
+    bench.committer._producers[0].__class__ = MayNot
+    bench.finished(EVENTS, 0, 3)
+
+    with pytest.raises(DeliveryFailed, match=r"no ACL lets this worker write as test-3-\*"):
+        bench.committer.run()
+
+
 def test_a_broker_that_cannot_tell_whose_an_id_is_keeps_nobody_from_going_on(bench, monkeypatch):
     monkeypatch.setattr(exactly_once, "transaction_owner", lambda *_, timeout_s: None)
     bench.broker.fates.append("slow")
