@@ -81,6 +81,7 @@ class BatchConsumer(OffsetlessConsumer):
         self._threads: list[threading.Thread] = []
         self._failure: BaseException | None = None
         self._committer: ExactlyOnce | AtLeastOnce | None = None
+        self._is_initialised = False
 
     # ---- called by Faust, on the event loop ----------------------------------------------------
 
@@ -113,7 +114,7 @@ class BatchConsumer(OffsetlessConsumer):
 
     def not_ready(self) -> str | None:
         """Tell why records cannot flow; `None`: they can."""
-        if self._committer is None:
+        if not self._is_initialised:
             return "the producer is not initialised"
         if self._failure is not None:
             return f"ending: {self._failure}"
@@ -165,9 +166,9 @@ class BatchConsumer(OffsetlessConsumer):
         """Tell whether the committer waits for a broker that is away."""
         return isinstance(self._committer, ExactlyOnce) and self._committer.awaits_broker
 
-    def through(self) -> tuple[int, int]:
-        """Count what got through and what is in flight."""
-        return self.in_flight.n_retired, self.in_flight.n_records
+    def oldest_in_flight(self) -> dict[TP, Batch]:
+        """Tell of each partition with something in flight which batch is to get through next."""
+        return self.in_flight.oldest()
 
     def flowing(self) -> dict[TP, int]:
         """Tell where partitions stand that may flow and have nothing in flight."""
@@ -259,6 +260,9 @@ class BatchConsumer(OffsetlessConsumer):
                 changelog=None if self._state is None else self._state.changelog,
             )
         )
+        if isinstance(committer, ExactlyOnce):
+            committer.initialise()  # it is watched by now: librdkafka may hang here, too
+        self._is_initialised = True
         if self._standby is not None:
             # Others serve our partitions until we join: not before their state is here.
             self._standby.warm_up(timeout_s=WARM_UP_TIMEOUT_S)

@@ -36,7 +36,7 @@ from faust.types.tuples import TP
 from agents.kafka.batch import Batch
 from agents.kafka.client_settings import TRANSACTION_TIMEOUT_MS, TURNS, KafkaSettings
 from agents.kafka.in_flight import InFlight
-from agents.kafka.initialise import initialise
+from agents.kafka.initialise import CONNECT_TIMEOUT_S, initialise
 from agents.kafka.offsets import committed_offsets
 from agents.kafka.ownership import Ownership, transaction_owner
 from agents.kafka.publish import publish
@@ -130,6 +130,9 @@ class ExactlyOnce:
         self._producers: dict[int, Producer] = {}
         self._owned: dict[int, Ownership | None] = {}
         """As whom the broker knows each producer; `None`: it does not tell."""
+
+    def initialise(self) -> None:
+        """Make the producers, before `run`: whoever had their transactional ids is fenced."""
         for turn in range(TURNS):
             self._initialise(turn)
 
@@ -161,7 +164,7 @@ class ExactlyOnce:
         def make(timeout_s: float) -> Producer:
             # A new one each time: librdkafka's may wait in vain for a broker that is long back.
             producer = self._make_producer(settings | {"error_cb": self._errors.append})
-            initialise(producer, timeout_s)
+            initialise(producer, timeout_s - CONNECT_TIMEOUT_S)
             return producer
 
         self._producers[turn] = self._patiently(make, KafkaError.retriable)

@@ -82,6 +82,11 @@ class InFlight:
         """Tell the offset up to which a partition is committed; `None`: nothing of it was."""
         return self._through.get(tp)
 
+    def oldest(self) -> dict[TP, Batch]:
+        """Tell of each partition with something in flight which batch is to get through next."""
+        with self._lock:
+            return {tp: line[0] for tp, line in self._batches.items() if line}
+
     def add(self, batch: Batch) -> None:
         """Note that a batch is about to be delivered."""
         with self._lock:

@@ -11,6 +11,11 @@ CONNECT_TIMEOUT_S: Final = 2.0
 def initialise(producer: Producer, timeout_s: float) -> None:
     """Initialise a producer that was just made, in the time that it takes.
 
+    Parameters
+    ----------
+    timeout_s
+        For the initialisation; a connection is waited for before it, `CONNECT_TIMEOUT_S` at most.
+
     Raises
     ------
     KafkaException

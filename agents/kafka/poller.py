@@ -85,7 +85,7 @@ class Poller:
         self._lost_at_s: list[float] = []
         self._n_polled = 0
         self.turn_at_s = math.inf
-        """When the thread began its last turn, as a sign of life; before the first: never mind."""
+        """When the thread began its last turn, as a sign of life; before it starts: never mind."""
 
     # ---- asked for by other threads ------------------------------------------------------------
 
@@ -148,6 +148,7 @@ class Poller:
     def _be_member(self) -> None:
         """Be a member of the group until closed, or until a new consumer has to take over."""
         self._renewal = None
+        self.turn_at_s = time.monotonic()
         consumer = self._consumer = self._make_consumer(self._settings.consumer())
         try:
             self._subscribe(consumer)

@@ -3,8 +3,8 @@
 Watched, from a thread of its own, are
 
 - the event loop, the poller and the committer: each has to give a sign of life;
-- what is in flight: something has to get through, unless the committer waits for a broker that is
-  away, which it does not do for ever;
+- what is in flight: something of each partition has to get through, unless the committer waits for
+  a broker that is away, which it does not do for ever;
 - each partition: if there are records behind what is committed and none of them is in flight, they
   have to come. If they do not, librdkafka's consumer is made anew (Faust's users know what happens
   else: https://github.com/faust-streaming/faust/issues/175); if that does not help, the process
@@ -14,12 +14,13 @@ Watched, from a thread of its own, are
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Final, Protocol
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from faust.types.tuples import TP
 
+from agents.kafka.batch import Batch
 from agents.kafka.client_settings import KafkaSettings
 from agents.kafka.log_reader import read_to_end
 from agents.kafka.stalls import Position, Stalls
@@ -46,8 +47,8 @@ class Watched(Protocol):
     def awaits_broker(self) -> bool:
         """Tell whether nothing can get through, because a broker is away and is waited for."""
 
-    def through(self) -> tuple[int, int]:
-        """Count the batches that got through since the start, and the records in flight."""
+    def oldest_in_flight(self) -> Mapping[TP, Batch]:
+        """Tell of each partition with something in flight which batch is to get through next."""
 
     def flowing(self) -> dict[TP, int]:
         """Tell where partitions stand that may flow and have nothing in flight."""
@@ -84,7 +85,8 @@ class Watchdog:
         self._clock = clock
         self._closing = threading.Event()
         self._hung: str | None = None
-        self._through = (0, clock())
+        self._oldest: dict[TP, tuple[Batch, float]] = {}
+        """What was to get through next of each partition, and since when."""
         self._partitions_at_s = clock()
         self._nothing_before: dict[TP, int] = {}
         """Ends of partitions behind which nothing but transaction markers was found."""
@@ -126,12 +128,20 @@ class Watchdog:
         return self._hung if before is not None else None
 
     def _blocked(self, now_s: float) -> str | None:
-        n_through, n_in_flight = self._worker.through()
-        before, since_s = self._through
-        if n_in_flight == 0 or n_through != before or self._worker.awaits_broker():
-            self._through = (n_through, now_s)
-        elif now_s - since_s > self._end_after_s:
-            return f"nothing of {n_in_flight} records got through for {now_s - since_s:.0f} s"
+        if self._worker.awaits_broker():
+            self._oldest = {}
+            return None
+        before, self._oldest = self._oldest, {}
+        for tp, batch in self._worker.oldest_in_flight().items():
+            same, since_s = before.get(tp, (batch, now_s))
+            self._oldest[tp] = (batch, since_s if same is batch else now_s)
+        blocked = {
+            tp: now_s - since_s
+            for tp, (_, since_s) in self._oldest.items()
+            if now_s - since_s > self._end_after_s
+        }
+        if blocked:
+            return f"nothing of {_text(blocked)} got through for {max(blocked.values()):.0f} s"
         return None
 
     def _check_partitions(self, onlooker: Consumer, now_s: float) -> None:

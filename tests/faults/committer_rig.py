@@ -60,6 +60,7 @@ class Rig:
 
     def _run(self):
         try:
+            self._committer.initialise()
             self._committer.run()
         except Fenced as fenced:
             self.fenced = fenced

@@ -29,6 +29,7 @@ def test_a_call_that_outlasts_the_takeover_of_its_slot_fences_no_successor(rig):
     wait_until(lambda: answer.n_taken == 1, 30)
     held_at_s = time.monotonic()
     successor = ExactlyOnce(rig.settings, InFlight(max_records=1), rig.member, Notes())
+    successor.initialise()
     wait_until(lambda: time.monotonic() - held_at_s > SUSPICIOUS_S)
     rig.proxy.remove(answer)
     wait_until(lambda: rig.fenced, 30)

@@ -72,6 +72,7 @@ class Bench:
             self.notes,
             producer=cast(Any, self.broker.producer),
         )
+        self.committer.initialise()
 
     def close(self) -> None:
         self._patches.close()
@@ -379,6 +380,31 @@ def test_who_is_in_doubt_after_a_successor_began_ends_and_leaves_it_its_id(bench
     assert bench.broker.epochs == begun
 
 
+@pytest.mark.parametrize(("takes_s", "is_hung"), [(10.0, False), (60.0, True)])
+def test_an_initialisation_that_never_returns_is_seen_to_hang(takes_s, is_hung):
+    class Hangs(FakeProducer):
+        def init_transactions(self, timeout_s: float) -> None:
+            broker.clock.now += takes_s
+            seen.append(committer.is_hung)
+            super().init_transactions(timeout_s)
+
+    broker, seen = FakeBroker(), cast(list[bool], [])
+    committer = ExactlyOnce(
+        SETTINGS,
+        InFlight(max_records=1),
+        FakeMember(broker),
+        Notes(),
+        producer=cast(Any, lambda own: Hangs(broker, own["transactional.id"])),
+    )
+    with (
+        patch.object(exactly_once, "time", broker.clock),
+        patch.object(exactly_once, "transaction_owner", broker.transaction_owner),
+    ):
+        committer.initialise()
+
+    assert seen == [is_hung, is_hung]
+
+
 def test_who_may_not_use_its_transactional_id_is_told_of_the_acl_and_not_of_a_rival(bench):
     class MayNot(FakeProducer):
         def send_offsets_to_transaction(self, *_: Any) -> None:
@@ -480,7 +506,7 @@ def test_a_producer_that_cannot_start_is_tried_as_long_as_that_may_help(errors, 
             FakeMember(broker),
             Notes(),
             producer=cast(Any, lambda own: Hesitates(broker, own["transactional.id"])),
-        )
+        ).initialise()
 
     with (
         patch.object(exactly_once, "time", broker.clock),

@@ -70,6 +70,11 @@ class InFlightMachine(RuleBasedStateMachine):
                 self.committed[batch.tp] = batch.next_offset
         self.ledger.retire(batches)
 
+    @invariant()
+    def the_oldest_of_each_partition_is_next(self):
+        expected = {tp: batches[0] for tp, batches in self.outstanding.items() if batches}
+        assert self.ledger.oldest() == expected
+
     @rule(tp=st.sampled_from(PARTITIONS))
     def lose(self, tp):
         n_dropped = self.ledger.drop([tp])

@@ -1,7 +1,11 @@
 """When partitions flow: never into a full ledger, never before their state is back, else always."""
 
+import math
+import time
+from typing import Never
 from unittest.mock import patch
 
+import pytest
 from confluent_kafka import TopicPartition
 from faust.types.tuples import TP
 from hypothesis import strategies as st
@@ -153,6 +157,26 @@ class StatelessFlowMachine(FlowMachine):
 
 TestFlow = FlowMachine.TestCase
 TestStatelessFlow = StatelessFlowMachine.TestCase
+
+
+def test_a_poller_that_hangs_before_its_first_turn_gives_no_sign_of_life_any_more():
+    def make(_: object) -> Never:
+        began_at_s.append(made.turn_at_s)
+        raise LookupError("hangs")
+
+    began_at_s: list[float] = []
+    made = Poller(
+        KafkaSettings(bootstrap="nowhere:1", group="test"),
+        InFlight(max_records=1),
+        deliver=lambda batches: None,
+        on_consumer_error=lambda error: None,
+        consumer=make,
+    )
+    assert made.turn_at_s == math.inf  # its time has not come
+    with pytest.raises(LookupError):
+        made.run()
+
+    assert began_at_s[0] <= time.monotonic()
 
 
 def test_whoever_has_worked_off_its_share_flows_again_though_another_fills_the_ledger():

@@ -1,5 +1,6 @@
 """The watchdog: heals what stands still, ends what hangs, and leaves everything else alone."""
 
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.kafka import watchdog
+from agents.kafka.batch import Batch
 from agents.kafka.client_settings import KafkaSettings
 from agents.kafka.stalls import Position, Stalls
 from agents.kafka.watchdog import Watchdog
@@ -19,6 +21,10 @@ END_AFTER_S = 120.0
 EVENTS = TP("events", 0)
 
 
+def batch():
+    return Batch(EVENTS, [], 1)
+
+
 class Worker:
     """What a worker tells, set by hand."""
 
@@ -26,7 +32,7 @@ class Worker:
         self.beats = {"event loop": 0.0, "poller": 0.0}
         self.hangs = None
         self.waits = False
-        self.n_through = self.n_in_flight = 0
+        self.oldest = {}
         self.positions = {}
         self.healed = []
         self.ended = []
@@ -40,8 +46,8 @@ class Worker:
     def awaits_broker(self):
         return self.waits
 
-    def through(self):
-        return self.n_through, self.n_in_flight
+    def oldest_in_flight(self):
+        return self.oldest
 
     def flowing(self):
         return self.positions
@@ -89,25 +95,47 @@ def test_a_thread_without_a_sign_of_life_ends_the_worker(watch):
 
 def test_records_in_flight_that_never_get_through_end_the_worker(watch):
     worker, after = watch()
-    worker.n_in_flight = 7
-    after(END_AFTER_S)
-    worker.n_through = 1  # slow, but alive
+    worker.oldest = {EVENTS: batch()}
+    after(1)
+    worker.oldest = {EVENTS: batch()}  # slow, but alive
     after(END_AFTER_S)
     after(END_AFTER_S)
     assert worker.ended == []
     after(1)
-    assert worker.ended == ["nothing of 7 records got through for 121 s"]
+    assert worker.ended == ["nothing of events:0 got through for 121 s"]
+
+
+def test_a_partition_that_hangs_while_another_one_flows_ends_the_worker(watch):
+    worker, after = watch()
+    hangs = batch()
+    for _ in range(4):
+        worker.oldest = {EVENTS: hangs, TP("events", 1): batch()}
+        after(END_AFTER_S / 3)
+    assert worker.ended == []
+    worker.oldest = {EVENTS: hangs, TP("events", 1): batch()}
+    after(1)
+    assert worker.ended == ["nothing of events:0 got through for 121 s"]
+
+
+def test_a_partition_that_had_nothing_in_flight_for_a_while_begins_anew(watch):
+    worker, after = watch()
+    oldest = {EVENTS: batch()}
+    for worker.oldest in (oldest, {}, oldest, {}):
+        after(END_AFTER_S)
+        after(1)
+    assert worker.ended == []
 
 
 def test_a_broker_that_is_waited_for_is_no_reason_to_end(watch):
     worker, after = watch()
-    worker.n_in_flight, worker.waits = 7, True
+    worker.oldest, worker.waits = {EVENTS: batch()}, True
     after(3 * END_AFTER_S)
     worker.waits = False
+    after(1)
     after(END_AFTER_S)
     assert worker.ended == []
     after(1)
-    assert worker.ended == ["nothing of 7 records got through for 121 s"]
+    assert worker.ended == ["nothing of events:0 got through for 121 s"]
 
 
 def test_nothing_in_flight_is_no_reason_to_end(watch):
@@ -206,6 +234,14 @@ def test_a_worker_that_went_deaf_is_healed_in_process(bench):
     assert worker.poll() is None
     assert counted.duplicated == {}
     assert counted.keys_with_wrong_counts == {}
+
+
+@pytest.mark.integration
+def test_a_worker_that_hangs_while_its_producers_begin_is_ended(bench):
+    worker = bench.start(app="stuck_app")
+
+    assert worker.wait(60) == os.EX_SOFTWARE
+    assert "a transaction hangs in librdkafka; ending this worker" in bench.logs()
 
 
 @given(

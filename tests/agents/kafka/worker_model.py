@@ -206,6 +206,7 @@ class Worker:
             Notes(),
             producer=cast(Any, self._make_producer),
         )
+        self._committer.initialise()
 
     def _make_producer(self, settings: dict[str, Any]) -> ModelProducer:
         self.check_in_charge()
