@@ -283,9 +283,27 @@ def _watch(worker: Worker) -> App:
     return app
 
 
+def _archive(worker: Worker) -> App:
+    from agents import archive  # noqa: PLC0415
+    from agents.offline import tables  # noqa: PLC0415
+    from agents.offline.file_system import FileSystem  # noqa: PLC0415
+
+    app = worker.app()
+    gathered = archive.Archive(
+        FileSystem(worker.settings.offline_store),
+        {worker.topic(table.topic): table for table in tables.ALL},
+        interval=timedelta(seconds=worker.settings.archive_interval_s),
+        max_rows=archive.MAX_ROWS,
+        metrics=worker.metrics,
+    )
+    archive.build(app, gathered)
+    return app
+
+
 _PATIENCE: Final[dict[str, dict[str, Any]]] = {
     "learn": {"commit_interval_s": 0.1, "fetch_wait_ms": 100},
     "store": {"fetch_wait_ms": 100},
+    "archive": {"fetch_wait_ms": 500, "max_batch": 5_000, "max_in_flight": 200_000},
 }
 """Roles that nobody waits for leave the broker to those that somebody does."""
 
@@ -294,10 +312,12 @@ _READS: Final[dict[str, tuple[Topic, ...]]] = {
     "learn": (topics.OUTCOMES, topics.MODELS),
     "store": (topics.FEATURE_UPDATES,),
     "watch": (topics.PREDICTIONS,),
+    "archive": (topics.PREDICTIONS, topics.OUTCOMES),
 }
 _BUILDERS: Final[dict[str, Callable[[Worker], App]]] = {
     "predict": _predict,
     "learn": _learn,
     "store": _store,
     "watch": _watch,
+    "archive": _archive,
 }

@@ -5,7 +5,7 @@ from typing import Literal
 from agents.commands.flag import Slot, Standby
 from agents.commands.override import override
 
-Role = Literal["predict", "learn", "store", "watch"]
+Role = Literal["predict", "learn", "store", "watch", "archive"]
 
 
 def worker(role: Role, /, *, slot: Slot = 0, standby: Standby = None) -> int:
@@ -21,7 +21,8 @@ def worker(role: Role, /, *, slot: Slot = 0, standby: Standby = None) -> int:
     Parameters
     ----------
     role
-        Scores events, teaches models, keeps Redis up to date, or raises alerts.
+        Scores events, teaches models, keeps Redis up to date, raises alerts, or writes what was
+        predicted and what came of it to Parquet.
     slot
         Which of the role's workers this is: its successor takes over its partitions at once.
     standby

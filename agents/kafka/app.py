@@ -11,7 +11,7 @@
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 import faust
@@ -113,6 +113,9 @@ class App(faust.App):
         self.kafka = kafka
         self.keyed_state = keyed_state
         self.observer = observer or Unobserved()
+        self.on_settle: list[Callable[[], None]] = []
+        """Called on the event loop, again and again, while a rebalance or the end waits for what is
+        in flight: the moment to release what is held."""
         self.max_attempts = STATELESS_ATTEMPTS if keyed_state is None else STATEFUL_ATTEMPTS
         first_broker = kafka.bootstrap.split(",")[0]
         super().__init__(
@@ -152,6 +155,10 @@ class App(faust.App):
     def publish(self, topic: str, value: bytes, key: bytes) -> None:
         """Send a record at once, outside of any batch and its transaction."""
         cast("BatchProducer", self.producer).publish(topic, value, key)
+
+    def release(self, batch: Batch) -> None:
+        """Be through with a batch that was held (`Batch.hold`). Event loop only."""
+        self._batch_consumer.finish(batch)
 
     def fail(self, failure: BaseException) -> None:
         """End the worker because of a failure. Callable from any thread."""

@@ -36,7 +36,7 @@ class Batch:
 
     __slots__ = (
         *("tp", "records", "next_offset", "emitted", "attempts", "finished", "dropped"),
-        *("awaited", "begun", "ended", "whole", "_left"),
+        *("awaited", "begun", "ended", "whole", "held", "_left"),
     )
 
     def __init__(
@@ -52,6 +52,8 @@ class Batch:
         self.begun = False
         self.ended = False
         """Whether the agent is through with it: what it sends now is not part of it any more."""
+        self.held = False
+        """Whether the agent goes on without being through with it; it calls `App.release` later."""
         self._left: Iterator[Message] = iter(())
         self.awaited = 0
         """Agents that are not through with it."""
@@ -82,6 +84,14 @@ class Batch:
     def is_given_up(self) -> bool:
         """Whether its partition is no longer ours."""
         return self.dropped if self.whole is None else self.whole.dropped
+
+    def hold(self) -> None:
+        """Keep the batch in flight when the agent asks for the next one, until `App.release`.
+
+        For agents that write in bulk: an offset is committed once what it stands for is written.
+        Held batches count as in flight; `App.on_settle` tells when others wait for them.
+        """
+        self.held = True
 
     def cut(self) -> "list[Batch]":
         """Cut it around the record that was taken last from its latest iterator.

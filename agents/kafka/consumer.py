@@ -50,7 +50,13 @@ class BatchConsumer(OffsetlessConsumer):
         self._observer = app.observer
         self._state = app.keyed_state
         self.in_flight = InFlight(self._kafka.max_in_flight, shares_state=self._state is not None)
-        self._poller = Poller(self._kafka, self.in_flight, self._on_batches, self._on_kafka_error)
+        self._poller = Poller(
+            self._kafka,
+            self.in_flight,
+            self._on_batches,
+            self._on_kafka_error,
+            on_settle=self._on_settle,
+        )
         self._standby = (
             Standby(self._kafka, self._state, self._observer.on_standby)
             if self._state is not None and self._kafka.standby
@@ -282,6 +288,10 @@ class BatchConsumer(OffsetlessConsumer):
                 continue
             for channel, share in zip(channels, batch.shared_by(len(channels)), strict=True):
                 channel.queue.put_nowait(batch_event(self.app, share))  # type: ignore[arg-type]
+
+    def _on_settle(self) -> None:
+        for settle in self.app.on_settle:  # type: ignore[attr-defined]
+            self.loop.call_soon_threadsafe(settle)
 
     def _give_up(self, batch: Batch) -> None:
         """Let a batch go that no agent takes: what is still ours must not count as processed."""

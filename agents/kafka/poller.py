@@ -54,6 +54,8 @@ class Poller:
         Called with the batches of each poll; must not block.
     on_consumer_error
         Called with errors that heal by themselves, to be logged.
+    on_settle
+        Called again and again while it is waited for what is in flight.
     """
 
     def __init__(
@@ -63,12 +65,14 @@ class Poller:
         deliver: Deliver,
         on_consumer_error: Callable[[KafkaError], None],
         *,
+        on_settle: Callable[[], None] = lambda: None,
         consumer: Callable[[dict[str, Any]], Consumer] = Consumer,
     ) -> None:
         self._settings = settings
         self._in_flight = in_flight
         self._deliver = deliver
         self._on_consumer_error = on_consumer_error
+        self._on_settle = on_settle
         self._make_consumer = consumer
         self._requests: list[Callable[[Consumer], None]] = []
         self._requests_lock = threading.Lock()
@@ -182,6 +186,7 @@ class Poller:
         """
         deadline = time.monotonic() + SETTLE_TIMEOUT_S
         while not self._in_flight.settle(tps, timeout_s=SETTLE_SLICE_S):
+            self._on_settle()
             self.turn_at_s = time.monotonic()
             if self._in_flight.is_closed or self.turn_at_s > deadline:
                 return False

@@ -117,6 +117,7 @@ class BatchStream(faust.Stream[Any]):
             self.app.consumer.fail(failure)  # type: ignore[attr-defined]
             raise failure
         self.app.consumer.begin(batch)  # type: ignore[attr-defined]
+        batch.held = False
         # What the failed attempt emitted is emitted again by this one.
         batch.emitted.clear()
 
@@ -125,7 +126,8 @@ class BatchStream(faust.Stream[Any]):
         self._running = None
         self.events_total += 1
         self._set_current(None)
-        self.app.consumer.finish(batch)  # type: ignore[attr-defined]
+        if not batch.held:
+            self.app.consumer.finish(batch)  # type: ignore[attr-defined]
 
     async def _values(self, channel: faust.Topic, batch: Batch) -> AsyncIterator[Any]:
         for index, record in enumerate(batch.records):

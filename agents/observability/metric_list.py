@@ -261,6 +261,17 @@ STORE_BEHIND_SECONDS: Final = GaugeSpec(
     "thalweg_store_behind_seconds", "seconds", "How far Redis is behind what is committed."
 )
 
+# --- the offline store ----------------------------------------------------------------------------
+
+ARCHIVED_ROWS: Final = CounterSpec(
+    "thalweg_archived_rows_total", "rows", "Rows written to the offline store."
+)
+ARCHIVE_ERRORS: Final = CounterSpec(
+    "thalweg_archive_errors_total",
+    "errors",
+    "Writes to the offline store that failed and were tried again.",
+)
+
 # --- what the watch role sees from outside --------------------------------------------------------
 
 LATENCY_SECONDS: Final = HistogramSpec(
@@ -301,6 +312,7 @@ SECTIONS: Final[Mapping[str, tuple[MetricSpec, ...]]] = {
         *(SNAPSHOT_BYTES, SNAPSHOTS, FRESHNESS_SECONDS, CHALLENGER_SCORE_SECONDS),
     ),
     "The online store": (USERS_WRITTEN, REDIS_SECONDS, REDIS_ERRORS, STORE_BEHIND_SECONDS),
+    "The offline store": (ARCHIVED_ROWS, ARCHIVE_ERRORS),
     "Seen from outside": (LATENCY_SECONDS, LAG_RECORDS, LAG_SECONDS, ALERTS),
 }
 ALL: Final = tuple(spec for section in SECTIONS.values() for spec in section)

@@ -95,3 +95,26 @@ async def test_state_is_not_taken_into_use_before_agents_are_through_with_what_w
     async with asyncio.timeout(10):
         await state.happened.wait()
     assert state.numbers == [0]
+
+
+async def test_a_held_batch_is_in_flight_until_it_is_released(app):
+    """Its agent goes on; its offset waits."""
+    tp = TP("events", 0)
+    topic = app.topic("events", value_type=Batch)
+    stream = topic.stream()
+    first, second = (Batch(tp, cast(Any, [Record(b"1", offset=n)]), n + 1) for n in range(2))
+    ledger = app.consumer.in_flight
+    for batch in (first, second):
+        batch.awaited = 1
+        ledger.add(batch)
+        stream.channel.queue.put_nowait(batch_event(app, batch))
+    taken = stream.__aiter__()
+    (await anext(taken)).hold()
+    await anext(taken)
+
+    assert ledger.take_finished(timeout_s=0) == []
+    app._consumer.finish(second)
+    assert ledger.take_finished(timeout_s=0) == []
+    app.release(first)
+    assert ledger.take_finished(timeout_s=0) == [first, second]
+    await stream.stop()

@@ -1,0 +1,209 @@
+"""The archive role: what was predicted and what came of it, kept as Parquet, by date.
+
+Records are gathered for a while and written together; their batches are held meanwhile, so that an
+offset is committed once its rows are files. What is delivered again nevertheless is recognised by
+the offsets that the manifests tell, and so each record becomes one row.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
+from typing import Final
+
+import faust
+import msgspec
+from faust.types.tuples import TP
+
+from agents.kafka.app import App, Batch
+from agents.observability import metric_list
+from agents.observability.metrics import Metrics
+from agents.offline.file_system import FileSystem
+from agents.offline.table_writer import TableWriter
+from agents.offline.tables import Row, Table
+
+logger = logging.getLogger(__name__)
+
+LOOK_EVERY_S: Final = 1.0
+MAX_ROWS: Final = 20_000
+"""Rows of one partition that are gathered at most, whatever the interval."""
+RETRY_S: Final = 5.0
+"""How long a store that took no file is left alone. Meanwhile the lag grows and nothing is lost."""
+
+
+class Gathering:
+    """Rows of one partition that are not written yet, and the batches that they came with."""
+
+    def __init__(self, table: Table, writer: TableWriter, tp: TP) -> None:
+        self._row = table.row
+        self._writer = writer
+        self._tp = tp
+        self._source = f"{table.name}-{tp.partition}"
+        self._start: int | None = None
+        """Offset of the first record gathered; `None`: nothing is."""
+        self._end = 0
+        """Up to which offset rows are gathered or written."""
+        self._rows: list[Row] = []
+        self.batches: list[Batch] = []
+        self.since_s = 0.0
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def look_up(self) -> None:
+        """Ask the store how far the partition is written, by whomever. Blocks."""
+        self._end = self._writer.manifests.next_offset(self._source)
+
+    def add(self, batch: Batch, now_s: float) -> None:
+        """Take over a batch."""
+        if not self.batches:
+            self.since_s = now_s
+        self.batches.append(batch)
+        partition = self._tp.partition
+        for record in batch.records:
+            offset = record.offset() or 0
+            if offset < self._end:
+                continue  # delivered again: it was written before its offset was committed
+            try:
+                row = self._row(record.value() or b"")
+            except msgspec.MsgspecError as error:
+                # The topic is ours alone: whoever wrote this can write it again.
+                logger.warning("no row of %s at offset %s: %s", self._source, offset, error)
+                continue
+            self._rows.append((*row, partition, offset))
+            if self._start is None:
+                self._start = offset
+        self._end = max(self._end, batch.next_offset)
+
+    def write(self) -> int:
+        """Write what is gathered; tell how many rows. Blocks."""
+        if self._start is None:
+            return 0
+        self._writer.write(self._source, self._start, self._end, self._rows)
+        return len(self._rows)
+
+
+class Archive:
+    """Gathers the rows of all partitions and writes them when it is time.
+
+    Parameters
+    ----------
+    tables
+        By the full name of their topics.
+    interval
+        How long a row waits for others at most; a rebalance or the end ask for it at once.
+    max_rows
+        How many rows of a partition are gathered at most.
+    """
+
+    def __init__(
+        self,
+        files: FileSystem,
+        tables: Mapping[str, Table],
+        *,
+        interval: timedelta,
+        max_rows: int,
+        metrics: Metrics,
+    ) -> None:
+        self._tables = tables
+        self._writers = {
+            topic: TableWriter(files, table.name, table.schema, event_at=table.event_at)
+            for topic, table in tables.items()
+        }
+        self._interval_s = interval.total_seconds()
+        self._max_rows = max_rows
+        self._gathering: dict[TP, Gathering] = {}
+        self._writing = asyncio.Lock()
+        self._not_before_s = 0.0
+        self._rows_written = metrics.counter(metric_list.ARCHIVED_ROWS)
+        self._errors = metrics.counter(metric_list.ARCHIVE_ERRORS)
+
+    @property
+    def topics(self) -> list[str]:
+        """Name the topics that are archived."""
+        return list(self._tables)
+
+    async def add(self, batch: Batch) -> None:
+        """Take over a batch, which is held until its rows are written."""
+        topic = batch.tp.topic
+        if batch.tp not in self._gathering:
+            begun = Gathering(self._tables[topic], self._writers[topic], batch.tp)
+            await asyncio.to_thread(begun.look_up)
+            # A failed write may have been put back meanwhile.
+            self._gathering.setdefault(batch.tp, begun)
+        batch.hold()
+        self._gathering[batch.tp].add(batch, time.monotonic())
+
+    def is_due(self, tp: TP) -> bool:
+        """Tell whether a partition has gathered enough, or for long enough."""
+        gathering = self._gathering.get(tp)
+        return gathering is not None and (
+            len(gathering) >= self._max_rows
+            or time.monotonic() - gathering.since_s >= self._interval_s
+        )
+
+    async def write_due(self, app: App) -> None:
+        """Write the partitions that are due."""
+        for tp in [tp for tp in self._gathering if self.is_due(tp)]:
+            await self.write(app, tp)
+
+    async def write_all(self, app: App) -> None:
+        """Write whatever is gathered."""
+        for tp in list(self._gathering):
+            await self.write(app, tp)
+
+    async def write(self, app: App, tp: TP) -> None:
+        """Write what a partition has gathered, and let its batches go."""
+        async with self._writing:
+            if time.monotonic() < self._not_before_s:
+                return
+            gathering = self._gathering.pop(tp, None)
+            if gathering is None:
+                return
+            try:
+                is_lost = any(batch.is_given_up for batch in gathering.batches)
+                if not is_lost:  # else its new owner writes it
+                    self._rows_written.inc(await asyncio.to_thread(gathering.write))
+            except OSError as error:
+                self._errors.inc()
+                self._not_before_s = time.monotonic() + RETRY_S
+                logger.warning("the offline store takes no file, again in %g s: %s", RETRY_S, error)
+                self._put_back(gathering, tp)
+                return
+            for batch in gathering.batches:
+                app.release(batch)
+
+    def _put_back(self, gathering: Gathering, tp: TP) -> None:
+        """Gather on where a write failed, with what came meanwhile behind it."""
+        newer = self._gathering.get(tp)
+        self._gathering[tp] = gathering
+        for batch in () if newer is None else newer.batches:
+            gathering.add(batch, gathering.since_s)
+
+
+def build(app: App, archive: Archive) -> None:
+    """Register the role's agents on an app."""
+    writing: set[asyncio.Task[None]] = set()
+
+    def settle() -> None:
+        if not writing:
+            task = asyncio.ensure_future(archive.write_all(app))
+            writing.add(task)
+            task.add_done_callback(writing.discard)
+
+    app.on_settle.append(settle)
+
+    async def gather(batches: faust.StreamT[Batch]) -> AsyncIterator[int]:
+        async for batch in batches:
+            await archive.add(batch)
+            if archive.is_due(batch.tp):
+                await archive.write(app, batch.tp)
+            yield len(batch)
+
+    for topic in archive.topics:
+        app.agent(app.topic(topic, value_type=Batch), name=f"archive-{topic}")(gather)  # type: ignore[arg-type]
+
+    @app.timer(LOOK_EVERY_S)  # type: ignore[untyped-decorator]
+    async def write_due() -> None:
+        await archive.write_due(app)

@@ -1,0 +1,219 @@
+"""The archive on a real broker: whatever becomes of its workers, each record becomes one row."""
+
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+import polars as pl
+import pytest
+from confluent_kafka import Producer
+from faust.types.tuples import TP
+
+from agents.admin import topic_admin, topic_reader
+from agents.archive import Gathering
+from agents.kafka.client_settings import KafkaSettings
+from agents.kafka.offsets import committed_offsets
+from agents.offline import tables
+from agents.offline.file_system import FileSystem
+from agents.offline.reader import EmptyTable, in_order, scan
+from agents.offline.table_writer import TableWriter
+from agents.offline.tables import OFFSET, PARTITION
+from agents.settings import Settings
+from schemas import topics
+from schemas.predictions import Prediction
+from tests.agents.outcome_log import make_outcomes
+from tests.agents.record import Record, batch
+from tests.waiting import wait_until
+
+ROOT = Path(__file__).resolve().parents[2]
+DAY_MS = 86_400_000
+
+
+def prediction(n: int) -> Prediction:
+    return Prediction(
+        prediction_id=f"p{n}",
+        event_id=f"e{n}",
+        user_id=f"u{n % 7}",
+        use_case="purchase-intent",
+        score=n / 10_000,
+        confidence=0.5,
+        decision=n % 2 == 0,
+        source="model",
+        model="m",
+        model_version=3,
+        variant="champion",
+        event_at=1_704_067_200_000 + (n % 5) * DAY_MS,
+        published_at=1_704_067_200_000,
+        predicted_at=1_704_067_200_000,
+        degraded=["stale_model"] if n % 3 == 0 else [],
+    )
+
+
+class Line:
+    """An environment of its own, and the archive workers in it."""
+
+    def __init__(self, settings, directory):
+        self.settings = settings
+        self.directory = directory
+        self.workers = []
+        self.interval_s = "0.3"
+        self.producer = Producer(
+            KafkaSettings(bootstrap=settings.kafka_bootstrap, group="predict").producer()
+        )
+
+    @property
+    def log(self):
+        return (self.directory / "worker.log").read_text()
+
+    def start(self, slot=0):
+        environment = {
+            "THALWEG_KAFKA_BOOTSTRAP": self.settings.kafka_bootstrap,
+            "THALWEG_TOPIC_PREFIX": self.settings.topic_prefix,
+            "THALWEG_OFFLINE_STORE": str(self.directory / "offline"),
+            "THALWEG_ARCHIVE_INTERVAL_S": self.interval_s,
+            "THALWEG_METRICS_PORT": "0",
+        }
+        with (self.directory / "worker.log").open("ab") as log:
+            worker = subprocess.Popen(
+                [sys.executable, "-m", "agents.cli", "worker", "archive", "--slot", str(slot)],
+                cwd=ROOT,
+                env=os.environ | environment,
+                stdout=log,
+                stderr=log,
+            )
+        self.workers.append(worker)
+        return worker
+
+    def named(self, topic):
+        return topic.named(self.settings.topic_prefix)
+
+    def publish(self, numbers):
+        for n in numbers:
+            made = prediction(n)
+            value = msgspec.json.encode(made)
+            self.producer.produce(self.named(topics.PREDICTIONS), value, made.user_id.encode())
+        for outcome in make_outcomes(len(numbers), seed=numbers[0]):
+            self.producer.produce(self.named(topics.OUTCOMES), msgspec.msgpack.encode(outcome))
+        assert self.producer.flush(30) == 0
+
+    def records(self, topic):
+        """Name every record of a topic."""
+        return sorted(
+            (message.partition(), message.offset())
+            for message in topic_reader.read_to_end(self.settings, self.named(topic))
+        )
+
+    def rows(self, table):
+        files = FileSystem(str(self.directory / "offline"))
+        try:
+            found = in_order(scan(files, table.name)).select(PARTITION, OFFSET).collect()
+        except EmptyTable:
+            return []
+        return list(found.iter_rows())
+
+    def wait_for_rows(self, table, n):
+        wait_until(lambda: len(self.rows(table)) >= n, 60)
+
+    def n_in_files(self, table):
+        """Count rows as who reads the Parquet files without the manifests does."""
+        paths = [str(p) for p in (self.directory / "offline" / table.name).glob("**/*.parquet")]
+        return sum(pl.read_parquet(path).height for path in paths)
+
+
+@pytest.fixture
+def line(kafka, tmp_path):
+    settings = Settings(
+        kafka_bootstrap=kafka.bootstrap, topic_prefix=f"{uuid.uuid4().hex}-", partitions=2
+    )
+    topic_admin.create(settings)
+    made = Line(settings, tmp_path)
+    yield made
+    for worker in made.workers:
+        if worker.poll() is None:
+            worker.kill()
+            worker.wait()
+
+
+@pytest.mark.integration
+def test_each_record_becomes_one_row_though_workers_are_killed(line):
+    for start in range(0, 8_000, 2_000):
+        worker = line.start()
+        line.publish(range(start, start + 2_000))
+        n_before = len(line.rows(tables.PREDICTIONS))
+        # Of several partitions of two tables: the moment is somewhere among its writes.
+        line.wait_for_rows(tables.PREDICTIONS, n_before + 1)
+        worker.send_signal(signal.SIGKILL)
+        worker.wait()
+    line.start()
+    for table in tables.ALL:
+        expected = line.records(table.topic)
+        line.wait_for_rows(table, len(expected))
+        assert line.rows(table) == expected
+
+    rows = scan(FileSystem(str(line.directory / "offline")), "predictions").collect()
+    first = rows.filter(pl.col("event_id") == "e3").to_dicts()[0]
+    assert (first["score"], first["degraded"]) == (0.0003, ["stale_model"])
+
+
+@pytest.mark.integration
+def test_the_end_and_a_second_worker_wait_for_no_interval(line):
+    """What is gathered is written at once when others wait for it, and committed."""
+    line.interval_s = "60"
+    first = line.start()
+    line.publish(range(500))
+    wait_until(lambda: "assigned" in line.log, 60)
+    second = line.start(slot=1)
+    expected = line.records(topics.PREDICTIONS)
+    wait_until(lambda: line.log.count("assigned ") >= 3, 60)
+    for worker in (first, second):
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(30) == 0
+
+    assert line.rows(tables.PREDICTIONS) == expected
+    assert line.n_in_files(tables.PREDICTIONS) == len(expected)
+    kafka = KafkaSettings(
+        bootstrap=line.settings.kafka_bootstrap, group=f"{line.settings.topic_prefix}archive"
+    )
+    tps = [TP(line.named(topics.PREDICTIONS), partition) for partition in range(2)]
+    assert sum(committed_offsets(kafka, tps, timeout_s=10).values()) == len(expected)
+
+
+def gathering_in(directory) -> Gathering:
+    table = tables.PREDICTIONS
+    files = FileSystem(str(directory))
+    writer = TableWriter(files, table.name, table.schema, event_at=table.event_at)
+    return Gathering(table, writer, TP("predictions", 0))
+
+
+def delivered(*offsets: int) -> Any:
+    records = [Record(msgspec.json.encode(prediction(n)), offset=n) for n in offsets]
+    return cast(Any, batch(records, topic="predictions"))
+
+
+def test_what_was_written_before_its_offset_was_committed_is_not_written_again(tmp_path):
+    killed = gathering_in(tmp_path)
+    killed.add(delivered(0, 1, 2), 0.0)
+    assert killed.write() == 3
+
+    successor = gathering_in(tmp_path)
+    successor.look_up()
+    successor.add(delivered(0, 1, 2, 3), 0.0)
+    successor.add(delivered(4, 7), 0.0)
+    assert successor.write() == 3
+    found = in_order(scan(FileSystem(str(tmp_path)), "predictions")).collect()
+    assert found[OFFSET].to_list() == [0, 1, 2, 3, 4, 7]
+
+
+def test_what_is_no_prediction_is_passed_over(tmp_path, caplog):
+    gathering = gathering_in(tmp_path)
+    broken = cast(Any, batch([Record(b"{", offset=0)], topic="predictions"))
+    gathering.add(broken, 0.0)
+    gathering.add(delivered(1), 0.0)
+
+    assert gathering.write() == 1
+    assert "at offset 0" in caplog.text
