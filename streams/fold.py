@@ -21,47 +21,17 @@ from streams.distinct import Sketch, cardinality, sketch_of, union
 from streams.feature_kinds import LONGEST_AGO, SESSION_GAP, Derived, Feature
 from streams.fold_plan import MICRO, FoldPlan
 from streams.fold_source import write_update
-from streams.merging import NOTHING, MergedTiles
-from streams.windows import Tiles
-
-_VERSION: Final = 1
-"""Part of the schema: raise it when the same declarations come to mean something else."""
+from streams.fold_state import NEVER_MS, UserState, new_state
+from streams.layout import MEANING_VERSION, Layout, layout_of
+from streams.merging import NOTHING
+from streams.migration import Migration
 
 HALF_LIVES: Final = 20
 """After so many, a millionth of a decayed count is left."""
 _LARGEST: Final = 1e15
 _MS: Final = timedelta(milliseconds=1)
-_NEVER_MS: Final = -(LONGEST_AGO // _MS)
 _HEADER: Final = Struct(">q8s")
 _OPENING_BRACKET: Final = ord("[")
-
-
-class UserState(msgspec.Struct, array_like=True, gc=False):
-    """What is remembered of one user. Only the fold that made it knows the positions."""
-
-    last_ms: int
-    """Largest event time seen: the time that features are as of."""
-    rolls_at_ms: int
-    """From this event time on some window moves."""
-    counts: list[int]
-    """All there ever was, by counter."""
-    tiles: list[Tiles]
-    """One for each width of tiles."""
-    latest: list[int]
-    """Event time of the latest event that passed a filter, by filter of `time_since`."""
-    session_id: str | None
-    session_start_ms: int
-    session_events: int
-    lows: list[MergedTiles[float]] = []  # msgspec gives each state a list of its own
-    """One for each width of tiles with smallest values."""
-    decays: list[float] = []
-    """Decayed counts, as of the largest event time."""
-    values: list[float] = []
-    """Latest values of fields."""
-    valued_at: list[int] = []
-    """Event times of these."""
-    sketches: list[MergedTiles[Sketch]] = []
-    """One for each width of tiles with sets of values."""
 
 
 class FeatureFold:
@@ -75,6 +45,8 @@ class FeatureFold:
         Hash of the declarations and of what they mean.
     source
         The generated update function, as text.
+    layout
+        What stands where in an encoded state.
     retention
         Forgetting a user who did nothing for longer changes no window and no `time_since`, and a
         decayed count by no more than a millionth of what it was.
@@ -88,37 +60,25 @@ class FeatureFold:
         self.names: Final = tuple(plan.features)
         self.schema: Final = _schema(features)
         self.source: Final = write_update(plan)
+        self.layout: Final = layout_of(plan)
         spans_ms = [span + t.width_ms for t in plan.tilings for span in t.spans_ms]
         spans_ms += [span + t.width_ms for t in plan.low_tilings for span in t.spans_ms]
         spans_ms += [span + t.width_ms for t in plan.sketch_tilings for span in t.spans_ms]
         spans_ms += [HALF_LIVES * (decayed.half_life // _MS) for decayed in plan.decays]
-        self.retention: Final = timedelta(milliseconds=max([-_NEVER_MS, *spans_ms]))
+        self.retention: Final = timedelta(milliseconds=max([-NEVER_MS, *spans_ms]))
         self.update: Final[Callable[[UserState, UserEvent], dict[str, float]]] = _compile(
             self.source, f"<features {self.schema}>", plan
         )
         self._plan = plan
         self._tag = bytes.fromhex(self.schema)
+        self._migrations: dict[bytes, Migration] = {}
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(UserState).decode
         self._decode_wide = msgspec.json.Decoder(UserState).decode
 
     def new(self) -> UserState:
         """Return the state of a user who did nothing yet."""
-        return UserState(
-            last_ms=_NEVER_MS,
-            rolls_at_ms=0,
-            counts=[0] * len(self._plan.counters),
-            tiles=[tiling.new() for tiling in self._plan.tilings],
-            latest=[_NEVER_MS] * len(self._plan.previous),
-            session_id=None,
-            session_start_ms=0,
-            session_events=0,
-            lows=[tiling.new() for tiling in self._plan.low_tilings],
-            decays=[0.0] * len(self._plan.decays),
-            values=[0.0] * len(self._plan.latest),
-            valued_at=[_NEVER_MS] * len(self._plan.latest),
-            sketches=[tiling.new() for tiling in self._plan.sketch_tilings],
-        )
+        return new_state(self._plan)
 
     def encode(self, state: UserState) -> bytes:
         """Write a state: 8 bytes of last event time, the schema, and MessagePack."""
@@ -130,11 +90,40 @@ class FeatureFold:
         return _HEADER.pack(state.last_ms, self._tag) + body
 
     def decode(self, raw: bytes) -> UserState:
-        """Read a state back; one of other declarations is worth nothing and comes back new."""
-        if raw[8:16] != self._tag:
+        """Read a state back; of other declarations, what these remember as well: see `adopt`."""
+        tag = raw[8:16]
+        migrate = self._migrations.get(tag)
+        if tag != self._tag and migrate is None:
             return self.new()
         body = memoryview(raw)[_HEADER.size :]
-        return self._decode_wide(body) if body[0] == _OPENING_BRACKET else self._decode(body)
+        decode = self._decode_wide if body[0] == _OPENING_BRACKET else self._decode
+        return decode(body) if migrate is None else migrate(decode(body))
+
+    def adopt(self, schema: str, layout: bytes) -> bool:
+        """Learn to decode states of other declarations from their encoded layout.
+
+        Without it, or when this returns false, they come back new: written by a release in which
+        declarations meant something else, or whose layout cannot be read.
+        """
+        try:
+            old = Layout.decode(layout)
+        except msgspec.DecodeError:
+            return False
+        if old.meaning != self.layout.meaning:
+            return False
+        if schema != self.schema:
+            self._migrations[bytes.fromhex(schema)] = Migration(old, self.layout, self._plan)
+        return True
+
+    def can_read(self, raw: bytes) -> bool:
+        """Tell whether `decode` knows where things stand in an encoded state."""
+        tag = raw[8:16]
+        return tag == self._tag or tag in self._migrations
+
+    @staticmethod
+    def schema_of(raw: bytes) -> str:
+        """Tell under which schema a state was encoded."""
+        return raw[8:16].hex()
 
     @staticmethod
     def last_event_ms(raw: bytes) -> int:
@@ -207,7 +196,7 @@ def _finite(feature: Derived) -> Callable[..., float]:
 
 
 def _schema(features: Sequence[Feature]) -> str:
-    meaning = repr((_VERSION, SESSION_GAP, LONGEST_AGO, tuple(features)))
+    meaning = repr((MEANING_VERSION, SESSION_GAP, LONGEST_AGO, tuple(features)))
     return hashlib.sha256(meaning.encode()).hexdigest()[:16]
 
 

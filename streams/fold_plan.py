@@ -111,7 +111,7 @@ class FoldPlan:
     >>> from streams.features import action, rate
     >>> buys = rate(action({"purchase"}, name="buy"), over=timedelta(days=7))
     >>> FoldPlan([buys], UserEvent).features
-    {'buy_rate_7d': 'buy_events_in_7d / events_in_7d'}
+    {'buy_rate_7d': 'buy_events_in_7d / events_in_7d if events_in_7d else 0.0'}
     """
 
     def __init__(self, features: Sequence[Feature], record: type[UserEvent]) -> None:
@@ -213,7 +213,9 @@ class FoldPlan:
                 return f"float({self._window(Counter('events', only), over)})"
             case "rate":
                 some = self._window(Counter("events", only), over)
-                return f"{some} / {self._window(Counter('events'), over)}"
+                # None: a late event's window, under declarations that began after it.
+                n = self._window(Counter("events"), over)
+                return f"{some} / {n} if {n} else 0.0"
             case "total":
                 return f"{self._window(Counter('millionths', only, field), over)} / {MICRO}"
             case "mean":

@@ -122,6 +122,30 @@ class MergeTiling(Generic[T]):
             state.tiles.insert(position, late)
         self._look(state, last_ms)
 
+    def moved(
+        self, tiles: MergedTiles[T], columns: Sequence[int | None], last_ms: int
+    ) -> MergedTiles[T]:
+        """Take over what another tiling of this width kept of a user until `last_ms`.
+
+        Parameters
+        ----------
+        columns
+            Where each of this tiling's columns stands in `tiles`; `None` where it was not kept.
+        """
+
+        def picked(values: Sequence[T]) -> list[T]:
+            return [self._nothing() if i is None else values[i] for i in columns]
+
+        state = self.new()
+        state.opened = picked(tiles.opened)
+        first = self._first(self.spans_ms[-1], last_ms)
+        for end, values in zip(tiles.ends, map(picked, tiles.tiles), strict=True):
+            if end >= first and values != self._empty():
+                state.ends.append(end)
+                state.tiles.append(values)
+        self._look(state, last_ms)
+        return state
+
     def _empty(self) -> list[T]:
         return [self._nothing() for _ in self.columns]
 

@@ -5,7 +5,7 @@ batch writes is encoded once, when `PartitionState.changes` collects it for the 
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, Final, Generic, TypeVar
 
@@ -161,6 +161,10 @@ class Table(Generic[V]):
         for key in changed:
             if (value := touched[key]) is not None:
                 yield key, value
+
+    def logged(self) -> Iterable[bytes]:
+        """Return the encoded values as they were logged last, without decoding any."""
+        return self._logged.values()
 
     def changes(self) -> list[Change]:
         """Encode what changed since the last call, one record for each key, and log it."""

@@ -14,6 +14,7 @@ what was added can be taken away exactly.
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from functools import reduce
 from operator import add, sub
 
 import msgspec
@@ -160,3 +161,31 @@ class Tiling:
         else:
             tiles.ends.insert(position, end)
             tiles.sums.insert(position, added)
+
+    def moved(
+        self, tiles: Tiles, columns: Sequence[int | None], counts: list[int], last_ms: int
+    ) -> Tiles:
+        """Take over what another tiling of this width kept of a user until `last_ms`.
+
+        Parameters
+        ----------
+        columns
+            Where each of `counters` stands in `tiles`; `None` where it was not kept: counted from
+            now on.
+        """
+        n_left = bisect_left(tiles.ends, (last_ms - self.spans_ms[-1]) // self.width_ms + 1)
+        ends = tiles.ends[n_left:]
+        sums = [[0 if i is None else kept[i] for i in columns] for kept in tiles.sums[n_left:]]
+        opened = [
+            counts[counter] if i is None else tiles.opened[i]
+            for counter, i in zip(self.counters, columns, strict=True)
+        ]
+        behind = [
+            reduce(_less, sums[bisect_left(ends, (last_ms - span) // self.width_ms + 1) :], opened)
+            for span in self.spans_ms
+        ]
+        return Tiles(ends, sums, opened, behind, rolls_at_ms=0)
+
+
+def _less(counts: list[int], counted: list[int]) -> list[int]:
+    return list(map(sub, counts, counted))

@@ -122,6 +122,11 @@ REBALANCES: Final = CounterSpec(
 STATE_ENTRIES: Final = GaugeSpec(
     "thalweg_state_entries", "entries", "Keys held in memory, over all partitions.", ("table",)
 )
+STATES_BEGUN_ANEW: Final = CounterSpec(
+    "thalweg_states_begun_anew_total",
+    "users",
+    "Users whose state is of a feature schema that is not known any more: they begin with nothing.",
+)
 RESTORE_PROGRESS: Final = GaugeSpec(
     "thalweg_restore_progress_ratio",
     "share",
@@ -303,7 +308,10 @@ SECTIONS: Final[Mapping[str, tuple[MetricSpec, ...]]] = {
         *(PROCESSING_SECONDS, BATCH_RECORDS, TRANSACTION_SECONDS, TRANSACTIONS),
         *(IN_FLIGHT_RECORDS, ASSIGNED_PARTITIONS, REBALANCES),
     ),
-    "Keyed state": (STATE_ENTRIES, RESTORE_PROGRESS, RESTORED_KEYS, STANDBY_PARTITIONS),
+    "Keyed state": (
+        *(STATE_ENTRIES, STATES_BEGUN_ANEW),
+        *(RESTORE_PROGRESS, RESTORED_KEYS, STANDBY_PARTITIONS),
+    ),
     "Drift": (DRIFT_STATISTIC, DRIFT_THRESHOLD, DRIFT_MEAN, DRIFT_REFERENCE, DRIFT_ALARMS),
     "Models": (
         *(MODEL_VERSION, MODEL_AGE_SECONDS, MODEL_LEARNED, MODEL_EVALUATED),

@@ -17,11 +17,11 @@ from agents.kafka.batch import Batch
 from agents.prediction.partition_outputs import PartitionOutputs
 from agents.prediction.predict_plan import Answer, PredictPlan
 from agents.prediction.served_models import Served
+from agents.prediction.user_states import UserStates
 from online_models.drift import ScoreDrift
 from schemas.errors import InvalidRecord
 from schemas.events import UserEvent
 from streams.deduplicate import Deduplicator, segment_table
-from streams.fold import UserState
 from streams.label_join import Fates, LabelJoin
 from streams.pending import Pending, pack_features, pending_table
 from streams.positives import positives_table
@@ -45,23 +45,23 @@ class Partition:
     def __init__(self, number: int, plan: PredictPlan) -> None:
         self.number = number
         self._plan = plan
-        self._users: Table[UserState] = Table(
-            "u", plan.fold.encode, plan.fold.decode, warm=WARM_USERS
-        )
+        self._singles: Table[bytes] = Table("s", bytes, bytes)
+        self._states = UserStates(plan.fold, self._singles, warm=WARM_USERS)
+        self._users = self._states.table
         self._segments = segment_table()
         self._pending = pending_table()
         self._positives = positives_table()
         self._marks: Table[int] = Table("w", b"%d".__mod__, int)
-        self._singles: Table[bytes] = Table("s", bytes, bytes)
         self._state = PartitionState(
+            # At least once, a crash may cut a batch's changes short.
             [
+                # First: how to read users' states must be known by then.
+                self._singles,
                 self._users,
                 self._pending,
                 self._positives,
                 self._marks,
-                self._singles,
-                # Last: at least once, a crash may cut a batch's changes short, and an event whose
-                # other traces are missing must not count as seen.
+                # Last: an event whose other traces are missing must not count as seen.
                 self._segments,
             ]
         )
@@ -83,6 +83,8 @@ class Partition:
         )
         self._told_fates = msgspec.structs.astuple(self._join.fates)
         self._told_crowded_out = 0
+        self._told_begun_anew = self._states.n_begun_anew
+        self._states.read_layouts()
         self._read_singles()
 
     def _read_singles(self) -> None:
@@ -244,6 +246,7 @@ class Partition:
         self._join.fates = Fates(*self._told_fates)
         self._deduplicator.undo()
         self._deduplicator.n_crowded_out = self._told_crowded_out
+        self._states.n_begun_anew = self._told_begun_anew
         self._state.undo()
         self._read_singles()
 
@@ -251,6 +254,7 @@ class Partition:
         """Emit what changed in this partition's state, so that it commits with the batch."""
         self._deduplicator.seal()
         self._forget_inactive(outputs)
+        self._states.write_layout()
         if self._newest_ms != self._marks.get(_NEWEST):
             self._marks.put(_NEWEST, self._newest_ms)
         if self._has_watched:  # its count would not tell: an alarm sets it back
@@ -262,6 +266,10 @@ class Partition:
         if n_crowded_out != self._told_crowded_out:
             self._plan.metrics.crowded_out(n_crowded_out - self._told_crowded_out)
             self._told_crowded_out = n_crowded_out
+        n_begun_anew = self._states.n_begun_anew
+        if n_begun_anew != self._told_begun_anew:
+            self._plan.metrics.begun_anew(n_begun_anew - self._told_begun_anew)
+            self._told_begun_anew = n_begun_anew
         if fates != self._told_fates:
             self._plan.metrics.fates(self._join.fates, self._told_fates)
             self._told_fates = fates

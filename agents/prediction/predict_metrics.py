@@ -71,6 +71,10 @@ class PredictMetrics:
         """Count event ids that were forgotten before their time."""
         self._metrics.counter(metric_list.EVENT_IDS_CROWDED_OUT).inc(n)
 
+    def begun_anew(self, n: int) -> None:
+        """Count users' states that could not be read."""
+        self._metrics.counter(metric_list.STATES_BEGUN_ANEW).inc(n)
+
     def challenger(self, model: str, seconds: float) -> None:
         """Measure a challenger."""
         self._challengers[model].observe(seconds)

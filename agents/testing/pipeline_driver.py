@@ -80,15 +80,12 @@ class PipelineDriver:
         """What the clock shows, ms since the epoch."""
         self.metrics = Metrics()
         """What the parts count and measure."""
-        self._pipeline = pipeline
         self._partitions = range(partitions)
         self._topics = MemoryTopics(partitions)
         self._committed: dict[TP, int] = {}
         signer = Signer.generate()
         self._signer, self._verifier = signer, Verifier([signer.public_pem()])
-        self._plan = PredictPlan(pipeline, self.metrics, _name)
-        self._restart_predict()
-        self._restart_learn()
+        self.deploy(pipeline)
 
     # ---- what a test does ----------------------------------------------------------------------
 
@@ -164,6 +161,13 @@ class PipelineDriver:
             self._restart_predict()
         else:
             self._restart_learn()
+
+    def deploy(self, pipeline: Pipeline) -> None:
+        """Start all workers anew with another pipeline, such as one with other features."""
+        self._pipeline = pipeline
+        self._plan = PredictPlan(pipeline, self.metrics, _name)
+        self._restart_predict()
+        self._restart_learn()
 
     # ---- what a test looks at ------------------------------------------------------------------
 

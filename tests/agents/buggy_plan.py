@@ -8,7 +8,7 @@ from agents.pipeline import Pipeline
 from agents.prediction.predict_plan import PredictPlan
 from examples.shop.pipeline import PIPELINE
 from schemas.events import UserEvent
-from streams.fold import UserState
+from streams.fold_state import UserState
 
 STAGES = ("reading", "features", "prediction", "feature update")
 """Where a record makes the code raise; the last is found out when its batch ends."""

@@ -17,7 +17,8 @@ from agents.prediction import encode
 from agents.store import FeatureStore
 from examples.payments.pipeline import PIPELINE as PAYMENTS
 from examples.shop.pipeline import PIPELINE, ShopEvent
-from streams.fold import UserState, compile_features
+from streams.fold import compile_features
+from streams.fold_state import UserState
 from streams.state import Table
 from tests.agents.record import Record
 

@@ -10,7 +10,7 @@ from schemas import dead_letters
 from schemas.cloudevents import rfc3339
 from schemas.predictions import Prediction
 from streams.clean import EventCleaner
-from streams.fold import UserState
+from streams.fold_state import UserState
 from tests.agents.garbage import GARBAGE
 from tests.agents.partition_run import (
     NOON_MS,

@@ -14,7 +14,7 @@ from schemas.errors import TooManyDeadLetters
 from schemas.events import UserEvent
 from streams.dead_letter_share import WINDOW
 from streams.deduplicate import Segment
-from streams.fold import UserState
+from streams.fold_state import UserState
 from tests.agents.buggy_plan import STAGES, Bug, BuggyPlan
 from tests.agents.partition_run import NOON_MS, PartitionRun, event, label
 from tests.agents.record import Record

@@ -1,6 +1,7 @@
 """What a test may rely on when it drives a pipeline, and what a pipeline keeps over any crash."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,8 +14,10 @@ from agents.testing import PipelineDriver
 from examples.shop.pipeline import PIPELINE
 from schemas import topics
 from schemas.events import UserEvent
+from streams.features import count, time_since
 
 MINUTE = timedelta(minutes=1)
+NAMES = [name for feature in PIPELINE.features for name in feature.names]
 LABEL_DELAY = PIPELINE.label.horizon + PIPELINE.allowed_lateness + MINUTE
 Step = Callable[[PipelineDriver], None]
 
@@ -89,6 +92,24 @@ def test_a_user_stays_in_one_partition(driver):
 
     assert len(where) == len(users)
     assert len({partition for _, partition in where}) == 4
+
+
+def test_features_may_be_added_and_removed_and_the_others_go_on(driver):
+    more = replace(PIPELINE, features=(count(over=3 * MINUTE), *PIPELINE.features))
+    fewer = replace(PIPELINE, features=tuple(f for f in PIPELINE.features if f != time_since()))
+    never_changed = PipelineDriver(PIPELINE)
+    for deployed in (PIPELINE, more, fewer):
+        driver.deploy(deployed)
+        for each in (driver, never_changed):
+            each.publish(event(each, action="product_view"), event(each, "bob"))
+            each.advance(11 * MINUTE)
+    kept = [name for name in NAMES if name not in time_since().names]
+    ada, bob = (driver.features(user) or {} for user in ("ada", "bob"))
+
+    assert ada["click_count_1h"] == 3
+    for user, features in (("ada", ada), ("bob", bob)):
+        expected = never_changed.features(user) or {}
+        assert features == {name: expected[name] for name in kept}
 
 
 # ---- laws ----------------------------------------------------------------------------------------
