@@ -24,6 +24,14 @@ _ALPHA: Final = 0.7213 / (1 + 1.079 / N_REGISTERS)
 _HASH_BITS: Final = 64
 _RANK_BITS: Final = _HASH_BITS - _BITS
 _HALVES: Final = tuple(0.5**rank for rank in range(_RANK_BITS + 2))
+_FEW: Final = 2.5 * N_REGISTERS
+"""Up to this estimate empty registers tell more than ranks do."""
+_LINEAR: Final = tuple(
+    N_REGISTERS * math.log(N_REGISTERS / (N_REGISTERS - n)) for n in range(N_REGISTERS)
+)
+"""Linear counting, by the number of registers that are not empty."""
+_SURELY_FEW: Final = N_REGISTERS - math.ceil(_ALPHA * N_REGISTERS**2 / _FEW)
+"""With no more registers than that, whatever their ranks, the estimate is of few."""
 
 
 def sketch_of(value: object) -> Sketch:
@@ -56,9 +64,9 @@ def cardinality(sketch: Sketch) -> float:
     >>> round(cardinality(few))
     4
     """
-    n_empty = N_REGISTERS - len(sketch)
-    total = n_empty + sum([_HALVES[rank] for rank in sketch.values()])
+    n = len(sketch)
+    if n <= _SURELY_FEW:
+        return _LINEAR[n]
+    total = N_REGISTERS - n + sum([_HALVES[rank] for rank in sketch.values()])
     estimate = _ALPHA * N_REGISTERS**2 / total
-    if estimate <= 2.5 * N_REGISTERS and n_empty:
-        return N_REGISTERS * math.log(N_REGISTERS / n_empty)
-    return estimate
+    return _LINEAR[n] if estimate <= _FEW and n < N_REGISTERS else estimate

@@ -235,7 +235,8 @@ def _look_at_merged(plan: FoldPlan) -> Iterator[str]:
                     if variable is not None:
                         opened = f"{state}_{i}.opened[{position}]"
                         closed = f"{state}_{i}.closed[{window}][{position}]"
-                        yield f"{variable} = {merge}({opened}, {closed})"
+                        # The open tile last: it has less, and `union` goes through what is last.
+                        yield f"{variable} = {merge}({closed}, {opened})"
 
 
 def _flag(plan: FoldPlan, only: ActionFilter | None) -> str:

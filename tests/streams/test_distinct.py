@@ -1,9 +1,10 @@
 """Laws of sketched sets, held against sets."""
 
+import math
 from functools import reduce
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from streams.distinct import N_REGISTERS, STANDARD_ERROR, Sketch, cardinality, sketch_of, union
@@ -33,6 +34,22 @@ def test_the_estimate_is_as_near_as_is_said(n):
     estimates = [cardinality(sketch([f"{turn}-{k}" for k in range(n)])) for turn in range(5)]
 
     assert sum(estimates) / 5 == pytest.approx(n, rel=3 * STANDARD_ERROR / 5**0.5)
+
+
+@given(st.dictionaries(st.integers(0, N_REGISTERS - 1), st.integers(1, 57)))
+@example(dict.fromkeys(range(N_REGISTERS - 1), 1))
+@example(dict.fromkeys(range(N_REGISTERS), 1))
+@example(dict.fromkeys(range(182), 57))
+@example(dict.fromkeys(range(183), 57))
+def test_the_shorter_way_to_the_estimate_leads_to_the_same(registers):
+    """Flajolet et al., figure 3, without its correction for hashes of 32 bits."""
+    ranks = [registers.get(register, 0) for register in range(N_REGISTERS)]
+    n_empty = ranks.count(0)
+    raw = 0.7213 / (1 + 1.079 / N_REGISTERS) * N_REGISTERS**2 / sum(2.0**-rank for rank in ranks)
+    is_few = raw <= 2.5 * N_REGISTERS and n_empty > 0
+
+    expected = N_REGISTERS * math.log(N_REGISTERS / n_empty) if is_few else raw
+    assert cardinality(registers) == pytest.approx(expected, rel=1e-12)
 
 
 def test_no_set_takes_more_than_its_registers():
