@@ -2,7 +2,8 @@
 
 With options of their own: `python -m benchmarks peers` compares the transport with others,
 `python -m benchmarks handover` lets workers join, leave and die under load, and
-`python -m benchmarks soak` watches a worker's memory for half an hour.
+`python -m benchmarks soak` watches a worker's memory for half an hour. Without a broker,
+`python -m benchmarks features` tells what rolling features cost.
 """
 
 import argparse
@@ -11,13 +12,19 @@ import os
 import sys
 
 from benchmarks import latency, throughput
+from benchmarks.features import command as features
 from benchmarks.handover import command as handover
 from benchmarks.peers import command as peers
 from benchmarks.soak import command as soak
 
 BENCHMARKS = {"throughput": throughput.run, "latency": latency.run}
 
-OTHERS = {"peers": peers.run, "handover": handover.run, "soak": soak.run}
+OTHERS = {
+    "peers": peers.run,
+    "handover": handover.run,
+    "soak": soak.run,
+    "features": features.run,
+}
 
 if sys.argv[1:2] and sys.argv[1] in OTHERS:
     sys.exit(OTHERS[sys.argv[1]](sys.argv[2:]))

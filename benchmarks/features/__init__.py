@@ -1,0 +1,1 @@
+"""What features cost, beside River's windows and Faust's."""
