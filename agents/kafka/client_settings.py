@@ -54,7 +54,8 @@ class KafkaSettings:
         itself: see `agents.kafka.watchdog`. Must be longer than any batch takes.
     standby
         How many workers of the group may go at once without anybody having to read a whole
-        changelog: the others keep warm copies of the state they would take over.
+        changelog: the others keep warm copies of the state they would take over, or of all state
+        where the broker shares partitions out (`consumer`), since nobody can foresee how.
     rebalancing
         How partitions are shared out: by one of the members (`range`, `cooperative-sticky`) or by
         the broker (`consumer`, KIP-848). See docs/adr/0007-rebalancing.md.

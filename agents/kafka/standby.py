@@ -3,6 +3,10 @@
 A thread of its own follows the changelogs of the partitions that this worker would be given if
 others went (`standby_plan`). When it is given one, the restorer takes the copy and reads only what
 is missing at its end.
+
+Under KIP-848 nobody can know what that will be: the broker's `range` lets members keep what they
+have, and shares out the rest in an order of its own, which follows from ids that are drawn anew for
+each member. So each worker keeps a copy of everything there.
 """
 
 import logging
@@ -25,6 +29,9 @@ PLAN_EVERY_S: Final = 3.0
 CHUNK: Final = 1_000
 POLL_S: Final = 0.2
 BROKER_TIMEOUT_S: Final = 5.0
+BEHIND: Final = 50_000
+"""A copy that lacks more records than this is not warm: they take some tenths of a second to read.
+"""
 
 
 @dataclass(slots=True)
@@ -34,7 +41,7 @@ class Copy:
     state: Restoring
     next_offset: int = OFFSET_BEGINNING
     is_warm: bool = False
-    """Whether it has been at the changelog's end."""
+    """Whether it has been at the changelog's end, and did not fall behind since."""
 
 
 class Standby:
@@ -64,9 +71,13 @@ class Standby:
         self._is_warm = threading.Event()
         self._closing = threading.Event()
 
-    def warm_up(self, *, timeout_s: float) -> None:
-        """Wait until everything planned is warm, or for so long: before joining a group, say."""
-        self._is_warm.wait(timeout_s)
+    def warm_up(self, *, timeout_s: float) -> bool:
+        """Wait until nothing speaks against joining the group, or for so long; tell which.
+
+        Who comes anew should have its copies first: others serve its partitions until then. Whose
+        place in the group is still kept for it, as a static member's, is waited for.
+        """
+        return self._is_warm.wait(timeout_s)
 
     def take(self, partition: int) -> Copy | None:
         """Hand a copy over to be used; it is followed no longer."""
@@ -95,7 +106,7 @@ class Standby:
                     self._plan(reader, admin)
                     plan_at_s = time.monotonic() + PLAN_EVERY_S
                 self._follow(reader)
-                self._tell()
+                self._tell(reader)
         finally:
             reader.close()
 
@@ -127,14 +138,19 @@ class Standby:
     def _wanted(self, admin: AdminClient) -> frozenset[int]:
         settings, changelog = self._settings, self._state.changelog
         asked = admin.describe_consumer_groups([settings.group])
-        members = [
-            member.client_id for member in asked[settings.group].result(BROKER_TIMEOUT_S).members
-        ]
+        members = asked[settings.group].result(BROKER_TIMEOUT_S).members
         topic = admin.list_topics(changelog, timeout=BROKER_TIMEOUT_S).topics[changelog]
+        if any(member.group_instance_id == settings.identity for member in members):
+            self._is_warm.set()  # our place is kept, and nobody serves it meanwhile
         if not members:
             return frozenset()  # we shall be alone: nobody waits for us to be warm
+        if settings.rebalancing == "consumer":
+            return frozenset(topic.partitions)
         return warm_partitions(
-            settings.identity, members, list(topic.partitions), failures=settings.standby
+            settings.identity,
+            [member.client_id for member in members],
+            list(topic.partitions),
+            failures=settings.standby,
         )
 
     def _follow(self, reader: Consumer) -> None:
@@ -154,11 +170,17 @@ class Standby:
                     copy.next_offset = (message.offset() or 0) + 1
                 elif error.code() == KafkaError._PARTITION_EOF:
                     copy.is_warm = True
+                    copy.next_offset = message.offset() or 0
                 else:
                     logger.warning("following the state of others: %s", error.str())
 
-    def _tell(self) -> None:
+    def _tell(self, reader: Consumer) -> None:
         with self._lock:
+            for number, copy in self._copies.items():
+                at = TopicPartition(self._state.changelog, number)
+                _, end = reader.get_watermark_offsets(at, cached=True)
+                if end - copy.next_offset > BEHIND:
+                    copy.is_warm = False
             warm = frozenset(number for number, copy in self._copies.items() if copy.is_warm)
             if self._is_planned and len(warm) == len(self._copies):
                 self._is_warm.set()

@@ -202,6 +202,28 @@ def test_a_standby_takes_over_without_reading_a_whole_changelog(bench, group):
     assert counted.keys_with_wrong_counts == {}
 
 
+def test_standbys_of_the_newer_protocol_have_whatever_the_broker_gives_them(bench, group):
+    """Three members: with two, whoever is left gets everything anyway."""
+    counted = bench.reader()
+    slots = range(3)
+    workers = [bench.start(slot=slot, standby=1, rebalancing="consumer") for slot in slots]
+    bench.send(range(1_000))
+    counted.wait_for(1_000)
+    n_copies = (len(workers) - 1) * PARTITIONS  # each has what is not its own
+    wait_until(lambda: sum(len(group.warm_on(slot)) for slot in slots) == n_copies, 60)
+    begun = [group.restored_by(slot) for slot in slots]
+
+    workers[0].send_signal(signal.SIGTERM)
+    assert workers[0].wait(20) == 0
+    bench.send(range(1_000, 2_000))
+    counted.wait_for(2_000)
+
+    assert [group.restored_by(slot) for slot in slots] == begun
+    assert counted.lost(range(2_000)) == []
+    assert counted.duplicated == {}
+    assert counted.keys_with_wrong_counts == {}
+
+
 def test_a_newcomer_has_a_copy_before_it_joins(bench, group):
     counted = bench.reader()
     bench.start(slot=0)
