@@ -288,11 +288,17 @@ def _archive(worker: Worker) -> App:
     from agents.offline import tables  # noqa: PLC0415
     from agents.offline.file_system import FileSystem  # noqa: PLC0415
 
+    interval_s = worker.settings.archive_interval_s
+    if interval_s * 2 > worker.settings.stall_timeout_s:
+        raise InvalidSetting(
+            f"THALWEG_ARCHIVE_INTERVAL_S: {interval_s:g} s of gathering would be taken for a stall;"
+            " at most half of THALWEG_STALL_TIMEOUT_S"
+        )
     app = worker.app()
     gathered = archive.Archive(
         FileSystem(worker.settings.offline_store),
         {worker.topic(table.topic): table for table in tables.ALL},
-        interval=timedelta(seconds=worker.settings.archive_interval_s),
+        interval=timedelta(seconds=interval_s),
         max_rows=archive.MAX_ROWS,
         metrics=worker.metrics,
     )

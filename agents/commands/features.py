@@ -1,5 +1,6 @@
 """`thalweg features`."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cyclopts import App
@@ -19,6 +20,8 @@ For example:
     thalweg features explain
     thalweg features plan --users 10e6
     thalweg features show user_0042
+    thalweg features backfill clicks.csv.gz
+    thalweg features historical decisions.csv --out training.parquet
 """,
 )
 
@@ -158,6 +161,130 @@ def show(user: str, /, *, json: Flag = False) -> int:
         write_json(found)
     else:
         write_table(("feature", "value"), [(name, f"{found[name]:g}") for name in found])
+    return 0
+
+
+@app.command
+def backfill(*files: Path, json: Flag = False) -> int:
+    """Compute the features of a history, as predict would have served them, into the offline store.
+
+    Events are cleaned, deduplicated and folded by the very code that serves. A row is written for
+    each, under the date of the event: `thalweg features historical` reads them. Done again it adds
+    nothing; what was interrupted goes on where it was.
+
+    For example:
+
+        thalweg features backfill clicks.csv.gz
+        thalweg features backfill                     # the pipeline's own history
+        THALWEG_OFFLINE_STORE=s3://bucket/thalweg thalweg features backfill 2024.parquet
+
+    Parameters
+    ----------
+    files
+        CSV, JSON lines (both possibly gzipped) or Parquet; columns as for `thalweg replay`.
+    json
+        Write the answer as JSON.
+    """
+    from agents import pipeline, settings  # noqa: PLC0415  # --help stays quick
+    from agents.commands.output import console, write_json, write_table  # noqa: PLC0415
+    from agents.history.progress import progress  # noqa: PLC0415
+    from agents.local.up import CHECKOUT  # noqa: PLC0415
+    from agents.offline import backfill as offline  # noqa: PLC0415
+    from agents.offline.file_system import FileSystem  # noqa: PLC0415
+    from schemas.errors import ThalwegError  # noqa: PLC0415
+
+    here = settings.load()
+    declared = pipeline.load(here.pipeline)
+    store = FileSystem(here.offline_store)
+    paths = files or ((CHECKOUT / declared.replay.file,) if declared.replay is not None else ())
+    if not paths:
+        raise ThalwegError(f"`{here.pipeline}` has no history of its own: name a file of events")
+    told = []
+    for path in paths:
+        with progress(console(stderr=True), f"features of {path.name}") as report:
+            told.append(offline.backfill(declared, path, store, report=report))
+    if json:
+        write_json(
+            [
+                {
+                    "file": str(path),
+                    "table": each.table,
+                    "events": each.events,
+                    "rows": each.rows,
+                    "written": each.written,
+                    "duplicates": each.duplicates,
+                    "set_aside": dict(each.set_aside),
+                }
+                for path, each in zip(paths, told, strict=True)
+            ]
+        )
+        return 0
+    write_table(
+        ("file", "events", "rows", "written now", "duplicates", "set aside"),
+        [
+            (
+                path.name,
+                f"{each.events:,}",
+                f"{each.rows:,}",
+                f"{each.written:,}",
+                f"{each.duplicates:,}",
+                ", ".join(f"{n:,} {reason}" for reason, n in each.set_aside.most_common()) or "0",
+            )
+            for path, each in zip(paths, told, strict=True)
+        ],
+    )
+    console().print(f"table {told[0].table} in {store.root}")
+    return 0
+
+
+@app.command
+def historical(
+    entities: Path, /, *, out: Path, at: str = "event_timestamp", max_age_days: Rate = 0
+) -> int:
+    """Join rows with their users' features as they were at a point in time, for training.
+
+    Each row gets the features as of its user's latest event before the row's moment, and none from
+    later. `thalweg features backfill` comes first.
+
+    For example:
+
+        thalweg features historical decisions.csv --out training.parquet
+        thalweg features historical decisions.parquet --at decided_at --out training.csv
+
+    Parameters
+    ----------
+    entities
+        CSV or Parquet with `user_id` and a moment; further columns are kept.
+    out
+        Where the rows go, with features: `.parquet` or `.csv`.
+    at
+        The column that holds the moment, in UTC unless it says otherwise.
+    max_age_days
+        Features of a user who did nothing for longer are left out; 0: however long.
+    """
+    from datetime import timedelta  # noqa: PLC0415  # --help stays quick
+
+    from agents import pipeline, settings  # noqa: PLC0415
+    from agents.commands.output import console  # noqa: PLC0415
+    from agents.offline import backfill as offline  # noqa: PLC0415
+    from agents.offline import frames  # noqa: PLC0415
+    from agents.offline.file_system import FileSystem  # noqa: PLC0415
+    from agents.offline.historical_features import get_historical_features  # noqa: PLC0415
+    from agents.offline.reader import scan  # noqa: PLC0415
+    from agents.offline.tables import OFFSET, PARTITION  # noqa: PLC0415
+
+    here = settings.load()
+    frames.check_suffix(out)
+    asked = frames.read(entities, moments=at)
+    features = scan(
+        FileSystem(here.offline_store), offline.table_of(pipeline.load(here.pipeline))
+    ).drop("event_id", PARTITION, OFFSET)
+    joined = get_historical_features(
+        asked, features, at=at, max_age=timedelta(days=max_age_days) if max_age_days else None
+    )
+    frames.write(joined, out)
+    n_known = joined["feature_timestamp"].count()
+    console().print(f"{out}: {joined.height:,} rows, {n_known:,} of them with features")
     return 0
 
 

@@ -28,7 +28,7 @@ def replay(
     Parameters
     ----------
     file
-        CSV or JSON lines, possibly gzipped.
+        CSV or JSON lines, possibly gzipped, or Parquet.
     rate
         Events a second, however the system keeps up; 0 for as fast as the broker takes them.
     limit

@@ -1,4 +1,4 @@
-"""A history of events in a file, CSV or JSON lines, possibly gzipped: read, mapped, in time order.
+"""A history of events in a file, CSV, JSON lines or Parquet: read, mapped, in time order.
 
 Only what cannot be mapped is an error here: a missing column, a time that is none. Everything else
 is published as it stands, for the predict role to judge like any other event.
@@ -44,7 +44,7 @@ def read(path: Path, record: type[UserEvent], columns: Mapping[str, str]) -> lis
     Parameters
     ----------
     path
-        `.csv` or `.jsonl`, possibly with `.gz` behind it.
+        `.csv` or `.jsonl`, possibly with `.gz` behind it, or `.parquet`.
     record
         What an event is; columns it does not declare are left out.
     columns
@@ -156,9 +156,12 @@ def _number(cell: object) -> object:
 
 def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
     kind = path.name.removesuffix(".gz").rpartition(".")[2]
+    if kind == "parquet":
+        yield from _parquet_rows(path)
+        return
     read_rows = {"csv": _csv_rows, "jsonl": _jsonl_rows, "ndjson": _jsonl_rows}.get(kind)
     if read_rows is None:
-        raise UnreadableFile(f"{path}: expected .csv, .jsonl or either with .gz")
+        raise UnreadableFile(f"{path}: expected .parquet, .csv, .jsonl or the latter with .gz")
     try:
         with _open(path) as lines:
             yield from read_rows(path, lines)
@@ -167,6 +170,17 @@ def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
         raise UnreadableFile(f"cannot read {path}: {reason}") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise UnreadableFile(f"{path}: {error}") from error
+
+
+def _parquet_rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    import polars as pl  # noqa: PLC0415  # a third of a second, and most files are not Parquet
+
+    try:
+        yield from pl.read_parquet(path).iter_rows(named=True)
+    except OSError as error:
+        raise UnreadableFile(f"cannot read {path}: {error.strerror or error}") from error
+    except pl.exceptions.PolarsError as error:
+        raise UnreadableFile(f"{path}: {str(error).splitlines()[0]}") from error
 
 
 def _open(path: Path) -> IO[str]:

@@ -139,7 +139,8 @@ def test_an_invalid_event_is_published_as_it_stands(tmp_path):
         ("a.jsonl", b"[1]\n", "row 1 is not a JSON object"),
         ("a.csv.gz", b"not gzip", "Not a gzipped file"),
         ("a.csv", b"user_id,event,timestamp\n\xff,view,1\n", "utf-8"),
-        ("a.parquet", b"PAR1", "expected .csv, .jsonl"),
+        ("a.parquet", b"PAR1", "parquet"),
+        ("a.txt", b"ada", "expected .parquet, .csv, .jsonl"),
     ],
 )
 def test_what_cannot_be_mapped_is_an_error_that_says_where(tmp_path, name, content, said):

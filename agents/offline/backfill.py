@@ -1,0 +1,129 @@
+"""Compute the features of a history from files, as predict would have served them."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from agents.history import event_file
+from agents.history.event_file import FileEvent
+from agents.offline.file_system import FileSystem
+from agents.offline.table_writer import TableWriter
+from agents.offline.tables import OFFSET, PARTITION, Row
+from agents.pipeline import Pipeline
+from schemas.errors import InvalidRecord
+from schemas.events import UserEvent
+from streams.clean import EventCleaner
+from streams.feature_history import feature_history
+from streams.fold import FeatureFold, compile_features
+
+CHUNK: Final = 100_000
+"""Rows that are written together."""
+TELL_EVERY: Final = 2_000
+
+Report = Callable[[int, int], None]
+"""Called with how many events are done, and how many there are."""
+
+
+@dataclass(slots=True)
+class Backfilled:
+    """What became of a file's events."""
+
+    table: str
+    events: int
+    rows: int = 0
+    """Events with features, whether written now or by an earlier run."""
+    written: int = 0
+    set_aside: Counter[str] = field(default_factory=Counter)
+    """By reason; predict would have made dead letters of them."""
+
+    @property
+    def duplicates(self) -> int:
+        """Events whose id came before."""
+        return self.events - self.rows - self.set_aside.total()
+
+
+def table_of(pipeline: Pipeline) -> str:
+    """Name the table of a pipeline's features: other declarations make another table."""
+    return _table(pipeline, compile_features(pipeline.features, pipeline.event))
+
+
+def backfill(
+    pipeline: Pipeline, path: Path, files: FileSystem, *, report: Report = lambda _done, _of: None
+) -> Backfilled:
+    """Write a row for each event of a file: who, when, and the features as of it.
+
+    Done again it adds nothing; a run that was interrupted goes on where it was.
+
+    Raises
+    ------
+    UnreadableFile
+        Names the file, the row, and what is missing.
+    """
+    fold = compile_features(pipeline.features, pipeline.event)
+    columns = pipeline.replay.columns if pipeline.replay is not None else {}
+    events = event_file.read(path, pipeline.event, columns)
+    table = _table(pipeline, fold)
+    told = Backfilled(table, len(events))
+    schema: dict[str, Any] = {
+        "event_id": pl.String,
+        "user_id": pl.String,
+        "event_at": pl.Datetime("ms", "UTC"),
+        **dict.fromkeys(fold.names, pl.Float64),
+        PARTITION: pl.Int32,
+        OFFSET: pl.Int64,
+    }
+    writer = TableWriter(files, table, schema, event_at=list(schema).index("event_at"))
+    source = f"{event_file.stem(path)}-{event_file.fingerprint(path)[:16]}"
+    n_there = writer.manifests.next_offset(source)
+    history = feature_history(
+        fold,
+        _cleaned(pipeline, events, told, report),
+        deduplication=pipeline.deduplication,
+        max_event_ids=pipeline.max_event_ids,
+    )
+    rows = (
+        (event.event_id, event.user_id, event.ts, *features.values(), 0, n)
+        for n, (event, features) in enumerate(history)
+    )
+    while chunk := list(islice(rows, CHUNK)):
+        _write(writer, source, chunk, n_there, told)
+    report(told.events, told.events)
+    return told
+
+
+def _write(
+    writer: TableWriter, source: str, chunk: Sequence[Row], n_there: int, told: Backfilled
+) -> None:
+    start, told.rows = told.rows, told.rows + len(chunk)
+    missing = chunk[max(n_there - start, 0) :]
+    if missing:
+        writer.write(source, told.rows - len(missing), told.rows, missing)
+        told.written += len(missing)
+
+
+def _cleaned(
+    pipeline: Pipeline, events: Sequence[FileEvent], told: Backfilled, report: Report
+) -> Iterator[UserEvent]:
+    clean = EventCleaner(
+        pipeline.event,
+        actions=pipeline.actions,
+        max_bytes=pipeline.max_event_bytes,
+        future_tolerance=pipeline.future_tolerance,
+    ).clean
+    for n, event in enumerate(events):
+        if n % TELL_EVERY == 0:
+            report(n, told.events)
+        try:
+            # When they were published is not known: as if at the time that they tell.
+            yield clean(event.key, event.value, published_at_ms=event.ts)
+        except InvalidRecord as invalid:
+            told.set_aside[invalid.reason] += 1
+
+
+def _table(pipeline: Pipeline, fold: FeatureFold) -> str:
+    return f"features-{pipeline.use_case}-{fold.schema}"

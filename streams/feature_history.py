@@ -1,0 +1,53 @@
+"""The features of every event of a history, by the fold that serves online.
+
+What predict would have served, had these events come in this order: the same cleaning before it,
+the same deduplication, the same compiled update function.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from typing import Final
+
+from schemas.events import UserEvent
+from streams.deduplicate import Deduplicator, segment_table
+from streams.fold import FeatureFold, UserState
+
+SEAL_EVERY: Final = 500
+"""Event ids that are remembered together, as those of a batch are."""
+
+
+def feature_history(
+    fold: FeatureFold, events: Iterable[UserEvent], *, deduplication: timedelta, max_event_ids: int
+) -> Iterator[tuple[UserEvent, dict[str, float]]]:
+    """Yield each event that is new with the features as of it, the event included.
+
+    Parameters
+    ----------
+    events
+        Cleaned, in the order in which they came, each with an `event_id`.
+    deduplication, max_event_ids
+        As in the pipeline's declaration.
+
+    Examples
+    --------
+    >>> from streams.features import count
+    >>> from streams.fold import compile_features
+    >>> fold = compile_features([count(over=timedelta(hours=1))], UserEvent)
+    >>> ada = [UserEvent("ada", "home", n * 60_000, f"e{n}") for n in (0, 30, 30, 95)]
+    >>> history = feature_history(fold, ada, deduplication=timedelta(days=1), max_event_ids=1000)
+    >>> [(event.event_id, features["event_count_1h"]) for event, features in history]
+    [('e0', 1.0), ('e30', 2.0), ('e95', 1.0)]
+    """
+    users: dict[str | int, UserState] = {}
+    seen = Deduplicator(segment_table(), retention=deduplication, capacity=max_event_ids)
+    newest_ms = 0
+    for n, event in enumerate(events, start=1):
+        at_ms: int = event.ts  # type: ignore[assignment]  # milliseconds, once cleaned
+        newest_ms = max(newest_ms, at_ms)
+        if seen.is_new(event.event_id or "", newest_ms):
+            user = users.get(event.user_id)
+            if user is None:
+                user = users[event.user_id] = fold.new()
+            yield event, fold.update(user, event)
+        if n % SEAL_EVERY == 0:
+            seen.seal()

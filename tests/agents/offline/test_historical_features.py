@@ -1,0 +1,183 @@
+"""Features at a point in time: the same fold, and nothing from the future."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agents import cli
+from agents.history import event_file
+from agents.offline.backfill import backfill, table_of
+from agents.offline.file_system import FileSystem
+from agents.offline.historical_features import InvalidRequest, get_historical_features
+from agents.offline.reader import in_order, scan
+from agents.testing import PipelineDriver
+from examples.shop.pipeline import PIPELINE, ShopEvent
+from tests.agents.shop_history import messy
+
+# The shop's history has columns of its own; these tests write events as they are on the wire.
+PLAIN = replace(PIPELINE, replay=None)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+USERS = ("ada", "bob")
+
+
+def moments(values_ms):
+    return pl.Series([EPOCH + timedelta(milliseconds=ms) for ms in values_ms]).cast(
+        pl.Datetime("us", "UTC")
+    )
+
+
+@given(
+    events=st.lists(st.tuples(st.sampled_from(USERS), st.integers(0, 40)), min_size=1),
+    asked=st.lists(st.tuples(st.sampled_from((*USERS, "eve")), st.integers(0, 45)), min_size=1),
+    max_age_ms=st.none() | st.integers(1, 30),
+)
+@settings(max_examples=100, deadline=None)
+def test_a_row_gets_the_latest_features_from_before_its_moment(events, asked, max_age_ms):
+    events = sorted(events, key=lambda event: event[1])
+    features = pl.LazyFrame(
+        {
+            "user_id": [user for user, _ in events],
+            "event_at": moments(at for _, at in events).cast(pl.Datetime("ms", "UTC")),
+            "n": list(range(len(events))),
+        }
+    )
+    rows = pl.DataFrame(
+        {
+            "user_id": [user for user, _ in asked],
+            "event_timestamp": moments(at for _, at in asked),
+            "label": list(range(len(asked))),
+        }
+    )
+    max_age = None if max_age_ms is None else timedelta(milliseconds=max_age_ms)
+    joined = get_historical_features(rows, features, max_age=max_age)
+
+    def naive(user, at):
+        before = [
+            n
+            for n, (who, when) in enumerate(events)
+            if who == user and when < at and (max_age_ms is None or at - when <= max_age_ms)
+        ]
+        return before[-1] if before else None
+
+    assert joined["label"].to_list() == list(range(len(asked)))
+    assert joined["n"].to_list() == [naive(user, at) for user, at in asked]
+
+
+def test_a_moment_between_two_milliseconds_is_after_the_first(tmp_path):
+    features = pl.LazyFrame({"user_id": ["ada"], "event_at": moments([20]), "n": [1]})
+    at = EPOCH + timedelta(milliseconds=20, microseconds=1)
+    asked = pl.DataFrame({"user_id": ["ada"], "event_timestamp": [at.replace(tzinfo=None)]})
+
+    assert get_historical_features(asked, features)["n"].to_list() == [1]
+
+
+def test_what_cannot_be_answered_is_told():
+    features = pl.LazyFrame({"user_id": ["ada"], "event_at": moments([20]), "n": [1]})
+    at = {"user_id": ["ada"], "event_timestamp": moments([30])}
+
+    with pytest.raises(InvalidRequest, match="lack the column `decided_at`"):
+        get_historical_features(pl.DataFrame(at), features, at="decided_at")
+    with pytest.raises(InvalidRequest, match="`n` is a column of the rows and"):
+        get_historical_features(pl.DataFrame(at | {"n": [3]}), features)
+    with pytest.raises(InvalidRequest, match="not moments"):
+        get_historical_features(pl.DataFrame(at | {"event_timestamp": [3]}), features)
+
+
+def test_a_backfill_gives_to_the_last_bit_what_was_served(tmp_path):
+    """Parity: the features of a file, and those that predict served with its events."""
+    path = tmp_path / "day.jsonl"
+    records = [each.record for each in messy(seed=5) if each.fate == "predicted" and each.is_named]
+    path.write_bytes(b"\n".join(record.value() or b"" for record in records))
+    events = event_file.read(path, ShopEvent, {})
+    driver = PipelineDriver(PIPELINE, start=datetime(2025, 1, 1, tzinfo=UTC))
+    for event in events:
+        driver.publish(event.value, key=event.key)
+    driver.advance(PIPELINE.label.horizon + PIPELINE.allowed_lateness)
+    driver.publish({"user_id": "last", "action": "home", "ts": events[-1].ts + 10_800_000})
+    served = {outcome.prediction_id: outcome.features for outcome in driver.outcomes}
+
+    files = FileSystem(str(tmp_path / "offline"))
+    told = backfill(PLAIN, path, files)
+    rows = in_order(scan(files, told.table)).collect().rows(named=True)
+    names = list(rows[0])[3:-2]
+    computed = {
+        f"{PIPELINE.use_case}:{row['event_id']}": [row[name] for name in names] for row in rows
+    }
+    assert len(served) > len(events) * 0.9
+    assert {each: computed[each] for each in served} == served
+
+
+def test_a_backfill_that_was_interrupted_goes_on_and_adds_nothing_twice(tmp_path, monkeypatch):
+    monkeypatch.setattr("agents.offline.backfill.CHUNK", 50)
+    path = tmp_path / "day.jsonl"
+    values = [each.record.value() or b"" for each in messy(seed=7) if each.fate == "predicted"]
+    path.write_bytes(b"\n".join(values))
+    files = FileSystem(str(tmp_path / "offline"))
+
+    def end_after(done, of):
+        if done:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("agents.offline.backfill.TELL_EVERY", 120)
+    with pytest.raises(KeyboardInterrupt):
+        backfill(PLAIN, path, files, report=end_after)
+    assert scan(files, table_of(PIPELINE)).collect().height == 100
+    told = backfill(PLAIN, path, files)
+    again = backfill(PLAIN, path, files)
+
+    assert (told.rows, told.written, again.written) == (len(values), len(values) - 100, 0)
+    assert scan(files, told.table).collect().height == len(values)
+
+
+def test_from_the_command_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("THALWEG_OFFLINE_STORE", str(tmp_path / "offline"))
+    events, asked = tmp_path / "clicks.csv", tmp_path / "asked.csv"
+    events.write_text(
+        "event_id,user_id,event,timestamp\n"
+        "e1,ada,home,2024-01-01T10:00:00Z\n"
+        "e1,ada,home,2024-01-01T10:00:00Z\n"
+        "e2,ada,fly,2024-01-01T10:01:00Z\n"
+        "e3,ada,search,2024-01-01T10:02:00Z\n"
+    )
+    asked.write_text(
+        "user_id,event_timestamp,label\n"
+        "ada,2024-01-01T10:01:30Z,1\n"
+        "ada,2024-01-01T12:02:00+02:00,0\n"
+        "ada,2024-01-01T10:03:00,1\n"
+        "bob,2024-01-01T10:03:00Z,0\n"
+    )
+    out = tmp_path / "training.parquet"
+    assert cli.main(["features", "backfill", str(events)]) == 0
+    assert "1 unknown_action" in capsys.readouterr().out
+    assert cli.main(["features", "historical", str(asked), "--out", str(out)]) == 0
+    assert "4 rows, 3 of them with features" in capsys.readouterr().out
+
+    found = pl.read_parquet(out)
+    assert found["event_count_1h"].to_list() == [1.0, 1.0, 2.0, None]
+    assert found["label"].to_list() == [1, 0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["backfill", "nowhere.csv"], "cannot read"),
+        (["backfill", "notes.txt"], "expected .parquet, .csv, .jsonl"),
+        (["historical", "nowhere.csv", "--out", "a.parquet"], "cannot read"),
+        (["historical", "asked.csv", "--out", "a.txt"], "expected .csv or .parquet"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(arguments, told, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("THALWEG_OFFLINE_STORE", str(tmp_path / "offline"))
+    monkeypatch.chdir(tmp_path)
+    Path("notes.txt").write_text("e1\n")
+    Path("asked.csv").write_text("user_id\nada\n")
+
+    assert cli.main(["features", *arguments]) != 0
+    error = capsys.readouterr().err
+    assert told in error
+    assert "Traceback" not in error
