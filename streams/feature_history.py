@@ -10,7 +10,8 @@ from typing import Final
 
 from schemas.events import UserEvent
 from streams.deduplicate import Deduplicator, segment_table
-from streams.fold import FeatureFold, UserState
+from streams.fold import FeatureFold
+from streams.fold_state import UserState
 
 SEAL_EVERY: Final = 500
 """Event ids that are remembered together, as those of a batch are."""

@@ -21,7 +21,8 @@ from benchmarks.features.declared import (
 from benchmarks.features.load import Click, clicks
 from benchmarks.features.stopwatch import fastest
 from streams.feature_kinds import Feature, span_name
-from streams.fold import FeatureFold, UserState, compile_features
+from streams.fold import FeatureFold, compile_features
+from streams.fold_state import UserState
 from streams.state import Table
 
 AWAY: Final = timedelta(hours=6)
