@@ -62,6 +62,7 @@ Statistic = Literal[
     "min",
     "max",
     "distinct",
+    "top_share",
     "session_count",
     "session_duration_mean",
 ]
@@ -95,6 +96,33 @@ class Rolling:
         elif self.only is None and self.statistic == "count":
             subject.append("event")
         return "_".join([*subject, self.statistic])
+
+
+@dataclass(frozen=True, slots=True)
+class TopValue:
+    """See `top_value`."""
+
+    field: str
+    values: tuple[str, ...]
+    over: timedelta
+    only: ActionFilter | None = None
+
+    def __post_init__(self) -> None:
+        if self.over <= timedelta() or self.over % timedelta(milliseconds=1):
+            raise InvalidDeclaration(
+                f"feature `{self._stem}` needs a span of whole milliseconds > 0, not {self.over}"
+            )
+        if not self.values:
+            raise InvalidDeclaration(f"feature `{self._stem}` needs values to tell of")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """One name for each value."""
+        return tuple(f"{self._stem}_{span_name(self.over)}_is_{value}" for value in self.values)
+
+    @property
+    def _stem(self) -> str:
+        return "_".join([*([self.only.name] if self.only else []), self.field, "top"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,21 +244,49 @@ class Derived:
     """Not part of what the feature is: its text cannot be compared. `version` tells."""
 
     def __post_init__(self) -> None:
-        if not self.name.isidentifier():
-            raise InvalidDeclaration(f"a feature cannot be called {self.name!r}")
-        if not self.of:
-            raise InvalidDeclaration(f"feature `{self.name}` is derived of nothing")
-        if self.version < 1:
-            raise InvalidDeclaration(f"feature `{self.name}`: versions count from 1")
+        _check_function(self.name, self.of, self.version, of_what="derived of nothing")
 
     @property
     def names(self) -> tuple[str, ...]:
         """The name under which the feature is served."""
-        return (self.name if self.version == 1 else f"{self.name}_v{self.version}",)
+        return (_versioned(self.name, self.version),)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestTime:
+    """See `request_time`."""
+
+    name: str
+    of: tuple[str, ...]
+    version: int
+    function: Callable[..., float] = field(repr=False, compare=False)
+    """Not part of what the feature is: its text cannot be compared. `version` tells."""
+
+    def __post_init__(self) -> None:
+        _check_function(self.name, self.of, self.version, of_what="a function of no field")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name under which the feature is served."""
+        return (_versioned(self.name, self.version),)
+
+
+def _check_function(name: str, of: tuple[str, ...], version: int, *, of_what: str) -> None:
+    if not name.isidentifier():
+        raise InvalidDeclaration(f"a feature cannot be called {name!r}")
+    if not of:
+        raise InvalidDeclaration(f"feature `{name}` is {of_what}")
+    if version < 1:
+        raise InvalidDeclaration(f"feature `{name}`: versions count from 1")
+
+
+def _versioned(name: str, version: int) -> str:
+    return name if version == 1 else f"{name}_v{version}"
 
 
 Feature = (
     Rolling
+    | TopValue
     | TimeSince
     | CurrentSession
     | IsAction
@@ -239,6 +295,7 @@ Feature = (
     | DecayedCount
     | Latest
     | FieldValue
+    | RequestTime
     | Derived
 )
 """One declaration. Its `names` are what it is served under: mostly one, for some several."""

@@ -19,8 +19,10 @@ from streams.feature_kinds import (
     IsAction,
     Latest,
     OneOf,
+    RequestTime,
     Rolling,
     TimeSince,
+    TopValue,
 )
 
 
@@ -109,6 +111,33 @@ def distinct(field: str, only: ActionFilter | None = None, *, over: timedelta) -
     ('item_id_distinct_7d',)
     """
     return Rolling("distinct", over, only, field)
+
+
+def top_value(
+    field: str, values: Iterable[str], only: ActionFilter | None = None, *, over: timedelta
+) -> TopValue:
+    """Tell for each value whether a text field had it most often: 1 or 0.
+
+    Values that are not told of compete as well; of several that are equally frequent it is the
+    first in alphabetical order. Sure while there are few values, and for whatever leads the next by
+    more than `streams.frequent.WITHIN` of all events that have the field.
+
+    >>> top_value("platform", ("mobile", "desktop"), over=timedelta(days=7)).names
+    ('platform_top_7d_is_mobile', 'platform_top_7d_is_desktop')
+    """
+    return TopValue(field, tuple(values), over, only)
+
+
+def top_share(field: str, only: ActionFilter | None = None, *, over: timedelta) -> Rolling:
+    """Divide how often a field had its most frequent value by how often it had any.
+
+    Text or number; 0 when no event has it. Never too large, and too small by at most
+    `streams.frequent.WITHIN`.
+
+    >>> top_share("item_id", over=timedelta(days=7)).names
+    ('item_id_top_share_7d',)
+    """
+    return Rolling("top_share", over, only, field)
 
 
 def time_since(only: ActionFilter | None = None) -> TimeSince:
@@ -219,6 +248,34 @@ def field_value(field: str) -> FieldValue:
     ('event_amount',)
     """
     return FieldValue(field)
+
+
+def request_time(
+    name: str, function: Callable[..., float], *fields: str, version: int = 1
+) -> RequestTime:
+    """Compute a feature of this very event when it is predicted for; nothing of it is remembered.
+
+    With `derived` it meets what is remembered: how this amount compares to the mean, say.
+
+    Parameters
+    ----------
+    function
+        Takes the values of the fields as cleaning left them, `None` where the event has none, and
+        returns a finite number; the same for the same values, whenever and wherever it is called.
+        An event that makes it raise is set aside.
+    fields
+        Names of the event's fields.
+    version
+        Raise it whenever `function` comes to mean something else; see `derived`.
+
+    Examples
+    --------
+    >>> def is_weekend(ts: int) -> float:
+    ...     return float((ts // 86_400_000 + 3) % 7 >= 5)
+    >>> request_time("is_weekend", is_weekend, "ts").names
+    ('is_weekend',)
+    """
+    return RequestTime(name, fields, version, function)
 
 
 def derived(name: str, function: Callable[..., float], *of: str, version: int = 1) -> Derived:

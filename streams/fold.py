@@ -18,10 +18,11 @@ import msgspec
 
 from schemas.events import UserEvent
 from streams.distinct import Sketch, cardinality, sketch_of, union
-from streams.feature_kinds import LONGEST_AGO, SESSION_GAP, Derived, Feature
+from streams.feature_kinds import LONGEST_AGO, SESSION_GAP, Derived, Feature, RequestTime
 from streams.fold_plan import MICRO, FoldPlan
 from streams.fold_source import write_update
 from streams.fold_state import NEVER_MS, UserState, new_state
+from streams.frequent import Summary, combined, most_frequent, summary_of
 from streams.layout import MEANING_VERSION, Layout, layout_of
 from streams.merging import NOTHING
 from streams.migration import Migration
@@ -64,6 +65,7 @@ class FeatureFold:
         spans_ms = [span + t.width_ms for t in plan.tilings for span in t.spans_ms]
         spans_ms += [span + t.width_ms for t in plan.low_tilings for span in t.spans_ms]
         spans_ms += [span + t.width_ms for t in plan.sketch_tilings for span in t.spans_ms]
+        spans_ms += [span + t.width_ms for t in plan.top_tilings for span in t.spans_ms]
         spans_ms += [HALF_LIVES * (decayed.half_life // _MS) for decayed in plan.decays]
         self.retention: Final = timedelta(milliseconds=max([-NEVER_MS, *spans_ms]))
         self.update: Final[Callable[[UserState, UserEvent], dict[str, float]]] = _compile(
@@ -182,7 +184,7 @@ def squares(value: float) -> int:
     return round(max(-_LARGEST, min(value, _LARGEST)) ** 2 * MICRO)
 
 
-def _finite(feature: Derived) -> Callable[..., float]:
+def _finite(feature: Derived | RequestTime) -> Callable[..., float]:
     """Let a pipeline's own function give nothing but finite numbers."""
     function, name = feature.function, feature.names[0]
 
@@ -204,6 +206,7 @@ def _compile(
     source: str, filename: str, plan: FoldPlan
 ) -> Callable[[UserState, UserEvent], dict[str, float]]:
     tilings, low_tilings, sketch_tilings = plan.tilings, plan.low_tilings, plan.sketch_tilings
+    top_tilings = plan.top_tilings
 
     def roll(state: UserState, now_ms: int) -> None:
         rolls_at_ms = []
@@ -219,6 +222,10 @@ def _compile(
             if now_ms >= sketches.rolls_at_ms:
                 sketch_tiling.roll(sketches, state.last_ms, now_ms)
             rolls_at_ms.append(sketches.rolls_at_ms)
+        for top_tiling, tops in zip(top_tilings, state.tops, strict=True):
+            if now_ms >= tops.rolls_at_ms:
+                top_tiling.roll(tops, state.last_ms, now_ms)
+            rolls_at_ms.append(tops.rolls_at_ms)
         state.rolls_at_ms = min(rolls_at_ms)
 
     def add_late(state: UserState, before: list[int], at_ms: int) -> None:
@@ -233,6 +240,13 @@ def _compile(
         for tiling, sketches in zip(sketch_tilings, state.sketches, strict=True):
             tiling.add_late(sketches, values, at_ms, state.last_ms)
 
+    def add_late_tops(state: UserState, values: Sequence[Summary], at_ms: int) -> None:
+        for tiling, tops in zip(top_tilings, state.tops, strict=True):
+            tiling.add_late(tops, values, at_ms, state.last_ms)
+
+    def top_of(opened: Summary, closed: Summary) -> tuple[str, int]:
+        return most_frequent(combined(opened, closed))
+
     flags_of = {
         action: tuple(int(action in only.actions) for only in plan.flags)
         for only in plan.flags
@@ -245,10 +259,14 @@ def _compile(
         "no_flags": (0,) * len(plan.flags),
         "add_late_lows": add_late_lows,
         "add_late_sketches": add_late_sketches,
+        "add_late_tops": add_late_tops,
         "NOTHING": NOTHING,
         "sketch_of": sketch_of,
         "union": union,
         "cardinality": cardinality,
+        "summary_of": summary_of,
+        "combined": combined,
+        "top_of": top_of,
         "bounded": bounded,
         "millionths": millionths,
         "squares": squares,

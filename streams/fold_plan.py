@@ -25,10 +25,13 @@ from streams.feature_kinds import (
     IsAction,
     Latest,
     OneOf,
+    RequestTime,
     Rolling,
     TimeSince,
+    TopValue,
     span_name,
 )
+from streams.frequent import Summary, combined, known_as
 from streams.merging import NOTHING, MergeTiling
 from streams.windows import Tiling, tile_width_ms
 
@@ -39,6 +42,7 @@ _MS: Final = timedelta(milliseconds=1)
 _DAY_MS: Final = timedelta(days=1) // _MS
 _NUMBER: Final = (inspect.IntType, inspect.FloatType)
 _TEXT: Final = (inspect.StrType, inspect.LiteralType)
+_ANYTHING: Final = (inspect.Type,)
 _KIND_NAMES: Final = {_NUMBER: "a number", _TEXT: "text", _NUMBER + _TEXT: "a number or text"}
 
 T = TypeVar("T")
@@ -59,7 +63,7 @@ class Counter(NamedTuple):
 class Mergeable(NamedTuple):
     """A value of each event that is merged with those of other events."""
 
-    statistic: Literal["min", "max", "distinct"]
+    statistic: Literal["min", "max", "distinct", "top"]
     field: str
     only: ActionFilter | None
 
@@ -131,11 +135,13 @@ class FoldPlan:
         """The smallest values; the largest is minus the smallest of the negatives."""
         self.sketches: Merging[Sketch] = Merging(nothing=dict, merge=union)
         """Sets of values."""
+        self.tops: Merging[Summary] = Merging(nothing=dict, merge=combined)
+        """Frequent values; a window's variable has the most frequent one and its count."""
         self.decays: dict[DecayedCount, int] = {}
         """Decayed count -> position in the state's `decays`."""
         self.latest: dict[Latest, int] = {}
         """Latest value -> position in the state's `values`, and `valued_at`."""
-        self.functions: dict[str, Derived] = {}
+        self.functions: dict[str, Derived | RequestTime] = {}
         """Variable of a function -> what it derives."""
         self.inputs: dict[str, str] = {}
         """Name of a feature that others derive from -> variable."""
@@ -150,11 +156,18 @@ class FoldPlan:
         self.tilings = self._tilings()
         self.low_tilings = self.lows.tilings()
         self.sketch_tilings = self.sketches.tilings()
+        self.top_tilings = self.tops.tilings()
 
     def _express(self, feature: Feature) -> list[str]:  # noqa: PLR0911, PLR0912 - one for each kind
         match feature:
             case Rolling():
                 return [self._rolling(feature)]
+            case TopValue(field=field, values=values, over=over, only=only):
+                if only is not None:
+                    self._flag(only, feature)
+                self._field(field, _TEXT, feature)
+                top = self._merged(self.tops, Mergeable("top", field, only), over)
+                return [f"1.0 if {top}[0] == {known_as(value)!r} else 0.0" for value in values]
             case TimeSince(only=only):
                 return [self._time_since(only, feature)]
             case CurrentSession(statistic=statistic):
@@ -184,6 +197,11 @@ class FoldPlan:
             case FieldValue(field=field):
                 value = self._field(field, _NUMBER, feature)
                 return [f"bounded({value}) if {value} is not None else 0.0"]
+            case RequestTime(of=of):
+                function = self._variable(f"request_time_{feature.names[0]}")
+                self.functions[function] = feature
+                inputs = (self._field(field, _ANYTHING, feature) for field in of)
+                return [f"{function}({', '.join(inputs)})"]
             case Derived():
                 return [self._derived(feature)]
         assert_never(feature)
@@ -206,7 +224,8 @@ class FoldPlan:
         if only is not None:
             self._flag(only, feature)
         if field is not None:
-            kinds = _NUMBER + _TEXT if feature.statistic == "distinct" else _NUMBER
+            is_any = feature.statistic in ("distinct", "top_share")
+            kinds = _NUMBER + _TEXT if is_any else _NUMBER
             self._field(field, kinds, feature)
         match feature.statistic:
             case "count":
@@ -238,6 +257,10 @@ class FoldPlan:
             case "distinct" as statistic:
                 sketch = self._merged(self.sketches, Mergeable(statistic, str(field), only), over)
                 return f"cardinality({sketch})"
+            case "top_share":
+                top = self._merged(self.tops, Mergeable("top", str(field), only), over)
+                n = self._window(Counter("values", only, field), over)
+                return f"{top}[1] / {n} if {n} else 0.0"
             case "session_count":
                 self.has_sessions = True
                 return f"{self._window(Counter('sessions'), over)} + 1.0"

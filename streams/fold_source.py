@@ -66,6 +66,9 @@ def _body(plan: FoldPlan) -> Iterator[str]:
     for each, variable in plan.sketches.values.items():
         value = plan.fields[each.field]
         yield f"{variable} = sketch_of({value}) if {_counts(plan, each)} else {{}}"
+    for top, variable in plan.tops.values.items():
+        value = plan.fields[top.field]
+        yield f"{variable} = summary_of({value}) if {_counts(plan, top)} else {{}}"
     if plan.counters:
         yield "counts = state.counts"
     if plan.decays:
@@ -102,7 +105,7 @@ def _in_order(plan: FoldPlan) -> Iterator[str]:
         yield "    state.session_events = 1"
         yield "else:"
         yield "    state.session_events += 1"
-    if plan.counters or plan.lows.values or plan.sketches.values:
+    if plan.counters or plan.lows.values or plan.sketches.values or plan.tops.values:
         yield "if ts >= state.rolls_at_ms:"
         yield "    roll(state, ts)"
     for decayed, position in plan.decays.items():
@@ -219,12 +222,23 @@ def _merge(plan: FoldPlan) -> Iterator[str]:
                 opened = f"sketches_{i}.opened[{position}]"
                 yield f"    {opened} = union({opened}, {sketches[column]})"
 
+    if tops := list(plan.tops.values.values()):
+        yield f"({_tuple(f'tops_{i}' for i in range(len(plan.top_tilings)))}) = state.tops"
+        yield "if ts < last:"
+        yield f"    add_late_tops(state, ({_tuple(tops)}), ts)"
+        yield "else:"
+        for i, top_tiling in enumerate(plan.top_tilings):
+            for position, column in enumerate(top_tiling.columns):
+                opened = f"tops_{i}.opened[{position}]"
+                yield f"    {opened} = combined({opened}, {tops[column]})"
+
 
 def _look_at_merged(plan: FoldPlan) -> Iterator[str]:
     """Merge the open tile with what is closed in each window."""
     all_merged: tuple[tuple[Merging[Any], Sequence[MergeTiling[Any]], str, str], ...] = (
         (plan.lows, plan.low_tilings, "lows", "min"),
         (plan.sketches, plan.sketch_tilings, "sketches", "union"),
+        (plan.tops, plan.top_tilings, "tops", "top_of"),
     )
     for merging, tilings, state, merge in all_merged:
         values = list(merging.values)

@@ -8,6 +8,7 @@ import msgspec
 from streams.distinct import Sketch
 from streams.feature_kinds import LONGEST_AGO
 from streams.fold_plan import FoldPlan
+from streams.frequent import Summary
 from streams.merging import MergedTiles
 from streams.windows import Tiles
 
@@ -41,6 +42,8 @@ class UserState(msgspec.Struct, array_like=True, gc=False):
     """Event times of these."""
     sketches: list[MergedTiles[Sketch]] = []
     """One for each width of tiles with sets of values."""
+    tops: list[MergedTiles[Summary]] = []
+    """One for each width of tiles with frequent values."""
 
 
 def new_state(plan: FoldPlan) -> UserState:
@@ -65,4 +68,5 @@ def new_state(plan: FoldPlan) -> UserState:
         values=[0.0] * len(plan.latest),
         valued_at=[NEVER_MS] * len(plan.latest),
         sketches=[tiling.new() for tiling in plan.sketch_tilings],
+        tops=[tiling.new() for tiling in plan.top_tilings],
     )

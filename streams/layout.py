@@ -61,6 +61,7 @@ class Layout(msgspec.Struct, frozen=True):
     decays: tuple[Column, ...]
     values: tuple[Column, ...]
     sketches: tuple[WidthLayout, ...]
+    tops: tuple[WidthLayout, ...] = ()
 
     def encode(self) -> bytes:
         """Write the layout down as JSON."""
@@ -100,6 +101,7 @@ def layout_of(plan: FoldPlan) -> Layout:
         ),
         values=tuple(Column("value", _actions(each.only), each.field) for each in plan.latest),
         sketches=_merged(plan.sketches, plan.sketch_tilings),
+        tops=_merged(plan.tops, plan.top_tilings),
     )
 
 

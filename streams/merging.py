@@ -49,7 +49,7 @@ class MergeTiling(Generic[T]):
     nothing
         Makes what merges with anything to that.
     merge
-        Associative and commutative; a value merged with itself is itself. It changes nothing.
+        Associative and commutative, within the error that the values state. It changes nothing.
 
     Examples
     --------

@@ -52,6 +52,7 @@ class Migration:
         self._tiles: Final = tuple(_by_width(old.tiles, new.tiles))
         self._lows: Final = tuple(_by_width(old.lows, new.lows))
         self._sketches: Final = tuple(_by_width(old.sketches, new.sketches))
+        self._tops: Final = tuple(_by_width(old.tops, new.tops))
 
     def __call__(self, old: UserState) -> UserState:
         """Return the state of the same user under the plan; the old one is used up."""
@@ -76,6 +77,7 @@ class Migration:
             values=_picked(old.values, self._values, 0.0),
             valued_at=_picked(old.valued_at, self._values, NEVER_MS),
             sketches=list(_moved(plan.sketch_tilings, old.sketches, self._sketches, last_ms)),
+            tops=list(_moved(plan.top_tilings, old.tops, self._tops, last_ms)),
         )
 
 

@@ -17,6 +17,7 @@ from schemas import topics
 from schemas.reasons import Reason
 from schemas.topics import Topic
 from streams import features
+from streams.frequent import CAPACITY, WITHIN
 from streams.windows import tile_width_ms
 from tests.markdown import anchors, rows, sections
 
@@ -187,6 +188,16 @@ def test_the_features_page_has_every_declaration() -> None:
 
     assert len(declarations) > 0
     assert [name for name in declarations if f"`{name}`" not in page] == []
+
+
+def test_the_error_of_the_most_frequent_value_is_that_of_the_code() -> None:
+    section = sections(read("docs/features.md"), 2)["Statistics"]
+    told = re.findall(r"^\| `top_\w+` .*", section, re.MULTILINE)
+
+    assert len(told) == 2
+    for line in told:
+        assert f"none for up to {CAPACITY} values" in line
+        assert f"a {1 / WITHIN:.0f}th" in line
 
 
 def test_the_tiles_of_the_features_page_are_those_of_the_code() -> None:

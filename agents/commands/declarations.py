@@ -13,8 +13,10 @@ from streams.feature_kinds import (
     IsAction,
     Latest,
     OneOf,
+    RequestTime,
     Rolling,
     TimeSince,
+    TopValue,
     span_name,
 )
 
@@ -43,6 +45,10 @@ def describe(feature: Feature) -> Declaration:  # noqa: PLR0911 - one for each k
             subject += [_actions(feature.only)] if feature.only else []
             kind = feature.statistic.replace("_", " ")
             return Declaration(kind, ": ".join(subject), span_name(feature.over))
+        case TopValue():
+            of = f"{feature.field} of {_actions(feature.only)}" if feature.only else feature.field
+            values = ", ".join(feature.values)
+            return Declaration("top value", f"{of}: {values}", span_name(feature.over))
         case TimeSince():
             return Declaration("time since", _actions(feature.only) if feature.only else "")
         case CurrentSession():
@@ -61,6 +67,8 @@ def describe(feature: Feature) -> Declaration:  # noqa: PLR0911 - one for each k
             return Declaration("latest", feature.field + of)
         case FieldValue():
             return Declaration("field value", feature.field)
+        case RequestTime():
+            return Declaration("request time", ", ".join(feature.of))
         case Derived():
             return Declaration("derived", ", ".join(feature.of))
 

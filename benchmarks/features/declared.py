@@ -21,6 +21,8 @@ from streams.features import (
     session_duration,
     session_events,
     time_since,
+    top_share,
+    top_value,
     total,
     variance,
 )
@@ -39,6 +41,8 @@ BY_STATISTIC: Final[Mapping[str, Callable[[timedelta], Feature]]] = {
     "minimum": lambda span: minimum("amount", over=span),
     "maximum": lambda span: maximum("amount", over=span),
     "distinct": lambda span: distinct("item", over=span),
+    "top_share": lambda span: top_share("item", over=span),
+    "top_value": lambda span: top_value("item", ("item-1",), over=span),
     "session_count": lambda span: session_count(over=span),
     "decayed_count": lambda span: decayed_count(BUY, half_life=span),
 }
@@ -46,7 +50,7 @@ BY_STATISTIC: Final[Mapping[str, Callable[[timedelta], Feature]]] = {
 
 SUBTRACTED: Final = ("count", "rate", "total", "mean", "variance")
 """Statistics that are differences of cumulative counts."""
-MERGED: Final = ("minimum", "maximum", "distinct")
+MERGED: Final = ("minimum", "maximum", "distinct", "top_share")
 """Statistics whose tiles are merged."""
 
 THIRTY: Final[Sequence[Feature]] = (

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from schemas.errors import InvalidDeclaration
 from streams.feature_kinds import span_name
-from streams.features import action, count, decayed_count, derived, total
+from streams.features import action, count, decayed_count, derived, request_time, top_value, total
 
 UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds", "ms": "milliseconds"}
 
@@ -75,3 +75,15 @@ def test_a_half_life_is_a_positive_number_of_milliseconds():
 def test_a_derived_feature_has_a_name_an_origin_and_a_version(name, of, version, complaint):
     with pytest.raises(InvalidDeclaration, match=complaint):
         derived(name, float, *of, version=version)
+
+
+def test_a_feature_of_request_time_is_a_function_of_fields():
+    with pytest.raises(InvalidDeclaration, match="`alone` is a function of no field"):
+        request_time("alone", float)
+
+
+def test_a_top_value_has_a_span_and_values_to_tell_of():
+    with pytest.raises(InvalidDeclaration, match="`platform_top` needs a span"):
+        top_value("platform", ("web",), over=timedelta())
+    with pytest.raises(InvalidDeclaration, match="`platform_top` needs values"):
+        top_value("platform", (), over=timedelta(days=1))

@@ -1,6 +1,7 @@
 """Laws of the compiled fold, held against a naive recomputation over all events."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 from datetime import timedelta
 from functools import reduce
@@ -32,11 +33,14 @@ from streams.features import (
     minimum,
     one_of,
     rate,
+    request_time,
     session_count,
     session_duration,
     session_duration_mean,
     session_events,
     time_since,
+    top_share,
+    top_value,
     total,
     variance,
 )
@@ -66,6 +70,8 @@ FEATURES: tuple[Feature, ...] = (
     *(maximum("amount", BUY, over=span) for span in SPANS),
     *(distinct("platform", over=span) for span in SPANS),
     *(distinct("amount", BUY, over=span) for span in SPANS),
+    *(top_value("platform", ("web", "app's"), BUY, over=span) for span in SPANS),
+    *(top_share("quantity", over=span) for span in SPANS),
     *(session_count(over=span) for span in SPANS),
     *(session_duration_mean(over=span) for span in SPANS),
     total("quantity", BUY, over=DAY),
@@ -82,6 +88,13 @@ FEATURES: tuple[Feature, ...] = (
     latest("amount"),
     latest("quantity", BUY),
     field_value("amount"),
+    request_time(
+        "dear",
+        lambda amount, kind: float(kind == "buy" and (amount or 0) > 10),
+        "amount",
+        "action",
+        version=2,
+    ),
     derived("haste", lambda n, seconds: n / (1 + seconds), "event_count_1h", "session_duration"),
     derived("twice", lambda haste: 2 * haste, "haste", version=3),
 )
@@ -126,6 +139,7 @@ class NaiveUser:
             "amount_latest": self.latest("amount", now, {"buy", "view", "other"}),
             "buy_quantity_latest": self.latest("quantity", now, {"buy"}),
             "event_amount": event.amount or 0,
+            "dear_v2": float(event.action == "buy" and (event.amount or 0) > 10),
             "haste": (haste := features["event_count_1h"] / (1 + (now - starts) / 1000)),
             "twice_v3": 2 * haste,
         }
@@ -149,6 +163,8 @@ class NaiveUser:
         buys = [e for e in inside if e.action == "buy"]
         amounts = [e.amount for e in buys if e.amount is not None]
         scattered = [e.amount for e in inside if e.amount is not None]
+        platforms = [e.platform for e in buys if e.platform is not None]
+        quantities = [e.quantity for e in inside if e.quantity is not None]
         ended = [ms for end, ms in self.closed if end > covered_from(now, span // MS)]
         return {
             f"event_count_{name}": len(inside),
@@ -163,6 +179,13 @@ class NaiveUser:
                 e.platform for e in inside if e.platform is not None
             ),
             f"buy_amount_distinct_{name}": cardinality_of(amounts),
+            **{
+                f"buy_platform_top_{name}_is_{each}": float(top_of(platforms)[0] == each)
+                for each in ("web", "app's")
+            },
+            f"quantity_top_share_{name}": (
+                top_of(quantities)[1] / len(quantities) if quantities else 0
+            ),
             f"session_count_{name}": len(ended) + 1,
             f"session_duration_mean_{name}": sum(ended) / len(ended) / 1000 if ended else 0,
         }
@@ -182,6 +205,12 @@ class NaiveUser:
 
 def cardinality_of(values: Iterable[object]) -> float:
     return cardinality(reduce(union, map(sketch_of, values), {}))
+
+
+def top_of(values: Iterable[object]) -> tuple[str, int]:
+    """Few values: no summary loses any."""
+    counts = Counter(map(str, values))
+    return min(counts.items(), key=lambda each: (-each[1], each[0]), default=("", 0))
 
 
 def log_seconds(now: int, earlier: list[Sale]) -> float:
@@ -230,7 +259,7 @@ def test_the_order_of_arrival_does_not_change_what_windows_hold(sales, random):
     order = sales[:-1].copy()
     random.shuffle(order)
     last = msgspec.structs.replace(sales[-1], ts=START + 60 * DAY // MS)
-    windows = [name for f in FEATURES[:60] for name in f.names]
+    windows = [name for f in FEATURES[:72] for name in f.names]
 
     def served(arrivals: list[Sale]) -> list[float]:
         state = FOLD.new()
@@ -360,6 +389,19 @@ def test_the_schema_changes_with_the_meaning_and_only_then():
 NAMES = ("event_count_1d", "seconds_since_event")
 
 
+def test_what_is_computed_at_request_time_leaves_no_trace_in_the_state():
+    with_it = compile_features(
+        [count(over=DAY), request_time("cents", lambda amount: amount % 1, "amount")], Sale
+    )
+    without = compile_features([count(over=DAY)], Sale)
+    states = with_it.new(), without.new()
+    for fold, state in zip((with_it, without), states, strict=True):
+        features = fold.update(state, Sale("u", "buy", START, amount=1.25))
+        assert features.get("cents", 0.25) == 0.25
+
+    assert states[0] == states[1]
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_derived_feature_that_is_no_finite_number_raises_and_says_which(value):
     fold = compile_features([count(over=DAY), derived("odd", lambda n: n * value, NAMES[0])], Sale)
@@ -384,6 +426,8 @@ def test_a_state_of_other_declarations_comes_back_new():
         ([mean("platform", over=DAY)], "`platform_mean_1d`: field `platform` .* not a number"),
         ([one_of("quantity", ["1"])], "`quantity_is_1`: field `quantity` of Sale is not text"),
         ([latest("platform")], "`platform_latest`: field `platform` of Sale is not a number"),
+        ([top_value("amount", ["1"], over=DAY)], "`amount_top_1d_is_1`: .* is not text"),
+        ([request_time("odd", float, "price")], "`odd`: Sale has no field `price`"),
         ([field_value("user_id")], "`event_user_id`: field `user_id` of Sale is not a number"),
         (
             [derived("early", float, "event_count_1d"), count(over=DAY)],
