@@ -10,6 +10,7 @@ Flajolet, Fusy, Gandouet, Meunier, HyperLogLog, AofA (2007).
 """
 
 import math
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Final
 
@@ -54,6 +55,34 @@ def union(one: Sketch, other: Sketch) -> Sketch:
     """
     more = {register: rank for register, rank in other.items() if rank > one.get(register, 0)}
     return one | more if more else one
+
+
+def evict(merged: Sketch, left: Sequence[Sketch], inside: Sequence[Sketch]) -> Sketch:
+    """Sketch the union of what stays, from that of all: what left is looked for in what stays.
+
+    >>> merged = {1: 3, 2: 4, 7: 1}
+    >>> evict(merged, [{1: 3, 2: 4}], [{1: 3, 7: 1}, {2: 2}])
+    {1: 3, 2: 2, 7: 1}
+    """
+    kept = merged
+    for sketch in left:
+        for register, rank in sketch.items():
+            if kept.get(register, 0) != rank:
+                continue  # another one is larger
+            largest = 0
+            for other in reversed(inside):
+                found = other.get(register, 0)
+                if found == rank:
+                    break
+                largest = max(largest, found)
+            else:
+                if kept is merged:
+                    kept = merged.copy()
+                if largest:
+                    kept[register] = largest
+                else:
+                    del kept[register]
+    return kept
 
 
 def cardinality(sketch: Sketch) -> float:

@@ -244,9 +244,6 @@ def _compile(
         for tiling, tops in zip(top_tilings, state.tops, strict=True):
             tiling.add_late(tops, values, at_ms, state.last_ms)
 
-    def top_of(opened: Summary, closed: Summary) -> tuple[str, int]:
-        return most_frequent(combined(opened, closed))
-
     flags_of = {
         action: tuple(int(action in only.actions) for only in plan.flags)
         for only in plan.flags
@@ -266,7 +263,7 @@ def _compile(
         "cardinality": cardinality,
         "summary_of": summary_of,
         "combined": combined,
-        "top_of": top_of,
+        "most_frequent": most_frequent,
         "bounded": bounded,
         "millionths": millionths,
         "squares": squares,

@@ -12,6 +12,7 @@ from msgspec import inspect
 
 from schemas.errors import InvalidDeclaration
 from schemas.events import UserEvent
+from streams import distinct, frequent
 from streams.distinct import Sketch, union
 from streams.feature_kinds import (
     LONGEST_AGO,
@@ -32,7 +33,7 @@ from streams.feature_kinds import (
     span_name,
 )
 from streams.frequent import Summary, combined, known_as
-from streams.merging import NOTHING, MergeTiling
+from streams.merging import NOTHING, Evict, MergeTiling, evict_smallest
 from streams.windows import Tiling, tile_width_ms
 
 MICRO: Final = 1_000_000
@@ -75,8 +76,10 @@ class Mergeable(NamedTuple):
 class Merging(Generic[T]):
     """Values that merge in the same way, and their windows."""
 
-    def __init__(self, *, nothing: Callable[[], T], merge: Callable[[T, T], T]) -> None:
-        self._nothing, self._merge = nothing, merge
+    def __init__(
+        self, *, nothing: Callable[[], T], merge: Callable[[T, T], T], evict: Evict[T]
+    ) -> None:
+        self._nothing, self._merge, self._evict = nothing, merge, evict
         self.values: dict[Mergeable, str] = {}
         """Value -> variable with what this event has of it."""
         self.windows: dict[tuple[Mergeable, int], str] = {}
@@ -95,6 +98,7 @@ class Merging(Generic[T]):
                 columns=sorted({column[value] for value, _ in windows}),
                 nothing=self._nothing,
                 merge=self._merge,
+                evict=self._evict,
             )
             for width_ms, windows in sorted(by_width.items())
         )
@@ -131,11 +135,13 @@ class FoldPlan:
         """Counter -> position in the state's `counts`."""
         self.windows: dict[tuple[Counter, int], str] = {}
         """Counter and span in ms -> variable with what was counted in that window."""
-        self.lows: Merging[float] = Merging(nothing=lambda: NOTHING, merge=min)
+        self.lows: Merging[float] = Merging(
+            nothing=lambda: NOTHING, merge=min, evict=evict_smallest
+        )
         """The smallest values; the largest is minus the smallest of the negatives."""
-        self.sketches: Merging[Sketch] = Merging(nothing=dict, merge=union)
+        self.sketches: Merging[Sketch] = Merging(nothing=dict, merge=union, evict=distinct.evict)
         """Sets of values."""
-        self.tops: Merging[Summary] = Merging(nothing=dict, merge=combined)
+        self.tops: Merging[Summary] = Merging(nothing=dict, merge=combined, evict=frequent.evict)
         """Frequent values; a window's variable has the most frequent one and its count."""
         self.decays: dict[DecayedCount, int] = {}
         """Decayed count -> position in the state's `decays`."""

@@ -238,7 +238,7 @@ def _look_at_merged(plan: FoldPlan) -> Iterator[str]:
     all_merged: tuple[tuple[Merging[Any], Sequence[MergeTiling[Any]], str, str], ...] = (
         (plan.lows, plan.low_tilings, "lows", "min"),
         (plan.sketches, plan.sketch_tilings, "sketches", "union"),
-        (plan.tops, plan.top_tilings, "tops", "top_of"),
+        (plan.tops, plan.top_tilings, "tops", "most_frequent"),
     )
     for merging, tilings, state, merge in all_merged:
         values = list(merging.values)

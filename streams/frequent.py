@@ -11,6 +11,7 @@ Misra, Gries, Finding repeated elements, Science of Computer Programming (1982).
 Agarwal, Cormode, Huang, Phillips, Wei, Yi, Mergeable summaries, PODS (2012).
 """
 
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import Final
 
@@ -56,20 +57,45 @@ def combined(one: Summary, other: Summary) -> Summary:
     counts = one.copy()
     for value, n in other.items():
         counts[value] = counts.get(value, 0) + n
+    return _counted_down(counts)
+
+
+def evict(_: Summary, __: Sequence[Summary], inside: Iterable[Summary]) -> Summary:
+    """Summarize what stays in a window: from a summary nothing can be taken away.
+
+    >>> evict({"mobile": 3}, [{"mobile": 1}], [{"mobile": 1}, {"mobile": 1}])
+    {'mobile': 2}
+    """
+    counts: Summary = {}
+    for summary in inside:
+        for value, n in summary.items():
+            counts[value] = counts.get(value, 0) + n
+    return _counted_down(counts)
+
+
+def most_frequent(one: Summary, other: Summary) -> tuple[str, int]:
+    """Tell the most frequent value of two summaries together, and its count.
+
+    Of several it is the first in alphabetical order. Nothing goes to make room, as in `combined`.
+
+    >>> most_frequent({"mobile": 1, "desktop": 2}, {"mobile": 1}), most_frequent({}, {})
+    (('desktop', 2), ('', 0))
+    """
+    top, most = "", 0
+    more = other.get
+    for value, n in one.items():
+        n_together = n + more(value, 0)
+        if n_together > most or (n_together == most and value < top):
+            top, most = value, n_together
+    # What was counted above is at most equal here, and not before itself.
+    for value, n in other.items():
+        if n > most or (n == most and value < top):
+            top, most = value, n
+    return top, most
+
+
+def _counted_down(counts: Summary) -> Summary:
     if len(counts) <= CAPACITY:
         return counts
     least = sorted(counts.values(), reverse=True)[CAPACITY]
     return {value: n - least for value, n in counts.items() if n > least}
-
-
-def most_frequent(summary: Summary) -> tuple[str, int]:
-    """Tell the most frequent value and its count; of several, the first in alphabetical order.
-
-    >>> most_frequent({"mobile": 2, "desktop": 2, "app": 1}), most_frequent({})
-    (('desktop', 2), ('', 0))
-    """
-    top, most = "", 0
-    for value, n in summary.items():
-        if n > most or (n == most and value < top):
-            top, most = value, n
-    return top, most

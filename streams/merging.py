@@ -1,8 +1,10 @@
 """Statistics that merge and cannot be subtracted, within trailing windows of event time.
 
 In the same tiles as `streams.windows`. What left a window cannot be taken away from a minimum or a
-set. So each tile keeps its own, and each window that of its closed tiles, which is merged anew when
-time leaves a tile: an event in order changes only the tile that is open.
+set. So each tile keeps its own, and each window that of its closed tiles: an event in order changes
+only the tile that is open. When time leaves a tile, it is merged into that of each window; only
+when a tile leaves a window, those that stay are looked at, and no more of them than are needed to
+know that nothing changed.
 """
 
 import sys
@@ -18,6 +20,19 @@ NOTHING: Final = sys.float_info.max
 
 T = TypeVar("T")
 """What is merged."""
+
+
+Evict = Callable[[T, Sequence[T], Sequence[T]], T]
+"""From what all merge to, what left and what stays: what that merges to."""
+
+
+def evict_smallest(smallest: float, left: Sequence[float], inside: Sequence[float]) -> float:
+    """Tell the smallest of what stays; most often it is none of those that left.
+
+    >>> evict_smallest(2.0, [3.0], [2.0, 5.0]), evict_smallest(2.0, [2.0, 3.0], [5.0, 4.0])
+    (2.0, 4.0)
+    """
+    return smallest if min(left) > smallest else min(inside)
 
 
 class MergedTiles(msgspec.Struct, Generic[T], array_like=True, gc=False):
@@ -50,6 +65,9 @@ class MergeTiling(Generic[T]):
         Makes what merges with anything to that.
     merge
         Associative and commutative, within the error that the values state. It changes nothing.
+    evict
+        Merge what stays in a window, given what that and what left it merge to; by default all of
+        it anew. It changes nothing.
 
     Examples
     --------
@@ -73,12 +91,14 @@ class MergeTiling(Generic[T]):
         *,
         nothing: Callable[[], T],
         merge: Callable[[T, T], T],
+        evict: Evict[T] | None = None,
     ) -> None:
         self.width_ms = width_ms
         self.spans_ms = tuple(spans_ms)
         self.columns = tuple(columns)
         self._nothing = nothing
         self._merge = merge
+        self._evict = self._merged_anew if evict is None else evict
         # Where within a tile windows start whose span is no whole number of tiles.
         self._phases = tuple({span % width_ms for span in spans_ms} - {0})
 
@@ -95,10 +115,25 @@ class MergeTiling(Generic[T]):
             if state.opened != self._empty():
                 state.ends.append(last_end)
                 state.tiles.append(state.opened)
+                state.closed = [self._merged(closed, state.opened) for closed in state.closed]
             state.opened = self._empty()
-        n_left = bisect_left(state.ends, self._first(self.spans_ms[-1], now_ms))
+        n_left = 0
+        for window, span_ms in enumerate(self.spans_ms):
+            n_left = bisect_left(state.ends, self._first(span_ms, now_ms))
+            n_before = bisect_left(state.ends, self._first(span_ms, last_ms))
+            if n_left == len(state.ends):
+                state.closed[window] = self._empty()
+            elif n_left > n_before:
+                state.closed[window] = list(
+                    map(
+                        self._evict,
+                        state.closed[window],
+                        zip(*state.tiles[n_before:n_left], strict=True),
+                        zip(*state.tiles[n_left:], strict=True),
+                    )
+                )
+        # What left the longest window, no window will ask for again.
         del state.ends[:n_left], state.tiles[:n_left]
-        self._look(state, now_ms)
         state.rolls_at_ms = min(
             [end * width, *(((now_ms - p) // width + 1) * width + p for p in self._phases)]
         )
@@ -148,6 +183,9 @@ class MergeTiling(Generic[T]):
 
     def _empty(self) -> list[T]:
         return [self._nothing() for _ in self.columns]
+
+    def _merged_anew(self, _: T, __: Sequence[T], inside: Sequence[T]) -> T:
+        return reduce(self._merge, inside)
 
     def _merged(self, one: list[T], other: list[T]) -> list[T]:
         return list(map(self._merge, one, other))

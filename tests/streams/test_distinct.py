@@ -7,7 +7,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from streams.distinct import N_REGISTERS, STANDARD_ERROR, Sketch, cardinality, sketch_of, union
+from streams.distinct import (
+    N_REGISTERS,
+    STANDARD_ERROR,
+    Sketch,
+    cardinality,
+    evict,
+    sketch_of,
+    union,
+)
 
 VALUES = st.lists(st.text() | st.integers(), max_size=30)
 
@@ -54,3 +62,15 @@ def test_the_shorter_way_to_the_estimate_leads_to_the_same(registers):
 
 def test_no_set_takes_more_than_its_registers():
     assert len(sketch([str(k) for k in range(20_000)])) == N_REGISTERS
+
+
+RANKS = st.dictionaries(st.integers(0, 5), st.integers(1, 4))
+
+
+@given(st.lists(RANKS, max_size=4), st.lists(RANKS, max_size=4))
+def test_what_left_is_taken_out_of_a_union_as_if_it_had_never_been_in(left, inside):
+    merged = reduce(union, left + inside, sketch([]))
+    before = merged.copy()
+
+    assert evict(merged, left, inside) == reduce(union, inside, sketch([]))
+    assert merged == before
