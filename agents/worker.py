@@ -277,9 +277,21 @@ def _store(worker: Worker) -> App:
 
 def _watch(worker: Worker) -> App:
     from agents import watch  # noqa: PLC0415
+    from agents.parity_feed import ParityFeed  # noqa: PLC0415
 
     app = worker.app()
     watch.build(app, worker.settings, worker.pipeline, worker.metrics)
+    if worker.pipeline.parity_share:
+        parity = ParityFeed(
+            worker.kafka,
+            worker.pipeline,
+            worker.metrics,
+            events=worker.topic(topics.USER_EVENTS),
+            outcomes=worker.topic(topics.OUTCOMES),
+            on_failure=app.fail,
+        )
+        worker.on_start.append(parity.start)
+        worker.on_stop.append(parity.stop)
     return app
 
 
@@ -317,7 +329,7 @@ _READS: Final[dict[str, tuple[Topic, ...]]] = {
     "predict": (topics.USER_EVENTS, topics.LABELS, topics.PREDICT_STATE, topics.MODELS),
     "learn": (topics.OUTCOMES, topics.MODELS),
     "store": (topics.FEATURE_UPDATES,),
-    "watch": (topics.PREDICTIONS,),
+    "watch": (topics.PREDICTIONS, topics.USER_EVENTS, topics.OUTCOMES),
     "archive": (topics.PREDICTIONS, topics.OUTCOMES),
 }
 _BUILDERS: Final[dict[str, Callable[[Worker], App]]] = {

@@ -266,6 +266,26 @@ STORE_BEHIND_SECONDS: Final = GaugeSpec(
     "thalweg_store_behind_seconds", "seconds", "How far Redis is behind what is committed."
 )
 
+# --- parity ---------------------------------------------------------------------------------------
+
+PARITY_COMPARED: Final = CounterSpec(
+    "thalweg_parity_compared_total",
+    "outcomes",
+    "Outcomes of sampled users whose features were computed again from the log.",
+)
+PARITY_MISMATCHES: Final = CounterSpec(
+    "thalweg_parity_mismatches_total",
+    "values",
+    "Values that were served and are not what the log gives.",
+    ("feature",),
+)
+PARITY_MISSING: Final = CounterSpec(
+    "thalweg_parity_missing_total", "events", "Events of sampled users without an outcome."
+)
+PARITY_EXTRA: Final = CounterSpec(
+    "thalweg_parity_extra_total", "outcomes", "Outcomes of events that are not in the log."
+)
+
 # --- the offline store ----------------------------------------------------------------------------
 
 ARCHIVED_ROWS: Final = CounterSpec(
@@ -320,6 +340,9 @@ SECTIONS: Final[Mapping[str, tuple[MetricSpec, ...]]] = {
         *(SNAPSHOT_BYTES, SNAPSHOTS, FRESHNESS_SECONDS, CHALLENGER_SCORE_SECONDS),
     ),
     "The online store": (USERS_WRITTEN, REDIS_SECONDS, REDIS_ERRORS, STORE_BEHIND_SECONDS),
+    "Parity of what is served": (
+        *(PARITY_COMPARED, PARITY_MISMATCHES, PARITY_MISSING, PARITY_EXTRA),
+    ),
     "The offline store": (ARCHIVED_ROWS, ARCHIVE_ERRORS),
     "Seen from outside": (LATENCY_SECONDS, LAG_RECORDS, LAG_SECONDS, ALERTS),
 }

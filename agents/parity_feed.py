@@ -1,0 +1,211 @@
+"""Follow events and outcomes from the beginning, and compare what was served with the log.
+
+A thread of its own in the watch role. Only records of sampled users are decoded. It compares as
+long as the log is whole: where retention has deleted its beginning, features of long windows cannot
+be computed again, and the feed says so and ends.
+"""
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
+
+from agents.kafka.client_settings import KafkaSettings
+from agents.observability import metric_list
+from agents.observability.metrics import Metrics
+from agents.pipeline import Pipeline
+from schemas.errors import InvalidRecord
+from schemas.outcomes import Outcome
+from streams.clean import EventCleaner
+from streams.fold import compile_features
+from streams.parity import Parity, SampledPartition
+
+logger = logging.getLogger(__name__)
+
+CHUNK: Final = 2_000
+POLL_S: Final = 0.5
+BOUNDS_TIMEOUT_S: Final = 10.0
+SLACK_S: Final = 5.0
+"""How long after a record is in the log it is read at the latest by who waits at its end."""
+
+
+def new_parity(pipeline: Pipeline) -> Parity:
+    """Make the comparison of a pipeline."""
+    fold = compile_features(pipeline.features, pipeline.event)
+    return Parity(
+        fold,
+        share=pipeline.parity_share,
+        prediction_id=f"{pipeline.use_case}:".__add__,
+        horizon=pipeline.label.horizon,
+        new_partition=lambda: SampledPartition(
+            fold,
+            lateness=pipeline.allowed_lateness,
+            retention=pipeline.deduplication,
+            capacity=pipeline.max_event_ids,
+        ),
+    )
+
+
+class ParityFeed:
+    """Feeds a comparison with the records of sampled users.
+
+    Parameters
+    ----------
+    events, outcomes
+        Full names of the topics.
+    on_failure
+        Called from the thread if it has to end.
+    """
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        pipeline: Pipeline,
+        metrics: Metrics,
+        *,
+        events: str,
+        outcomes: str,
+        on_failure: Callable[[BaseException], None],
+    ) -> None:
+        self._kafka = kafka
+        self._events, self._outcomes = events, outcomes
+        self._on_failure = on_failure
+        self._parity = new_parity(pipeline)
+        self._clean = EventCleaner(
+            pipeline.event,
+            actions=pipeline.actions,
+            max_bytes=pipeline.max_event_bytes,
+            future_tolerance=pipeline.future_tolerance,
+        ).clean
+        self._decode_outcome = msgspec.msgpack.Decoder(Outcome).decode
+        self._told = Told(metrics)
+        self._read_at_s: dict[int, float] = {}
+        """When a partition of the events was read to its end."""
+        self._at_end: set[int] = set()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="parity-feed", daemon=True)
+
+    def start(self) -> None:
+        """Begin to follow."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End following."""
+        self._closing.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        consumer = Consumer(self._kafka.reader())
+        try:
+            if not self._assign(consumer):
+                return
+            while not self._closing.is_set():
+                first = consumer.poll(POLL_S)
+                if first is not None:
+                    # `consume(n, timeout)` would wait for all n.
+                    for message in (first, *consumer.consume(CHUNK, 0)):
+                        self._take(message)
+                self._parity.settle(log_read_at_s=self._log_read_at_s())
+                self._told.tell(self._parity)
+        except BaseException as failure:  # noqa: BLE001  # whatever it is, the worker must end
+            self._on_failure(failure)
+        finally:
+            consumer.close()
+
+    def _assign(self, consumer: Consumer) -> bool:
+        at = [
+            TopicPartition(topic, partition, OFFSET_BEGINNING)
+            for topic in (self._events, self._outcomes)
+            for partition in consumer.list_topics(topic, timeout=BOUNDS_TIMEOUT_S)
+            .topics[topic]
+            .partitions
+        ]
+        for each in at:
+            if each.topic == self._events:
+                self._read_at_s[each.partition] = -math.inf
+            low, _ = consumer.get_watermark_offsets(each, timeout=BOUNDS_TIMEOUT_S)
+            if low > 0:
+                logger.warning(
+                    "parity is not measured: %s-%s begins at offset %s only, and what came before"
+                    " cannot be computed again",
+                    *(each.topic, each.partition, low),
+                )
+                return False
+        consumer.assign(at)
+        return True
+
+    def _log_read_at_s(self) -> float:
+        """Tell up to when all partitions of the events are read."""
+        at_end_s = time.monotonic() - SLACK_S
+        return min(
+            at_end_s if number in self._at_end else at_s for number, at_s in self._read_at_s.items()
+        )
+
+    def _take(self, message: Message) -> None:
+        error = message.error()
+        is_event, number = message.topic() == self._events, message.partition() or 0
+        if error is not None:
+            if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001  # its name
+                logger.warning("reading what was served: %s", error.str())
+            elif is_event:
+                self._at_end.add(number)
+                self._read_at_s[number] = time.monotonic() - SLACK_S
+            return
+        if is_event:
+            self._at_end.discard(number)
+        if not self._parity.is_sampled(message.key()):
+            return
+        if is_event:
+            self._take_event(message)
+        else:
+            self._take_outcome(message)
+
+    def _take_event(self, message: Message) -> None:
+        _, published_ms = message.timestamp()
+        try:
+            event = self._clean(message.key(), message.value(), published_at_ms=published_ms)
+        except InvalidRecord:
+            return  # predict made a dead letter of it
+        partition = message.partition() or 0
+        if event.event_id is None:
+            event.event_id = f"{self._events}-{partition}-{message.offset()}"
+        self._parity.event(partition, event)
+
+    def _take_outcome(self, message: Message) -> None:
+        try:
+            outcome = self._decode_outcome(message.value() or b"")
+        except msgspec.MsgspecError:
+            return  # learn made a dead letter of it
+        self._parity.outcome(outcome, read_at_s=time.monotonic())
+
+
+class Told:
+    """What of a comparison the metrics have already."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._compared = metrics.counter(metric_list.PARITY_COMPARED)
+        self._missing = metrics.counter(metric_list.PARITY_MISSING)
+        self._extra = metrics.counter(metric_list.PARITY_EXTRA)
+        self._before = (0, 0, 0)
+        self._mismatches: dict[str, int] = {}
+
+    def tell(self, parity: Parity) -> None:
+        """Add what is new."""
+        counts = parity.counts
+        now = (counts.compared, counts.missing, counts.extra)
+        if now == self._before:
+            return
+        metrics = (self._compared, self._missing, self._extra)
+        for metric, before, after in zip(metrics, self._before, now, strict=True):
+            metric.inc(after - before)
+        self._before = now
+        for name, n in counts.mismatches.items():
+            more = n - self._mismatches.get(name, 0)
+            self._metrics.counter(metric_list.PARITY_MISMATCHES, feature=name).inc(more)
+        self._mismatches = dict(counts.mismatches)

@@ -1,0 +1,204 @@
+"""Hold the features that were served against the same features computed again from the log.
+
+They cannot differ by construction, one fold computes both; measured, this also finds what
+construction does not see: state that was lost or doubled, a worker of another version, a bug in the
+way between. A sample of users is enough, chosen by a hash of the key, so that all of a user's
+events are in it or none (Chronon, "Online/Offline Consistency").
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Final
+from zlib import crc32
+
+import msgspec
+
+from schemas.events import UserEvent
+from schemas.outcomes import Outcome
+from streams.deduplicate import Deduplicator, segment_table
+from streams.fold import FeatureFold
+from streams.fold_state import UserState
+from streams.watermark import Watermark
+
+_BUCKETS: Final = 10_000
+SEAL_EVERY: Final = 500
+
+
+class ParityCounts(msgspec.Struct):
+    """What came of the comparison so far."""
+
+    compared: int = 0
+    """Outcomes whose features were held against computed ones."""
+    mismatches: dict[str, int] = {}
+    """By feature: how often it was served with another value."""
+    missing: int = 0
+    """Events whose outcome never came."""
+    extra: int = 0
+    """Outcomes of events that are not in the log."""
+
+
+class SampledPartition:
+    """One partition's sampled users, as the log tells of them."""
+
+    def __init__(
+        self, fold: FeatureFold, *, lateness: timedelta, retention: timedelta, capacity: int
+    ) -> None:
+        self._fold = fold
+        self._users: dict[str | int, UserState] = {}
+        self._seen = Deduplicator(segment_table(), retention=retention, capacity=capacity)
+        self._watermark = Watermark(lateness)
+        self._newest_ms = 0
+        self._n = 0
+        self.expected: dict[str, tuple[int, list[float]]] = {}
+        """By prediction: when its event was, and the features that should have been served."""
+
+    def give_up_before(self, at_ms: int) -> int:
+        """Expect no outcome of events from before a moment any more; count them.
+
+        One that stands behind a later event, out of order, waits until that is given up.
+        """
+        n = 0
+        while self.expected:
+            prediction_id, (event_ms, _) = next(iter(self.expected.items()))
+            if event_ms >= at_ms:
+                break
+            del self.expected[prediction_id]
+            n += 1
+        return n
+
+    def fold(self, event: UserEvent) -> dict[str, float] | None:
+        """Take an event in; tell its features, `None` if nothing waits for its outcome.
+
+        What raises changes nothing: predict set it aside, too.
+        """
+        at_ms: int = event.ts  # type: ignore[assignment]  # milliseconds, once cleaned
+        newest_ms = max(self._newest_ms, at_ms)
+        self._n += 1
+        if self._n % SEAL_EVERY == 0:
+            self._seen.seal()
+        if not self._seen.is_new(event.event_id or "", newest_ms):
+            return None
+        self._newest_ms = newest_ms
+        is_late = self._watermark.is_late(at_ms)
+        self._watermark.advance(at_ms)
+        user = self._users.get(event.user_id)
+        before = None if user is None else self._fold.encode(user)
+        if user is None:
+            user = self._fold.new()
+        try:
+            features = self._fold.update(user, event)
+        except Exception:  # noqa: BLE001  # whatever it is, predict went on without the event
+            if before is not None:
+                self._users[event.user_id] = self._fold.decode(before)
+            return None
+        self._users[event.user_id] = user
+        return None if is_late else features
+
+
+class Parity:
+    """Compares; in memory, from the beginning of the log on.
+
+    Parameters
+    ----------
+    share
+        Share of users, 0 to 1.
+    prediction_id
+        Tells an event's prediction by its id.
+    horizon
+        Event time after which an event without a label becomes a negative outcome.
+    new_partition
+        Makes the sampled users of one partition.
+
+    Examples
+    --------
+    >>> from streams.features import count
+    >>> from streams.fold import compile_features
+    >>> hour = timedelta(hours=1)
+    >>> fold = compile_features([count(over=hour)], UserEvent)
+    >>> parity = Parity(
+    ...     fold, share=1.0, prediction_id="shop:".__add__, horizon=hour,
+    ...     new_partition=lambda: SampledPartition(fold, lateness=hour, retention=hour, capacity=9),
+    ... )
+    >>> parity.event(0, UserEvent("ada", "home", 1_000, "e1"))
+    >>> parity.outcome(
+    ...     Outcome("shop:e1", "shop", "ada", 1_000, 2_000, True, 0.5, "m", 1, fold.schema, [2.0]),
+    ...     read_at_s=0.0,
+    ... )
+    >>> parity.counts.compared, parity.counts.mismatches
+    (1, {'event_count_1h': 1})
+    """
+
+    def __init__(
+        self,
+        fold: FeatureFold,
+        *,
+        share: float,
+        prediction_id: Callable[[str], str],
+        horizon: timedelta,
+        new_partition: Callable[[], SampledPartition],
+    ) -> None:
+        self.counts = ParityCounts()
+        self._fold = fold
+        self._n_buckets = round(share * _BUCKETS)
+        self._prediction_id = prediction_id
+        self._horizon_ms = horizon // timedelta(milliseconds=1)
+        self._new_partition = new_partition
+        self._partitions: dict[int, SampledPartition] = {}
+        self._early: dict[str, tuple[Outcome, float]] = {}
+        """Outcomes that were read before their events, and when: a log has several partitions."""
+
+    def is_sampled(self, key: bytes | None) -> bool:
+        """Tell whether a user is in the sample, by the key of the record alone."""
+        return crc32(key or b"") % _BUCKETS < self._n_buckets
+
+    def event(self, number: int, event: UserEvent) -> None:
+        """Take in the next event of a partition's log, cleaned."""
+        partition = self._partitions.get(number)
+        if partition is None:
+            partition = self._partitions[number] = self._new_partition()
+        features = partition.fold(event)
+        if features is None:
+            return
+        at_ms: int = event.ts  # type: ignore[assignment]  # milliseconds, once cleaned
+        prediction_id, values = self._prediction_id(event.event_id or ""), list(features.values())
+        partition.expected[prediction_id] = (at_ms, values)
+        if (early := self._early.pop(prediction_id, None)) is not None:
+            self._compare(partition, early[0])
+
+    def outcome(self, outcome: Outcome, *, read_at_s: float) -> None:
+        """Take in what was served; what other declarations served is passed over."""
+        if outcome.schema != self._fold.schema:
+            return
+        for partition in self._partitions.values():
+            if outcome.prediction_id in partition.expected:
+                self._compare(partition, outcome)
+                return
+        self._early[outcome.prediction_id] = (outcome, read_at_s)
+
+    def settle(self, *, log_read_at_s: float) -> None:
+        """Count what will not come any more.
+
+        Parameters
+        ----------
+        log_read_at_s
+            Up to when every partition of the log was read: an outcome that was read before, and
+            whose event was not there, has none.
+        """
+        extra = [each for each, (_, at_s) in self._early.items() if at_s < log_read_at_s]
+        for prediction_id in extra:
+            del self._early[prediction_id]
+        self.counts.extra += len(extra)
+
+    def _compare(self, partition: SampledPartition, outcome: Outcome) -> None:
+        counts = self.counts
+        _, values = partition.expected.pop(outcome.prediction_id)
+        counts.compared += 1
+        if outcome.features != values:
+            for name, served, computed in zip(
+                self._fold.names, outcome.features, values, strict=True
+            ):
+                if served != computed:
+                    counts.mismatches[name] = counts.mismatches.get(name, 0) + 1
+        # What no label came for is told in the order of its events: those before are due.
+        if outcome.labelled_at == outcome.event_at + self._horizon_ms:
+            counts.missing += partition.give_up_before(outcome.event_at)

@@ -1,0 +1,140 @@
+"""What is served equals what the log gives, and a difference is told by the feature's name."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agents.parity_feed import new_parity
+from agents.prediction.predict_plan import PredictPlan
+from agents.testing import PipelineDriver
+from examples.shop.pipeline import PIPELINE
+from schemas import topics
+from schemas.outcomes import Outcome
+from streams.clean import EventCleaner
+from streams.fold import FeatureFold
+from streams.parity import Parity
+from tests.agents.shop_history import messy
+
+ALL_USERS = replace(PIPELINE, parity_share=1.0)
+HORIZON_MS = PIPELINE.label.horizon // timedelta(milliseconds=1)
+
+
+def served(seed: int, *, only_named: bool = False) -> PipelineDriver:
+    """Serve a messy day, batch by batch, with a crash on the way."""
+    driver = PipelineDriver(ALL_USERS, partitions=2, start=datetime(2026, 1, 1, tzinfo=UTC))
+    records = [each.record for each in messy(seed) if each.is_named or not only_named]
+    for start in range(0, len(records), 40):
+        for record in records[start : start + 40]:
+            headers = dict(record.headers() or ())
+            driver.append(record.value(), key=record.key(), headers=headers)
+        driver.process(crash=start == 80)
+        driver.process()
+    return driver
+
+
+def compare(driver: PipelineDriver, outcomes: list[Outcome]) -> Parity:
+    """Read the whole log, then what was served."""
+    parity = new_parity(ALL_USERS)
+    clean = EventCleaner(
+        PIPELINE.event,
+        actions=PIPELINE.actions,
+        max_bytes=PIPELINE.max_event_bytes,
+        future_tolerance=PIPELINE.future_tolerance,
+    ).clean
+    for record in driver.read(topics.USER_EVENTS):
+        try:
+            _, published_ms = record.timestamp()
+            event = clean(record.key(), record.value(), published_at_ms=published_ms)
+        except ValueError:
+            continue
+        if event.event_id is None:
+            event.event_id = f"user-events-{record.partition()}-{record.offset()}"
+        parity.event(record.partition(), event)
+    for outcome in outcomes:
+        parity.outcome(outcome, read_at_s=1.0)
+    parity.settle(log_read_at_s=2.0)
+    return parity
+
+
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=5, deadline=None)
+def test_what_is_served_is_what_the_log_gives(seed):
+    driver = served(seed)
+    counts = compare(driver, driver.outcomes).counts
+
+    assert counts.compared == len(driver.outcomes) > 100
+    assert (counts.mismatches, counts.missing, counts.extra) == ({}, 0, 0)
+
+
+def test_a_planted_skew_is_told_by_the_feature_that_has_it(monkeypatch):
+    """Predict serves one feature wrongly every now and then: a bug behind the fold."""
+    n = 0
+
+    def skewed(self, pipeline, *rest, **more):
+        real(self, pipeline, *rest, **more)
+        update = self.fold.update
+
+        def wrong(state, event):
+            nonlocal n
+            features = update(state, event)
+            n += 1
+            if n % 10 == 0:
+                features["click_count_1h"] += 1
+            return features
+
+        vars(self.fold)["update"] = wrong
+
+    real = PredictPlan.__init__
+    monkeypatch.setattr(PredictPlan, "__init__", skewed)
+    driver = served(seed=3)
+    monkeypatch.undo()
+    counts = compare(driver, driver.outcomes).counts
+
+    assert set(counts.mismatches) == {"click_count_1h"}
+    assert counts.mismatches["click_count_1h"] == pytest.approx(counts.compared / 10, rel=0.3)
+
+
+def test_state_that_was_lost_is_a_mismatch(monkeypatch):
+    """A worker that begins with nothing serves what the log does not give."""
+    monkeypatch.setattr(FeatureFold, "decode", lambda self, raw: self.new())
+    driver = served(seed=4)
+    monkeypatch.undo()
+
+    assert compare(driver, driver.outcomes).counts.mismatches["event_count_7d"] > 0
+
+
+def test_outcomes_that_never_came_and_those_of_no_event_are_counted():
+    driver = served(seed=5)
+    outcomes = driver.outcomes
+    due = [each for each in outcomes if each.labelled_at == each.event_at + HORIZON_MS]
+    lost = due[: len(due) // 2 : 7]
+    stranger = msgspec.structs.replace(outcomes[0], prediction_id="purchase-intent:stranger")
+    counts = compare(driver, [each for each in outcomes if each not in lost] + [stranger]).counts
+
+    assert counts.extra == 1
+    assert 0 < counts.missing <= len(lost)
+    assert counts.mismatches == {}
+
+
+def test_outcomes_may_be_read_before_their_events():
+    driver = served(seed=6)
+    parity = new_parity(ALL_USERS)
+    for outcome in driver.outcomes:
+        parity.outcome(outcome, read_at_s=1.0)
+    parity.settle(log_read_at_s=0.5)
+
+    assert parity.counts.extra == 0
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 1.0])
+def test_users_are_sampled_by_their_share_and_always_the_same(share):
+    parity = new_parity(replace(PIPELINE, parity_share=share))
+    keys = [f"user_{n}".encode() for n in range(4_000)]
+    sampled = [key for key in keys if parity.is_sampled(key)]
+
+    assert len(sampled) / len(keys) == pytest.approx(share, abs=0.03)
+    assert sampled == [key for key in keys if parity.is_sampled(key)]

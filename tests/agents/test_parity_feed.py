@@ -1,0 +1,115 @@
+"""The comparison on real topics: what the metrics say of what stands there."""
+
+import uuid
+
+import msgspec
+import pytest
+from confluent_kafka import Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from faust.types.tuples import TP
+
+from agents.admin import topic_admin
+from agents.kafka.batch import Output
+from agents.kafka.client_settings import KafkaSettings
+from agents.observability.metrics import Metrics
+from agents.parity_feed import ParityFeed
+from agents.settings import Settings
+from agents.testing import MemoryRecord
+from schemas import topics
+from tests.agents.test_parity import ALL_USERS, served
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.integration
+
+
+encoded = msgspec.msgpack.Encoder().encode
+
+
+class Line:
+    """An environment of its own with what a driver served in it."""
+
+    def __init__(self, settings):
+        self.settings = settings
+        self.kafka = KafkaSettings(bootstrap=settings.kafka_bootstrap, group="parity")
+        self.metrics = Metrics()
+        self.failures = []
+
+    def named(self, topic):
+        return topic.named(self.settings.topic_prefix)
+
+    def publish(self, records):
+        producer = Producer(self.kafka.producer())
+        for record in records:
+            topic = self.settings.topic_prefix + record.topic()
+            producer.produce(
+                topic,
+                record.value(),
+                record.key(),
+                record.partition(),
+                headers=record.headers(),
+                timestamp=record.timestamp()[1],
+            )
+        assert producer.flush(30) == 0
+
+    def feed(self):
+        return ParityFeed(
+            self.kafka,
+            ALL_USERS,
+            self.metrics,
+            events=self.named(topics.USER_EVENTS),
+            outcomes=self.named(topics.OUTCOMES),
+            on_failure=self.failures.append,
+        )
+
+    def counted(self, name):
+        """Add up a counter, over its labels."""
+        return sum(
+            sample.value
+            for family in self.metrics.registry.collect()
+            for sample in family.samples
+            if sample.name == f"thalweg_parity_{name}_total"
+        )
+
+
+@pytest.fixture
+def line(kafka):
+    settings = Settings(
+        kafka_bootstrap=kafka.bootstrap, topic_prefix=f"{uuid.uuid4().hex}-", partitions=2
+    )
+    topic_admin.create(settings)
+    return Line(settings)
+
+
+def test_metrics_tell_how_much_is_compared_and_what_differs(line, monkeypatch):
+    monkeypatch.setattr("agents.parity_feed.SLACK_S", 0.5)
+    driver = served(seed=8, only_named=True)  # other ids hold the topic's full name
+    outcomes = driver.read(topics.OUTCOMES)
+    feed = line.feed()
+    feed.start()
+    line.publish(outcomes[:50])
+    line.publish(driver.read(topics.USER_EVENTS))
+    line.publish(outcomes[50:])
+    wait_until(lambda: line.counted("compared") >= len(outcomes), 30)
+    stranger = msgspec.structs.replace(driver.outcomes[0], prediction_id="purchase-intent:nobody")
+    output = Output("outcomes", encoded(stranger), b"u", 0, None)
+    line.publish([MemoryRecord(TP("outcomes", 0), 0, output, 0)])
+    wait_until(lambda: line.counted("extra") == 1, 30)
+    feed.stop()
+
+    assert line.failures == []
+    assert (line.counted("compared"), line.counted("mismatches")) == (len(outcomes), 0)
+
+
+def test_a_log_without_its_beginning_is_not_compared(line, caplog):
+    driver = served(seed=9)
+    line.publish(driver.read(topics.USER_EVENTS))
+    admin = AdminClient(line.kafka.client())
+    cut = [TopicPartition(line.named(topics.USER_EVENTS), 0, 5)]
+    for deleted in admin.delete_records(cut).values():
+        deleted.result(30)
+    feed = line.feed()
+    feed.start()
+    wait_until(lambda: "parity is not measured" in caplog.text, 30)
+    feed.stop()
+
+    assert line.failures == []
