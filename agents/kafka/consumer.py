@@ -81,6 +81,7 @@ class BatchConsumer(OffsetlessConsumer):
             before_revoke=self._before_revoke,
             take_over=self._take_over,
             incremental=self._kafka.rebalancing != "range",
+            renew=self._poller.renew,
         )
         self._watchdog = Watchdog(self._kafka, self, end_after_s=self._kafka.stall_timeout_s)
         self._beat_at_s = time.monotonic()

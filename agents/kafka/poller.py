@@ -97,6 +97,7 @@ class Poller:
         """Join the group for these topics."""
         self._topics = sorted(topics)
         self._rebalance = rebalance
+        rebalance.topics = frozenset(self._topics)
         if self._is_member:
             self._ask(self._subscribe)
 
@@ -197,8 +198,8 @@ class Poller:
         consumer.subscribe(
             self._topics,
             on_assign=self._on_assign,
-            on_revoke=self._rebalance.on_revoke,
-            on_lost=self._rebalance.on_lost,
+            on_revoke=self._on_revoke,
+            on_lost=self._on_lost,
         )
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -207,6 +208,14 @@ class Poller:
         # librdkafka keeps a pause of ours over revoke and assign: tell it anew of all.
         consumer.resume(partitions)
         self._paused -= {TP(each.topic, each.partition) for each in partitions}
+        self._hold(consumer)
+
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._rebalance.on_revoke(consumer, partitions)
+        self._hold(consumer)  # what stays may have to wait for what went
+
+    def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._rebalance.on_lost(consumer, partitions)
         self._hold(consumer)
 
     def _tell_metadata(self, consumer: Consumer) -> None:
@@ -248,6 +257,7 @@ class Poller:
             for request in requests:
                 request(consumer)
             self._hold(consumer)
+        self._rebalance.begin_restoring()
         if self._offsets:
             self._store_offsets(consumer)
 

@@ -1,9 +1,15 @@
 """Hand partitions over: settle first, let go second; restore first, deliver second.
 
-All of it runs in the poller's thread, inside librdkafka's callbacks.
+All of it runs in the poller's thread, inside librdkafka's callbacks or between two polls.
+
+Where topics share state, the partitions of one number are a unit: none of them flows while another
+one belongs to somebody else, who would change the same state. Incremental assignments may move one
+without the others. What stays is held then; once all are here, and nothing of them is in flight,
+the state is read back as whoever had the others left it.
 """
 
 import logging
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
@@ -12,12 +18,17 @@ from faust.types.tuples import TP
 
 from agents.kafka.in_flight import InFlight
 from agents.kafka.restorer import Restorer
+from schemas.errors import DeliveryFailed
 
 logger = logging.getLogger(__name__)
 
 SETTLE_TIMEOUT_S: Final = 20.0
 """How long a revoked partition's batches may take to commit; must stay below the time the broker
 gives members to rejoin (`max.poll.interval.ms`)."""
+
+SPLIT_TIMEOUT_S: Final = 90.0
+"""How long some partitions of a number may be here and others not; longer than the broker waits for
+a member that is gone, and longer than one may take to let go."""
 
 Offsets = Mapping[TP, int]
 
@@ -28,6 +39,8 @@ class Rebalance:
     The classic protocol revokes everything and assigns most of it again a moment later. The state
     of what was revoked in order is kept until then, and used on if nobody committed in between:
     partitions that stay are not restored.
+
+    `topics` are those that the group reads, and that share state if there is any.
 
     Parameters
     ----------
@@ -44,6 +57,9 @@ class Rebalance:
         is not here; tells their committed offsets, or that these are not to be had soon.
     incremental
         Whether assignments add to what is there (cooperative, KIP-848) or replace it.
+    renew
+        Called with a reason when partitions that stay have to begin anew at their committed
+        offsets, which takes a new consumer.
     """
 
     def __init__(
@@ -56,6 +72,7 @@ class Rebalance:
         before_revoke: Callable[[], None],
         take_over: Callable[[Consumer, Collection[TP], Collection[int]], Offsets | None],
         incremental: bool = False,
+        renew: Callable[[str], None] = lambda reason: None,
     ) -> None:
         self._settle = settle
         self._in_flight = in_flight
@@ -64,8 +81,12 @@ class Rebalance:
         self._before_revoke = before_revoke
         self._take_over = take_over
         self._incremental = incremental
+        self._renew = renew
+        self.topics: frozenset[str] = frozenset()
         self._assigned: frozenset[TP] = frozenset()
         self._restoring: set[int] = set()
+        self._not_begun: dict[int, float] = {}
+        """Those of them that are not whole or not settled yet, and since when."""
         self._began_at: dict[TP, int | None] = {}
         """Committed offsets as of the assignment; a partition is missing if they are not known."""
         self._kept: dict[int, dict[TP, int | None]] = {}
@@ -120,15 +141,18 @@ class Rebalance:
         self._on_change(self._assigned, frozenset(kept.keys() - current))
         if self._restorer is not None:
             for number in sorted({tp.partition for tp in tps} - current):
-                self._restoring.add(number)
-                self._restorer.begin(number)
+                if self._incremental:
+                    self._hold_back(number)
+                else:
+                    self._restoring.add(number)
+                    self._restorer.begin(number)
 
     def on_revoke(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
         """Let partitions go once everything delivered of them is processed and committed."""
         tps = _tps(partitions)
         is_settled = self._settle(consumer, tps)
         if not is_settled:
-            n_dropped = self._in_flight.drop(tps)
+            n_dropped = self._drop(tps)
             logger.warning(
                 "%d records of %s did not commit within %.0f s; their new owner repeats them",
                 n_dropped,
@@ -147,7 +171,7 @@ class Rebalance:
 
     def lose(self, tps: frozenset[TP]) -> None:
         """Give up partitions; what of them is in flight is not committed."""
-        n_dropped = self._in_flight.drop(tps)
+        n_dropped = self._drop(tps)
         logger.warning("lost %s with %d records in flight", _text(tps), n_dropped)
         self._give_up(tps)
 
@@ -155,9 +179,44 @@ class Rebalance:
         """Note that a partition's state is in use."""
         self._restoring.discard(partition)
 
+    def begin_restoring(self) -> None:
+        """Begin with what was held back, once it is whole and nothing of it is in flight.
+
+        Raises
+        ------
+        DeliveryFailed
+            Partitions that share state were given to different members, and stay so.
+        """
+        for number, since_s in list(self._not_begun.items()):
+            unit = {TP(topic, number) for topic in self.topics}
+            if missing := unit - self._assigned:
+                if time.monotonic() - since_s > SPLIT_TIMEOUT_S:
+                    raise DeliveryFailed(
+                        f"{_text(unit - missing)} and {_text(missing)} share their state, and the"
+                        " group gave them to different workers; with THALWEG_REBALANCING=range"
+                        " topics that have as many partitions stay together"
+                    )
+            elif self._restorer is not None and not any(map(self._in_flight.n_records_of, unit)):
+                del self._not_begun[number]
+                self._restorer.begin(number)
+
+    def _hold_back(self, number: int) -> None:
+        """Let nothing of a number flow until all of it is here, and its state is read back."""
+        self._restoring.add(number)
+        self._not_begun[number] = time.monotonic()
+
+    def _drop(self, tps: frozenset[TP]) -> int:
+        """Give up what is in flight of partitions, and what was computed on that state since."""
+        numbers = {tp.partition for tp in tps}
+        siblings = {tp for tp in self._assigned - tps if tp.partition in numbers}
+        if self._restorer is not None and self._in_flight.drop(siblings):
+            self._renew(f"{_text(siblings)} shared the state of what was given up")
+        return self._in_flight.drop(tps)
+
     def _keep(self, tps: frozenset[TP]) -> None:
         """Note where the state of partitions stands that is whole and known to be."""
-        for number in {tp.partition for tp in tps} - self._restoring:
+        split = {tp.partition for tp in self._assigned - tps}
+        for number in {tp.partition for tp in tps} - self._restoring - split:
             revoked = [tp for tp in tps if tp.partition == number]
             if all(tp in self._began_at for tp in revoked):
                 self._kept[number] = {
@@ -166,16 +225,21 @@ class Rebalance:
                 }
 
     def _give_up(self, tps: frozenset[TP]) -> None:
+        self._assigned -= tps
         numbers = {tp.partition for tp in tps}
+        split = numbers & {tp.partition for tp in self._assigned}
         if self._restorer is not None:
             for number in numbers:
                 self._restoring.discard(number)
+                self._not_begun.pop(number, None)
                 self._restorer.cancel(number)
-        self._assigned -= tps
+            for number in split:
+                self._hold_back(number)
         for tp in tps:
             self._began_at.pop(tp, None)
         self._in_flight.forget(tps)
-        self._on_change(self._assigned, frozenset(numbers - self._kept.keys()))
+        # What is in flight of a number that was split still needs its state.
+        self._on_change(self._assigned, frozenset(numbers - split - self._kept.keys()))
 
 
 def _tps(partitions: Sequence[TopicPartition]) -> frozenset[TP]:

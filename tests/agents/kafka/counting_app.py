@@ -49,12 +49,11 @@ class Printed(Unobserved):
         sys.stderr.write(f"warm {sorted(partitions)}\n")
 
 
-def build(prefix, *, make_settings=KafkaSettings, make_counts=Counts, **kafka):
+def build(prefix, *, topics=("events",), make_settings=KafkaSettings, make_counts=Counts, **kafka):
     settings = make_settings(group=f"{prefix}counting", **kafka)
     counts = make_counts(f"{prefix}counting-state")
     app = App("counting", settings, keyed_state=counts, observer=Printed())
 
-    @app.agent(app.topic(f"{prefix}events", value_type=Batch))  # type: ignore[arg-type]
     async def count(batches):
         async for batch in batches:
             of_key = counts.by_partition[batch.partition]
@@ -66,6 +65,9 @@ def build(prefix, *, make_settings=KafkaSettings, make_counts=Counts, **kafka):
                 batch.emit(counts.changelog, b"%d" % of_key[key], key, partition=batch.partition)
             yield len(batch)
 
+    for topic in topics:
+        read = app.topic(f"{prefix}{topic}", value_type=Batch)  # type: ignore[arg-type]
+        app.agent(read, name=f"count-{topic}")(count)
     return app
 
 
