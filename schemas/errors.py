@@ -27,10 +27,12 @@ class InvalidRecord(ThalwegError, ValueError):
     schemas.errors.InvalidRecord: missing_field: event lacks the field `user_id`
     """
 
-    def __init__(self, reason: Reason, detail: str) -> None:
+    def __init__(self, reason: Reason, detail: str, *, field: str | None = None) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+        self.field = field
+        """The declared field to blame, if it is one."""
 
 
 class InvalidDeclaration(ThalwegError, ValueError):

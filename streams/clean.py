@@ -3,6 +3,7 @@
 Whatever bytes come in, the only exception that comes out is `InvalidRecord`.
 """
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final, Generic, TypeVar
 
@@ -19,6 +20,8 @@ MAX_ID_LENGTH: Final = 1024
 
 _MS: Final = timedelta(milliseconds=1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_PATH: Final = re.compile(r" - at `\$\.(\w+)")
+"""Where msgspec met what it could not read; a field of a record stands first."""
 _INT64: Final = range(-(1 << 63), 1 << 63)
 _AwareDatetime = Annotated[datetime, msgspec.Meta(tz=True)]
 # All that msgspec raises on the bytes of strangers; the last on nesting deeper than the stack.
@@ -42,6 +45,7 @@ class _Reader(Generic[R]):
         described = inspect.type_info(record)
         assert isinstance(described, inspect.StructType)  # noqa: S101 - for the type checker
         self._required = [f.encode_name for f in described.fields if f.required]
+        self._names = {f.encode_name: f.name for f in described.fields}
         # A pipeline's own integer fields; most have none.
         self._integers = [
             f.name
@@ -82,25 +86,40 @@ class _Reader(Generic[R]):
         if isinstance(ts, str):
             ts = record.ts = _milliseconds(ts)
         if ts < 0:
-            raise InvalidRecord(Reason.NEGATIVE_TS, f"`ts` is {ts}, which is before 1970")
+            raise InvalidRecord(
+                Reason.NEGATIVE_TS, f"`ts` is {ts}, which is before 1970", field="ts"
+            )
         if ts > published_at_ms + self._tolerance_ms:
             raise InvalidRecord(
-                Reason.FUTURE_TS, f"`ts` is {ts}, but the record was published at {published_at_ms}"
+                Reason.FUTURE_TS,
+                f"`ts` is {ts}, but the record was published at {published_at_ms}",
+                field="ts",
             )
 
     def _refusal(self, value: bytes, error: Exception) -> InvalidRecord:
         """Tell why a value could not be decoded; msgspec stops at the first thing it meets."""
         try:
             fields = msgspec.json.decode(value)
-        except msgspec.ValidationError as number_error:
-            return InvalidRecord(Reason.INVALID_FIELD, str(number_error))
+        except msgspec.ValidationError:  # a number that is none
+            return self._invalid_somewhere(error)
         except _UNREADABLE as json_error:
             return InvalidRecord(Reason.NOT_JSON, str(json_error))
         if isinstance(fields, dict):
             for name in self._required:
                 if name not in fields:
-                    return InvalidRecord(Reason.MISSING_FIELD, f"the record lacks `{name}`")
-        return InvalidRecord(Reason.INVALID_FIELD, str(error))
+                    return InvalidRecord(
+                        Reason.MISSING_FIELD,
+                        f"the record lacks `{name}`",
+                        field=self._names[name],
+                    )
+        return self._invalid_somewhere(error)
+
+    def _invalid_somewhere(self, error: Exception) -> InvalidRecord:
+        """Blame the field in which msgspec met what it could not read."""
+        found = _PATH.search(str(error))
+        # What stands in fields that nobody declares has no end of names.
+        field = None if found is None else self._names.get(found[1])
+        return InvalidRecord(Reason.INVALID_FIELD, str(error), field=field)
 
 
 class EventCleaner(Generic[E]):
@@ -155,7 +174,9 @@ class EventCleaner(Generic[E]):
             event.action = event.action.lower()
             if event.action not in self._actions:
                 raise InvalidRecord(
-                    Reason.UNKNOWN_ACTION, f"the pipeline knows no action {event.action[:64]!r}"
+                    Reason.UNKNOWN_ACTION,
+                    f"the pipeline knows no action {event.action[:64]!r}",
+                    field="action",
                 )
         _check_id("event_id", event.event_id)
         _check_id("session_id", event.session_id)
@@ -206,7 +227,7 @@ def _identify(record: UserEvent | Label, key: bytes) -> None:
 
 
 def _invalid(field: str, problem: str) -> InvalidRecord:
-    return InvalidRecord(Reason.INVALID_FIELD, f"`{field}` {problem}")
+    return InvalidRecord(Reason.INVALID_FIELD, f"`{field}` {problem}", field=field)
 
 
 def _check_id(field: str, text: str | None) -> None:

@@ -263,3 +263,31 @@ def test_a_frozen_record_cannot_be_cleaned():
 
     with pytest.raises(InvalidDeclaration, match="Frozen is frozen"):
         EventCleaner(Frozen, actions=frozenset(), max_bytes=1, future_tolerance=timedelta())
+
+
+@pytest.mark.parametrize(
+    ("value", "field"),
+    [
+        (raw(amount='"12"'), "amount"),
+        (raw(amount="1e400"), "amount"),
+        (raw(quantity="1.5"), "quantity"),
+        (raw(quantity=str(1 << 63)), "quantity"),
+        (raw(session_id="7"), "session_id"),
+        (raw(event_id='""'), "event_id"),
+        (raw(user_id='""'), "user_id"),
+        (raw(ts='"yesterday"'), "ts"),
+        (raw(ts="-1"), "ts"),
+        (raw(ts=str(NOW * 1_000)), "ts"),
+        (raw(action='"sell"'), "action"),
+        (b'{"user_id": "u", "ts": 0}', "action"),
+        (raw(unknown="1e400", amount="true"), "amount"),
+        (b"[]", None),
+        (b"not json", None),
+        (None, None),
+    ],
+)
+def test_a_refusal_names_the_declared_field_that_is_to_blame(value, field):
+    with pytest.raises(InvalidRecord) as caught:
+        clean(value)
+
+    assert caught.value.field == field
