@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from faust.types.tuples import TP
 
 from agents.kafka.client_settings import KafkaSettings
@@ -33,7 +33,8 @@ def commits(
     Raises
     ------
     KafkaException
-        No answer in time.
+        No answer in time, or none for one of the partitions: taken for a partition without a
+        commit, it would be processed from its beginning.
     """
     isolation = {} if stable else {"isolation.level": "read_uncommitted"}
     witness = Consumer(settings.reader() | isolation)
@@ -41,6 +42,9 @@ def commits(
         found = witness.committed([TopicPartition(*tp) for tp in tps], timeout=timeout_s)
     finally:
         witness.close()
+    for each in found:
+        if each.error is not None:
+            raise KafkaException(each.error)
     return {
         TP(each.topic, each.partition): Commit(each.offset, each.metadata or "")
         for each in found

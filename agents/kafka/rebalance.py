@@ -149,15 +149,15 @@ class Rebalance:
 
     def on_revoke(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
         """Let partitions go once everything delivered of them is processed and committed."""
-        tps = _tps(partitions)
+        tps, began_at_s = _tps(partitions), time.monotonic()
         is_settled = self._settle(consumer, tps)
         if not is_settled:
             n_dropped = self._drop(tps)
             logger.warning(
-                "%d records of %s did not commit within %.0f s; their new owner repeats them",
+                "%d records of %s did not commit within %.1f s; their new owner repeats them",
                 n_dropped,
                 _text(tps),
-                SETTLE_TIMEOUT_S,
+                time.monotonic() - began_at_s,  # less than it may take if the worker is ending
             )
         self._before_revoke()
         if is_settled:

@@ -72,11 +72,9 @@ def _settled_offsets(consumer: Consumer, tps: Collection[TP]) -> Mapping[TP, int
         found = consumer.committed([TopicPartition(*tp) for tp in tps], timeout=PATIENCE_S)
     except KafkaException:
         return None
-    return {
-        TP(each.topic, each.partition): each.offset
-        for each in found
-        if each.error is None and each.offset >= 0
-    }
+    if any(each.error is not None for each in found):
+        return None
+    return {TP(each.topic, each.partition): each.offset for each in found if each.offset >= 0}
 
 
 def _is_held_back(

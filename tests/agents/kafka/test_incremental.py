@@ -263,6 +263,18 @@ def test_a_number_that_stays_split_ends_the_worker(monkeypatch):
         machine.turn()
 
 
+def test_what_is_given_up_says_how_long_it_was_waited_for(caplog):
+    """A worker that ends waits for nothing."""
+    machine = UnitMachine()
+    machine.start(INPUTS)
+    machine._process(INPUTS[0])
+    machine.may_settle = False
+    machine._let_go(set(INPUTS), "on_revoke")
+
+    assert "1 records of" in caplog.text
+    assert "did not commit within 0.0 s" in caplog.text
+
+
 class OtherWorker:
     """A member that reads labels alone, and counts them as the counting app does."""
 

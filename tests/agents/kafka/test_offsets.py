@@ -1,13 +1,17 @@
 """Committed offsets as a witness: what is not decided yet is waited for."""
 
 import threading
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from faust.types.tuples import TP
 
+from agents.kafka import offsets
 from agents.kafka.client_settings import KafkaSettings
 from agents.kafka.offsets import committed_offsets
+from agents.kafka.takeover import _settled_offsets
 
 pytestmark = pytest.mark.integration
 
@@ -39,6 +43,31 @@ def open_transaction(settings, tp):
 
 def test_a_partition_without_a_commit_is_missing(settings, tp):
     assert committed_offsets(settings, [tp], timeout_s=30) == {}
+
+
+class Refused:
+    """A group whose offsets of one partition cannot be told, as without an ACL for its topic."""
+
+    def __init__(self, settings: object) -> None:
+        """Connect to nothing."""
+
+    def committed(self, tps: list[TopicPartition], *, timeout: float) -> list[SimpleNamespace]:
+        error = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+        return [
+            SimpleNamespace(topic=at.topic, partition=at.partition, offset=-1001, error=error)
+            for at in tps
+        ]
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+
+
+def test_an_offset_that_is_refused_is_not_taken_for_none(monkeypatch, settings, tp):
+    monkeypatch.setattr(offsets, "Consumer", Refused)
+
+    with pytest.raises(KafkaException, match="TOPIC_AUTHORIZATION_FAILED"):
+        committed_offsets(settings, [tp], timeout_s=30)
+    assert _settled_offsets(cast(Consumer, Refused(None)), [tp]) is None
 
 
 @pytest.mark.parametrize(("is_committed", "offset"), [(True, 7), (False, 3)])
