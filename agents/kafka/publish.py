@@ -10,19 +10,13 @@ from agents.kafka.batch import Emitted
 def publish(producer: Producer, outputs: Iterable[Emitted], flush: Callable[[], None]) -> None:
     """Produce outputs in the order they were emitted; `flush` when the buffer is full."""
     produce = producer.produce
-    for output in outputs:
-        topic, value, key, partition, headers = output
+    for topic, value, key, partition, headers in outputs:
         try:
             if headers is None:
                 produce(topic, value, key, partition)  # a keyword would cost half as much again
             else:
-                _produce(producer, output)
+                # The stubs want headers as a list of exactly their own union of types.
+                produce(topic, value, key, partition, headers=headers)  # type: ignore[arg-type]
         except BufferError:
             flush()
-            _produce(producer, output)
-
-
-def _produce(producer: Producer, output: Emitted) -> None:
-    topic, value, key, partition, headers = output
-    # The stubs want headers as a list of exactly their own union of types.
-    producer.produce(topic, value, key, partition, headers=headers)  # type: ignore[arg-type]
+            produce(topic, value, key, partition, headers=headers)  # type: ignore[arg-type]
