@@ -8,7 +8,7 @@ the offsets that the manifests tell, and so each record becomes one row.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import timedelta
 from typing import Final
 
@@ -51,6 +51,11 @@ class Gathering:
     def __len__(self) -> int:
         return len(self._rows)
 
+    @property
+    def is_given_up(self) -> bool:
+        """Whether the partition went away meanwhile: its new owner writes these records."""
+        return any(batch.is_given_up for batch in self.batches)
+
     def look_up(self) -> None:
         """Ask the store how far the partition is written, by whomever. Blocks."""
         self._end = self._writer.manifests.next_offset(self._source)
@@ -91,6 +96,8 @@ class Archive:
     ----------
     tables
         By the full name of their topics.
+    release
+        Lets a batch commit.
     interval
         How long a row waits for others at most; a rebalance or the end ask for it at once.
     max_rows
@@ -102,10 +109,12 @@ class Archive:
         files: FileSystem,
         tables: Mapping[str, Table],
         *,
+        release: Callable[[Batch], None],
         interval: timedelta,
         max_rows: int,
         metrics: Metrics,
     ) -> None:
+        self._release = release
         self._tables = tables
         self._writers = {
             topic: TableWriter(files, table.name, table.schema, event_at=table.event_at)
@@ -127,6 +136,9 @@ class Archive:
     async def add(self, batch: Batch) -> None:
         """Take over a batch, which is held until its rows are written."""
         topic = batch.tp.topic
+        if (earlier := self._gathering.get(batch.tp)) is not None and earlier.is_given_up:
+            # The partition went and came back: what it had gathered is delivered again.
+            self._let_go(self._gathering.pop(batch.tp))
         if batch.tp not in self._gathering:
             begun = Gathering(self._tables[topic], self._writers[topic], batch.tp)
             await asyncio.to_thread(begun.look_up)
@@ -143,17 +155,17 @@ class Archive:
             or time.monotonic() - gathering.since_s >= self._interval_s
         )
 
-    async def write_due(self, app: App) -> None:
+    async def write_due(self) -> None:
         """Write the partitions that are due."""
         for tp in [tp for tp in self._gathering if self.is_due(tp)]:
-            await self.write(app, tp)
+            await self.write(tp)
 
-    async def write_all(self, app: App) -> None:
+    async def write_all(self) -> None:
         """Write whatever is gathered."""
         for tp in list(self._gathering):
-            await self.write(app, tp)
+            await self.write(tp)
 
-    async def write(self, app: App, tp: TP) -> None:
+    async def write(self, tp: TP) -> None:
         """Write what a partition has gathered, and let its batches go."""
         async with self._writing:
             if time.monotonic() < self._not_before_s:
@@ -162,8 +174,7 @@ class Archive:
             if gathering is None:
                 return
             try:
-                is_lost = any(batch.is_given_up for batch in gathering.batches)
-                if not is_lost:  # else its new owner writes it
+                if not gathering.is_given_up:
                     self._rows_written.inc(await asyncio.to_thread(gathering.write))
             except OSError as error:
                 self._errors.inc()
@@ -171,15 +182,21 @@ class Archive:
                 logger.warning("the offline store takes no file, again in %g s: %s", RETRY_S, error)
                 self._put_back(gathering, tp)
                 return
-            for batch in gathering.batches:
-                app.release(batch)
+            self._let_go(gathering)
 
     def _put_back(self, gathering: Gathering, tp: TP) -> None:
         """Gather on where a write failed, with what came meanwhile behind it."""
+        if gathering.is_given_up:
+            self._let_go(gathering)
+            return
         newer = self._gathering.get(tp)
         self._gathering[tp] = gathering
         for batch in () if newer is None else newer.batches:
             gathering.add(batch, gathering.since_s)
+
+    def _let_go(self, gathering: Gathering) -> None:
+        for batch in gathering.batches:
+            self._release(batch)
 
 
 def build(app: App, archive: Archive) -> None:
@@ -188,7 +205,7 @@ def build(app: App, archive: Archive) -> None:
 
     def settle() -> None:
         if not writing:
-            task = asyncio.ensure_future(archive.write_all(app))
+            task = asyncio.ensure_future(archive.write_all())
             writing.add(task)
             task.add_done_callback(writing.discard)
 
@@ -198,7 +215,7 @@ def build(app: App, archive: Archive) -> None:
         async for batch in batches:
             await archive.add(batch)
             if archive.is_due(batch.tp):
-                await archive.write(app, batch.tp)
+                await archive.write(batch.tp)
             yield len(batch)
 
     for topic in archive.topics:
@@ -206,4 +223,4 @@ def build(app: App, archive: Archive) -> None:
 
     @app.timer(LOOK_EVERY_S)  # type: ignore[untyped-decorator]
     async def write_due() -> None:
-        await archive.write_due(app)
+        await archive.write_due()

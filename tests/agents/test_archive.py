@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import uuid
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,9 +16,10 @@ from confluent_kafka import Producer
 from faust.types.tuples import TP
 
 from agents.admin import topic_admin, topic_reader
-from agents.archive import Gathering
+from agents.archive import Archive, Gathering
 from agents.kafka.client_settings import KafkaSettings
 from agents.kafka.offsets import committed_offsets
+from agents.observability.metrics import Metrics
 from agents.offline import tables
 from agents.offline.file_system import FileSystem
 from agents.offline.reader import EmptyTable, in_order, scan
@@ -217,3 +219,60 @@ def test_what_is_no_prediction_is_passed_over(tmp_path, caplog):
 
     assert gathering.write() == 1
     assert "at offset 0" in caplog.text
+
+
+def archive_in(directory) -> tuple[Archive, list[Any]]:
+    released: list[Any] = []
+    made = Archive(
+        FileSystem(str(directory)),
+        {"predictions": tables.PREDICTIONS},
+        release=released.append,
+        interval=timedelta(hours=1),
+        max_rows=1_000,
+        metrics=Metrics(),
+    )
+    return made, released
+
+
+def rows_in(directory) -> list[int]:
+    return in_order(scan(FileSystem(str(directory)), "predictions")).collect()[OFFSET].to_list()
+
+
+async def test_a_partition_that_went_and_came_back_is_gathered_anew(tmp_path):
+    """Its batches from before are nobody's any more, those from after must be written."""
+    archive, released = archive_in(tmp_path)
+    before, after = delivered(0, 1, 2), delivered(0, 1, 2, 3)
+    await archive.add(before)
+    before.dropped = True
+    await archive.add(after)
+    assert released == [before]
+
+    await archive.write_all()
+    assert rows_in(tmp_path) == [0, 1, 2, 3]
+    assert released == [before, after]
+
+
+@pytest.mark.parametrize("went_away", [False, True])
+async def test_a_store_that_took_no_file_is_asked_again_with_all_of_it(
+    tmp_path, monkeypatch, went_away
+):
+    archive, released = archive_in(tmp_path)
+    first, second = delivered(0, 1), delivered(0, 1, 2) if went_away else delivered(2, 3)
+    await archive.add(first)
+
+    def fail(*_):
+        first.dropped = went_away
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FileSystem, "write", fail)
+        await archive.write_all()
+    assert released == ([first] if went_away else [])
+    await archive.add(second)
+    await archive.write_all()
+    assert released == ([first] if went_away else []), "it is left alone for a while"
+    monkeypatch.setattr("agents.archive.time.monotonic", lambda: 1e9)
+    await archive.write_all()
+
+    assert rows_in(tmp_path) == ([0, 1, 2] if went_away else [0, 1, 2, 3])
+    assert released == [first, second]
