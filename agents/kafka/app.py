@@ -23,6 +23,7 @@ from agents.kafka.batch import Batch
 from agents.kafka.client_settings import KafkaSettings
 from agents.kafka.exactly_once import TransactionObserver
 from agents.kafka.keyed_state import KeyedState
+from agents.kafka.producer import current_batch
 from agents.kafka.restorer import Restoration
 from agents.kafka.stream import BatchStream
 from agents.kafka.transport import SCHEME
@@ -166,6 +167,8 @@ class App(faust.App):
 
     async def _on_agent_error(self, agent: AgentT[Any], failure: BaseException) -> None:
         """End the worker if that is what an agent's failure means; others may try again."""
+        if (batch := current_batch()) is not None:
+            batch.failure = failure
         if isinstance(failure, ThalwegError):
             self.fail(failure)
         await super()._on_agent_error(agent, failure)

@@ -36,7 +36,7 @@ class Batch:
 
     __slots__ = (
         *("tp", "records", "next_offset", "emitted", "attempts", "finished", "dropped"),
-        *("awaited", "begun", "ended", "whole", "held", "_left"),
+        *("awaited", "begun", "ended", "failure", "whole", "held", "_left"),
     )
 
     def __init__(
@@ -50,6 +50,8 @@ class Batch:
         self.finished = False
         self.dropped = False
         self.begun = False
+        self.failure: BaseException | None = None
+        """What its agent raised at the last attempt."""
         self.ended = False
         """Whether the agent is through with it: what it sends now is not part of it any more."""
         self.held = False

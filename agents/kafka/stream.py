@@ -114,6 +114,7 @@ class BatchStream(faust.Stream[Any]):
         batch.attempts += 1
         if batch.attempts > self.app.max_attempts:  # type: ignore[attr-defined]
             failure = DeliveryFailed(f"{batch!r} failed {batch.attempts - 1} times in its agent")
+            failure.__cause__ = batch.failure
             self.app.consumer.fail(failure)  # type: ignore[attr-defined]
             raise failure
         self.app.consumer.begin(batch)  # type: ignore[attr-defined]

@@ -67,23 +67,27 @@ class MemoryTopics:
     --------
     >>> topics = MemoryTopics(partitions=1)
     >>> topics.append(Output("labels", b"value", b"key", -1, None), at_ms=0)
+    [<labels:0@0 b'key'>]
     >>> [record.value() for record in topics.read("labels")]
     [b'value']
     """
 
     def __init__(self, partitions: int) -> None:
-        self._n = partitions
+        self.n_partitions = partitions
         self._logs: defaultdict[TP, list[MemoryRecord]] = defaultdict(list)
 
-    def append(self, *outputs: Output, at_ms: int) -> None:
+    def append(self, *outputs: Output, at_ms: int) -> list[MemoryRecord]:
         """Append records where they belong: a partition of -1 is that of the key."""
+        appended = []
         for output in outputs:
             partition = output.partition
             if partition < 0:
-                partition = 0 if output.key is None else crc32(output.key) % self._n
+                partition = 0 if output.key is None else crc32(output.key) % self.n_partitions
             tp = TP(output.topic, partition)
             log = self._logs[tp]
             log.append(MemoryRecord(tp, len(log), output, at_ms))
+            appended.append(log[-1])
+        return appended
 
     def read(self, topic: str) -> list[MemoryRecord]:
         """Read a topic, partition after partition."""
@@ -96,7 +100,12 @@ class MemoryTopics:
         for record in sorted(newest.values(), key=MemoryRecord.offset):
             yield record.key() or b"", record.value()
 
-    def batch(self, tp: TP, start: int) -> Batch:
+    def end(self, tp: TP) -> int:
+        """Tell the offset that the next record of a partition will have."""
+        return len(self._logs[tp]) if tp in self._logs else 0
+
+    def batch(self, tp: TP, start: int, *, max_records: int | None = None) -> Batch:
         """Deliver what a partition holds from an offset on."""
-        records = self._logs[tp][start:]
+        end = None if max_records is None else start + max_records
+        records = self._logs[tp][start:end]
         return Batch(tp, cast("list[Message]", records), start + len(records))

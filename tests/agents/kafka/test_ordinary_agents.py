@@ -5,15 +5,18 @@ import signal
 from collections import Counter
 
 import pytest
-from confluent_kafka import Message
 from faust.types.tuples import TP
 
 from agents.kafka.client_settings import KafkaSettings
 from agents.kafka.log_reader import read_to_end
 from agents.kafka.offsets import committed_offsets
+from agents.kafka.stream import pause_s
+from agents.testing import AppDriver
+from agents.testing.app_driver import START
+from tests.agents.kafka import ordinary_app
 from tests.agents.kafka.conftest import PARTITIONS
 
-pytestmark = pytest.mark.integration
+START_MS = 1_000 * int(START.timestamp())
 
 
 def values(bench, topic) -> Counter[bytes | None]:
@@ -26,11 +29,23 @@ def values(bench, topic) -> Counter[bytes | None]:
     )
 
 
-def committed(bench, topic) -> int:
-    """How many records of a topic count as processed."""
-    settings = KafkaSettings(bootstrap=bench.bootstrap, group=f"{bench.prefix}ordinary")
-    tps = [TP(bench.prefix + topic, partition) for partition in range(PARTITIONS)]
-    return sum(committed_offsets(settings, tps, timeout_s=10).values())
+@pytest.fixture
+def drive():
+    """Run the ordinary app in memory."""
+    made = []
+
+    def make(**settings):
+        made.append(AppDriver(ordinary_app.build("", bootstrap="127.0.0.1:1", **settings)))
+        return made[-1]
+
+    yield make
+    for driver in made:
+        driver.close()
+
+
+@pytest.fixture
+def driver(drive):
+    return drive()
 
 
 @pytest.fixture
@@ -39,6 +54,7 @@ def ordinary(bench):
     return bench
 
 
+@pytest.mark.integration
 def test_agents_that_send_and_agents_that_yield_are_exact_through_a_kill(ordinary):
     counted = ordinary.reader()
     worker = ordinary.start(app="ordinary_app")
@@ -59,53 +75,48 @@ def test_agents_that_send_and_agents_that_yield_are_exact_through_a_kill(ordinar
     assert values(ordinary, "doubled") == Counter(b"%d" % (2 * n) for n in range(3_000))
 
 
-def test_keys_json_values_and_headers_are_what_faust_makes_of_them(ordinary):
-    ordinary.producer.produce(
-        f"{ordinary.prefix}orders", b'{"price": 7, "n": 3}', b"ada", headers={"currency": b"EUR"}
-    )
-    assert ordinary.producer.flush(30) == 0
-    ordinary.start(app="ordinary_app")
-    total: Message | None = ordinary.consumer("totals").poll(30)
-    assert total is not None
+def test_keys_json_values_and_headers_are_what_faust_makes_of_them(driver):
+    driver.publish("orders", {"price": 7, "n": 3}, key="ada", headers={"currency": b"EUR"})
+    (total,) = driver.read("totals")
 
-    assert json.loads(total.value() or b"") == {"total": 21}
+    assert json.loads(total.value()) == {"total": 21}
     assert total.key() == b"ada"
-    assert dict(total.headers() or ()) == {"currency": b"EUR", "by": b"total"}
+    assert dict(total.headers()) == {"currency": b"EUR", "by": b"total"}
 
 
-def test_a_filter_passes_over_records_and_they_count_as_processed(ordinary):
+def test_a_filter_passes_over_records_and_they_count_as_processed(driver):
     for price in (7, 3, 9):
-        ordinary.producer.produce(
-            f"{ordinary.prefix}orders",
-            b'{"price": %d, "n": 1}' % price,
-            b"ada",
-            headers={"currency": b"EUR"},
-        )
-    assert ordinary.producer.flush(30) == 0
-    worker = ordinary.start(app="ordinary_app")
-    found: Message | None = ordinary.consumer("cheap").poll(30)
-    assert found is not None
-    worker.send_signal(signal.SIGTERM)
-    assert worker.wait(20) == 0
+        driver.append("orders", {"price": price, "n": 1}, headers={"currency": b"EUR"})
+    driver.process()
 
-    assert json.loads(found.value() or b"") == {"price": 3, "n": 1}
-    assert committed(ordinary, "orders") == 3
-    assert values(ordinary, "cheap").total() == 1
+    assert [json.loads(x.value()) for x in driver.read("cheap")] == [{"price": 3, "n": 1}]
+    assert driver.committed("orders") == 3
 
 
 @pytest.mark.parametrize("failures", [1, 4])
-def test_a_batch_that_failed_is_given_to_the_agent_again_and_counts_once(ordinary, failures):
-    counted = ordinary.reader()
-    ordinary.start(app="ordinary_app", failures=failures)
-    ordinary.send(range(100), n_keys=1)
-    counted.wait_for(100)
-    counted.poll()
+def test_a_batch_that_failed_is_given_to_the_agent_again_and_counts_once(drive, failures):
+    driver = drive(failures=failures)
+    for number in range(100):
+        driver.append("events", number)
+    driver.process()
 
-    assert ordinary.logs().count("RuntimeError: no luck with 13") == failures
-    assert counted.duplicated == {}
-    assert values(ordinary, "doubled") == Counter(b"%d" % (2 * n) for n in range(100))
+    paused_s = sum(pause_s(n) for n in range(1, failures + 1))
+
+    assert driver.now_ms - START_MS == round(1_000 * paused_s)
+    assert [x.value() for x in driver.read("counted")] == [b"%d 0" % n for n in range(100)]
+    assert [x.value() for x in driver.read("doubled")] == [b"%d" % (2 * n) for n in range(100)]
 
 
+def test_one_agents_failure_does_not_undo_what_another_emitted(drive):
+    driver = drive(failures=99)
+    with pytest.raises(RuntimeError, match="no luck with 13"):
+        driver.publish("events", 13)
+
+    assert driver.committed("events") == 0
+    assert driver.read("counted") == driver.read("doubled") == []
+
+
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("topic", "value", "why", "max_attempts"),
     [
