@@ -11,6 +11,7 @@ from datetime import date, timedelta
 
 from schemas.errors import InvalidDeclaration
 from schemas.events import UserEvent
+from streams.expectations import Expectation
 from streams.feature_kinds import Feature
 from streams.label_join import LabelRule
 
@@ -87,6 +88,8 @@ class Pipeline:
     parity_share: float = 0.01
     """Share of users whose features `watch` computes again from the log."""
     max_event_bytes: int = 256 * 1024
+    quality: tuple[Expectation, ...] = ()
+    """What is held to be true of events: `streams.expectations.expect`."""
     drift: DriftPolicy = DriftPolicy()
     replay: Replay | None = None
     incidents: tuple[Incident, ...] = ()

@@ -16,3 +16,6 @@ class Telemetry(msgspec.Struct):
     at: int
     """Wall time, ms since the epoch."""
     samples: dict[str, float]
+    exemplars: dict[str, dict[str, int]] = {}
+    """Of some counters, examples of what was counted since the record before: sample -> text ->
+    how often, at least."""

@@ -12,6 +12,7 @@ from typing import Final
 from prometheus_client.utils import floatToGoString
 
 from agents.observability.metric_spec import CounterSpec, GaugeSpec, HistogramSpec
+from streams.frequent import Summary, combined
 
 Labels = tuple[tuple[str, str], ...]
 """Names and values."""
@@ -33,13 +34,18 @@ def sample_name(name: str, labels: Labels) -> str:
 
 
 class Counter:
-    """A number that only grows."""
+    """A number that only grows; perhaps with examples of what was counted last."""
 
-    __slots__ = ("name", "value")
+    __slots__ = ("exemplars", "name", "value")
 
     def __init__(self, spec: CounterSpec, labels: Labels = ()) -> None:
         self.name = sample_name(spec.name, labels)
         self.value = 0.0
+        self.exemplars: Summary = {}
+
+    def exemplify(self, summary: Summary) -> None:
+        """Take note of what was counted: a few texts, and how often each."""
+        self.exemplars = combined(self.exemplars, summary)
 
     def inc(self, amount: float = 1) -> None:
         """Count."""

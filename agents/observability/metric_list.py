@@ -81,6 +81,61 @@ OUTCOMES: Final = CounterSpec(
     "thalweg_outcomes_total", "outcomes", "Predictions whose label became known.", ("label",)
 )
 
+# --- data quality ---------------------------------------------------------------------------------
+
+QUALITY_CHECKS: Final = CounterSpec(
+    "thalweg_quality_checks_total",
+    "events",
+    "Predicted events whose value of an expected field was looked at.",
+    ("field",),
+)
+QUALITY_NULLS: Final = CounterSpec(
+    "thalweg_quality_nulls_total",
+    "events",
+    "Those of them that had none, be it a finding or not.",
+    ("field",),
+)
+QUALITY_FINDINGS: Final = CounterSpec(
+    "thalweg_quality_findings_total",
+    "events",
+    "Predicted events that break an expectation, and events set aside by their reason; the field is"
+    " `*` where none is to blame.",
+    ("field", "finding"),
+)
+FEATURES_MISSING: Final = CounterSpec(
+    "thalweg_features_missing_total",
+    "predictions",
+    "Predictions for which a feature stood at its default, since what it reads of the event was"
+    " null.",
+    ("feature",),
+)
+QUALITY_SCORE: Final = GaugeSpec(
+    "thalweg_quality_score_ratio",
+    "share",
+    "Share of checks of the latest events without a finding; see `docs/data-quality.md`.",
+    ("use_case",),
+)
+QUALITY_NULL_RATIO: Final = GaugeSpec(
+    "thalweg_quality_null_ratio",
+    "share",
+    "Share of the latest events in which an expected field is null.",
+    ("field", "use_case"),
+)
+QUALITY_FINDING_RATIO: Final = GaugeSpec(
+    "thalweg_quality_finding_ratio",
+    "share",
+    "Share of the latest events with a finding, or a reason to be set aside; the field is `*` where"
+    " none is to blame.",
+    ("field", "finding", "use_case"),
+)
+FEATURES_MISSING_RATIO: Final = GaugeSpec(
+    "thalweg_features_missing_ratio",
+    "share",
+    "Share of the latest predictions for which a feature stood at its default, since what it reads"
+    " of the event was null.",
+    ("feature", "use_case"),
+)
+
 # --- batches, transactions, partitions ------------------------------------------------------------
 
 PROCESSING_SECONDS: Final = HistogramSpec(
@@ -323,6 +378,10 @@ SECTIONS: Final[Mapping[str, tuple[MetricSpec, ...]]] = {
     "Events and predictions": (
         *(EVENTS, PREDICTIONS, DUPLICATES, EVENT_IDS_CROWDED_OUT, LATE_EVENTS, DEAD_LETTERS),
         *(SCORES, LABELS, OUTCOMES),
+    ),
+    "Data quality": (
+        *(QUALITY_CHECKS, QUALITY_NULLS, QUALITY_FINDINGS, FEATURES_MISSING),
+        *(QUALITY_SCORE, QUALITY_NULL_RATIO, QUALITY_FINDING_RATIO, FEATURES_MISSING_RATIO),
     ),
     "Batches, transactions, partitions": (
         *(PROCESSING_SECONDS, BATCH_RECORDS, TRANSACTION_SECONDS, TRANSACTIONS),

@@ -15,6 +15,7 @@ from prometheus_client.core import (
 from agents.observability import metric_list
 from agents.observability.instruments import Counter, Gauge, Histogram, Labels
 from agents.observability.metric_spec import CounterSpec, GaugeSpec, HistogramSpec, MetricSpec
+from streams.frequent import Summary
 
 Instrument = Counter | Gauge | Histogram
 _InstrumentT = TypeVar("_InstrumentT", Counter, Gauge, Histogram)
@@ -67,6 +68,15 @@ class Metrics:
         return {
             name: value for _, _, instrument in self._all() for name, value in instrument.samples()
         }
+
+    def take_exemplars(self) -> dict[str, Summary]:
+        """Tell, by sample, examples of what was counted since this was asked last."""
+        taken: dict[str, Summary] = {}
+        for _, _, instrument in self._all():
+            if isinstance(instrument, Counter) and instrument.exemplars:
+                taken[instrument.name] = instrument.exemplars
+                instrument.exemplars = {}
+        return taken
 
     def collect(self) -> Iterator[Metric]:
         """Tell all metrics to the registry, which asks at each scrape."""

@@ -20,5 +20,11 @@ def telemetry_record(process: str, metrics: Metrics, at_ms: int) -> bytes:
         Wall time.
     """
     return orjson.dumps(
-        {"process": process, "pid": os.getpid(), "at": at_ms, "samples": metrics.samples()}
+        {
+            "process": process,
+            "pid": os.getpid(),
+            "at": at_ms,
+            "samples": metrics.samples(),
+            "exemplars": metrics.take_exemplars(),
+        }
     )

@@ -131,6 +131,8 @@ class Partition:
         unnamed = f"{batch.tp.topic}-{batch.tp.partition}-"
         touched: dict[str, dict[str, float]] = {}
         scores: list[float] = []
+        served: list[UserEvent] = []
+        refused: list[InvalidRecord] = []
         n_duplicates = n_late = 0
 
         for record in batch:
@@ -141,6 +143,7 @@ class Partition:
                 event = clean(key, record.value(), published_at_ms=min(published_ms, now_ms))
             except InvalidRecord as invalid:
                 outputs.dead_letter(record, invalid)
+                refused.append(invalid)
                 continue
             at_ms: int = event.ts  # type: ignore[assignment]  # milliseconds, once cleaned
             newest_ms = max(self._newest_ms, at_ms)
@@ -158,6 +161,7 @@ class Partition:
             features, score = predict(event, answer, outputs, is_late=is_late)
             touched[event.user_id] = features  # type: ignore[index]  # text, once cleaned
             scores.append(score)
+            served.append(event)
             outputs.prediction(event, answer, score, published_ms, record, is_late=is_late)
             if plan.is_sampled():
                 outputs.shadow_predictions(event, serving, features)
@@ -170,6 +174,9 @@ class Partition:
                 outputs.feature_update(user_id, user.last_ms, features)
         self._end(batch, outputs)
         plan.metrics.predicted(scores, n_duplicates, n_late)
+        plan.metrics.quality(
+            plan.quality.judge(served, refused, duplicates=n_duplicates, late=n_late)
+        )
 
     def _predict(
         self, event: UserEvent, answer: Answer, outputs: PartitionOutputs, *, is_late: bool

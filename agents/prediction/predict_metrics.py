@@ -9,12 +9,13 @@ from agents.observability.metrics import Metrics
 from online_models.drift import ScoreDrift
 from schemas import topics
 from streams.label_join import Fates
+from streams.quality import QualityJudge, Tally
 
 
 class PredictMetrics:
     """Counts and measures of the predict role."""
 
-    def __init__(self, metrics: Metrics, challengers: Sequence[str]) -> None:
+    def __init__(self, metrics: Metrics, challengers: Sequence[str], quality: QualityJudge) -> None:
         self._metrics = metrics
         counter = metrics.counter
         self._events = counter(metric_list.EVENTS, topic=topics.USER_EVENTS.name)
@@ -28,6 +29,15 @@ class PredictMetrics:
         self._outcomes = {
             label: counter(metric_list.OUTCOMES, label=str(label).lower())
             for label in (False, True)
+        }
+        self._checks = {
+            name: counter(metric_list.QUALITY_CHECKS, field=name) for name in quality.expectations
+        }
+        self._nulls = {
+            name: counter(metric_list.QUALITY_NULLS, field=name) for name in quality.expectations
+        }
+        self._missing = {
+            name: counter(metric_list.FEATURES_MISSING, feature=name) for name in quality.features
         }
         self._challengers = {
             name: metrics.histogram(metric_list.CHALLENGER_SCORE_SECONDS, model=name)
@@ -45,6 +55,21 @@ class PredictMetrics:
         self._duplicates.inc(n_duplicates)
         self._late.inc(n_late)
         self._scores.observe_many(scores)
+
+    def quality(self, tally: Tally) -> None:
+        """Count what the events of a batch, or of a part of it, had of findings."""
+        for name, n in tally.checks.items():
+            self._checks[name].inc(n)
+        for name, n in tally.nulls.items():
+            self._nulls[name].inc(n)
+        for name, n in tally.missing.items():
+            self._missing[name].inc(n)
+        for (name, finding), n in tally.found.items():
+            labels = {"field": name, "finding": finding}
+            self._metrics.counter(metric_list.QUALITY_FINDINGS, **labels).inc(n)
+        for (name, finding), summary in tally.exemplars.items():
+            labels = {"field": name, "finding": finding}
+            self._metrics.counter(metric_list.QUALITY_FINDINGS, **labels).exemplify(summary)
 
     def labels(self, n: int) -> None:
         """Count a batch of labels."""

@@ -17,6 +17,7 @@ from schemas.cloudevents import rfc3339
 from schemas.topics import Topic
 from streams.clean import EventCleaner, LabelCleaner
 from streams.fold import compile_features
+from streams.quality import QualityJudge
 
 SOURCE: Final = "/thalweg/predict"
 NO_MODEL: Final = "no_model"
@@ -99,7 +100,8 @@ class PredictPlan:
         self.labels: Final = LabelCleaner(
             max_bytes=pipeline.max_event_bytes, future_tolerance=pipeline.future_tolerance
         )
-        self.metrics: Final = PredictMetrics(metrics, pipeline.challengers)
+        self.quality: Final = QualityJudge(pipeline.quality, pipeline.event, pipeline.features)
+        self.metrics: Final = PredictMetrics(metrics, pipeline.challengers, self.quality)
         self.topics: Final = TopicNames(
             predictions=name(topics.PREDICTIONS),
             shadow_predictions=name(topics.SHADOW_PREDICTIONS),

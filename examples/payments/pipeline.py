@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from agents.pipeline import Pipeline
 from schemas.events import UserEvent
+from streams.expectations import expect
 from streams.features import (
     action,
     count,
@@ -52,6 +53,10 @@ PIPELINE = Pipeline(
         is_action({"declined"}, name="declined"),
         one_of("channel", ("online", "cash")),
         hour_of_day(),
+    ),
+    quality=(
+        expect("amount", payment, between=(0, 100_000), required=True),
+        expect("channel", one_of={"online", "terminal", "cash"}, required=True),
     ),
     label=happens_within("chargeback", 14 * DAY),
     champion="binary_logistic_v1",

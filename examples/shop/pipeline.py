@@ -7,6 +7,7 @@ from datetime import date, timedelta
 
 from agents.pipeline import Incident, Pipeline, Replay
 from schemas.events import UserEvent
+from streams.expectations import expect
 from streams.features import (
     action,
     count,
@@ -90,6 +91,16 @@ PIPELINE = Pipeline(
         one_of("user_lifecycle", ("new", "loyal")),
         one_of("acquisition_channel", ("paid_search", "email", "social")),
         hour_of_day(),
+    ),
+    quality=(
+        expect("session_id", required=True),
+        expect("platform", one_of={"mobile", "desktop", "tablet"}, required=True),
+        expect("user_lifecycle", one_of={"new", "returning", "loyal"}, required=True),
+        expect(
+            "acquisition_channel",
+            one_of={"paid_search", "email", "social", "organic", "direct"},
+            required=True,
+        ),
     ),
     label=happens_within("purchase", 30 * MINUTE),
     champion="binary_logistic_v1",
