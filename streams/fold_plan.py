@@ -61,6 +61,24 @@ class Counter(NamedTuple):
         return "_".join(part for part in subject if part)
 
 
+class Quotient(NamedTuple):
+    """A statistic that divides counts by others: their windows must have begun together.
+
+    So it has columns of its own in the tiles. Else a mean that is declared where a total was before
+    would divide what was added up long since by the number of the events since then.
+    """
+
+    statistic: Literal["rate", "mean", "variance", "session_duration_mean", "top"]
+    only: ActionFilter | None = None
+
+    def __str__(self) -> str:
+        return "_".join([*([self.only.name] if self.only else []), self.statistic])
+
+
+Counted = tuple[Counter, Quotient | None]
+"""What a column of tiles counts, and for which statistic if not for any."""
+
+
 class Mergeable(NamedTuple):
     """A value of each event that is merged with those of other events."""
 
@@ -116,10 +134,10 @@ class FoldPlan:
 
     Examples
     --------
-    >>> from streams.features import action, rate
-    >>> buys = rate(action({"purchase"}, name="buy"), over=timedelta(days=7))
+    >>> from streams.features import action, count
+    >>> buys = count(action({"purchase"}, name="buy"), over=timedelta(days=7))
     >>> FoldPlan([buys], UserEvent).features
-    {'buy_rate_7d': 'buy_events_in_7d / events_in_7d if events_in_7d else 0.0'}
+    {'buy_count_7d': 'float(buy_events_in_7d)'}
     """
 
     def __init__(self, features: Sequence[Feature], record: type[UserEvent]) -> None:
@@ -133,8 +151,8 @@ class FoldPlan:
         """Filter -> variable with the time of the latest event before this one that passed."""
         self.counters: dict[Counter, int] = {}
         """Counter -> position in the state's `counts`."""
-        self.windows: dict[tuple[Counter, int], str] = {}
-        """Counter and span in ms -> variable with what was counted in that window."""
+        self.windows: dict[tuple[Counted, int], str] = {}
+        """What is counted and span in ms -> variable with the count in that window."""
         self.lows: Merging[float] = Merging(
             nothing=lambda: NOTHING, merge=min, evict=evict_smallest
         )
@@ -159,6 +177,8 @@ class FoldPlan:
                 if name in self.features:
                     raise InvalidDeclaration(f"feature `{name}` is declared twice")
                 self.features[name] = expression
+        self.columns = self._columns()
+        """Width of tiles in ms -> what their columns count; finest first."""
         self.tilings = self._tilings()
         self.low_tilings = self.lows.tilings()
         self.sketch_tilings = self.sketches.tilings()
@@ -172,7 +192,7 @@ class FoldPlan:
                 if only is not None:
                     self._flag(only, feature)
                 self._field(field, _TEXT, feature)
-                top = self._merged(self.tops, Mergeable("top", field, only), over)
+                top, _ = self._top(field, only, over)
                 return [f"1.0 if {top}[0] == {known_as(value)!r} else 0.0" for value in values]
             case TimeSince(only=only):
                 return [self._time_since(only, feature)]
@@ -237,20 +257,23 @@ class FoldPlan:
             case "count":
                 return f"float({self._window(Counter('events', only), over)})"
             case "rate":
-                some = self._window(Counter("events", only), over)
+                quotient = Quotient("rate", only)
+                some = self._window(Counter("events", only), over, quotient)
                 # None: a late event's window, under declarations that began after it.
-                n = self._window(Counter("events"), over)
+                n = self._window(Counter("events"), over, quotient)
                 return f"{some} / {n} if {n} else 0.0"
             case "total":
                 return f"{self._window(Counter('millionths', only, field), over)} / {MICRO}"
             case "mean":
-                millionths = self._window(Counter("millionths", only, field), over)
-                n = self._window(Counter("values", only, field), over)
+                quotient = Quotient("mean", only)
+                millionths = self._window(Counter("millionths", only, field), over, quotient)
+                n = self._window(Counter("values", only, field), over, quotient)
                 return f"{millionths} / ({n} * {MICRO}) if {n} else 0.0"
             case "variance":
-                squares = self._window(Counter("squares", only, field), over)
-                millionths = self._window(Counter("millionths", only, field), over)
-                n = self._window(Counter("values", only, field), over)
+                quotient = Quotient("variance", only)
+                squares = self._window(Counter("squares", only, field), over, quotient)
+                millionths = self._window(Counter("millionths", only, field), over, quotient)
+                n = self._window(Counter("values", only, field), over, quotient)
                 # Integers up to the division: nothing cancels out.
                 return (
                     f"max({squares} * {n} * {MICRO} - {millionths} ** 2, 0)"
@@ -264,16 +287,16 @@ class FoldPlan:
                 sketch = self._merged(self.sketches, Mergeable(statistic, str(field), only), over)
                 return f"cardinality({sketch})"
             case "top_share":
-                top = self._merged(self.tops, Mergeable("top", str(field), only), over)
-                n = self._window(Counter("values", only, field), over)
+                top, n = self._top(str(field), only, over)
                 return f"{top}[1] / {n} if {n} else 0.0"
             case "session_count":
                 self.has_sessions = True
                 return f"{self._window(Counter('sessions'), over)} + 1.0"
             case "session_duration_mean":
                 self.has_sessions = True
-                ms = self._window(Counter("session_ms"), over)
-                n = self._window(Counter("sessions"), over)
+                quotient = Quotient("session_duration_mean")
+                ms = self._window(Counter("session_ms"), over, quotient)
+                n = self._window(Counter("sessions"), over, quotient)
                 return f"{ms} / ({n} * 1000) if {n} else 0.0"
         assert_never(feature.statistic)
 
@@ -314,11 +337,17 @@ class FoldPlan:
             self.fields[name] = self._variable(f"event_{name}")
         return self.fields[name]
 
-    def _window(self, counter: Counter, over: timedelta) -> str:
+    def _top(self, field: str, only: ActionFilter | None, over: timedelta) -> tuple[str, str]:
+        """Plan the most frequent value, and always how many there were: they begin together."""
+        n = self._window(Counter("values", only, field), over, Quotient("top", only))
+        return self._merged(self.tops, Mergeable("top", field, only), over), n
+
+    def _window(self, counter: Counter, over: timedelta, part_of: Quotient | None = None) -> str:
         self.counters.setdefault(counter, len(self.counters))
-        key = counter, over // _MS
+        key = (counter, part_of), over // _MS
         if key not in self.windows:
-            self.windows[key] = self._variable(f"{counter}_in_{span_name(over)}")
+            of = "" if part_of is None else f"_of_{part_of}"
+            self.windows[key] = self._variable(f"{counter}{of}_in_{span_name(over)}")
         return self.windows[key]
 
     def _merged(self, merging: Merging[Any], value: Mergeable, over: timedelta) -> str:
@@ -335,16 +364,20 @@ class FoldPlan:
         self._variables.add(name)
         return name
 
+    def _columns(self) -> dict[int, list[Counted]]:
+        columns: dict[int, dict[Counted, None]] = {}
+        for counted, span_ms in self.windows:
+            columns.setdefault(tile_width_ms(span_ms), {})[counted] = None
+        return {width_ms: list(each) for width_ms, each in sorted(columns.items())}
+
     def _tilings(self) -> tuple[Tiling, ...]:
         """Group the windows by the width of their tiles, finest first."""
-        by_width: dict[int, list[tuple[Counter, int]]] = {}
-        for counter, span_ms in self.windows:
-            by_width.setdefault(tile_width_ms(span_ms), []).append((counter, span_ms))
+        spans_ms = {span_ms for _, span_ms in self.windows}
         return tuple(
             Tiling(
                 width_ms,
-                spans_ms=sorted({span_ms for _, span_ms in windows}),
-                counters=sorted({self.counters[counter] for counter, _ in windows}),
+                spans_ms=sorted(span for span in spans_ms if tile_width_ms(span) == width_ms),
+                counters=[self.counters[counter] for counter, _ in columns],
             )
-            for width_ms, windows in sorted(by_width.items())
+            for width_ms, columns in self.columns.items()
         )

@@ -183,13 +183,13 @@ def _look_through_windows(plan: FoldPlan) -> Iterator[str]:
     for i, names in enumerate(spans):
         yield f"({_tuple(names)}) = tiles_{i}.behind"
     column = {
-        (tiling.width_ms, counter): column
-        for tiling in plan.tilings
-        for column, counter in enumerate(tiling.counters)
+        (width_ms, counted): column
+        for width_ms, columns in plan.columns.items()
+        for column, counted in enumerate(columns)
     }
-    for (counter, span_ms), variable in plan.windows.items():
-        position = plan.counters[counter]
-        behind = f"behind_{span_name(span_ms * _MS)}[{column[tile_width_ms(span_ms), position]}]"
+    for (counted, span_ms), variable in plan.windows.items():
+        position = plan.counters[counted[0]]
+        behind = f"behind_{span_name(span_ms * _MS)}[{column[tile_width_ms(span_ms), counted]}]"
         yield f"{variable} = counts[{position}] - {behind}"
 
 

@@ -11,11 +11,11 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from streams.feature_kinds import LONGEST_AGO, SESSION_GAP, ActionFilter
-from streams.fold_plan import FoldPlan, Merging
+from streams.fold_plan import Counted, FoldPlan, Merging
 from streams.merging import MergeTiling
 
-MEANING_VERSION: Final = 1
-"""Raise it when the same declarations come to mean something else."""
+MEANING_VERSION: Final = 2
+"""Raise it when the same declarations come to mean something else, or are remembered elsewhere."""
 
 _MS: Final = timedelta(milliseconds=1)
 
@@ -27,6 +27,8 @@ class Column(NamedTuple):
     actions: tuple[str, ...] | None = None
     """Those of the filter: under another name it remembers the same."""
     field: str | None = None
+    part_of: tuple[str, tuple[str, ...] | None] | None = None
+    """What divides it by others that began with it: statistic, and actions of its filter."""
 
 
 class WidthLayout(msgspec.Struct, array_like=True, frozen=True):
@@ -46,7 +48,7 @@ class Layout(msgspec.Struct, frozen=True):
     >>> buys = count(action({"purchase"}, name="buy"), over=timedelta(hours=1))
     >>> layout = layout_of(FoldPlan([buys], UserEvent))
     >>> layout.counters
-    (Column(of='events', actions=('purchase',), field=None),)
+    (Column(of='events', actions=('purchase',), field=None, part_of=None),)
     >>> Layout.decode(layout.encode()) == layout
     True
     """
@@ -81,16 +83,12 @@ class Layout(msgspec.Struct, frozen=True):
 
 def layout_of(plan: FoldPlan) -> Layout:
     """Name the positions of the states that a plan works on."""
-    counters = tuple(
-        Column(of, _actions(only), field)
-        for of, only, field in plan.counters  # in the order of their positions
-    )
     return Layout(
         meaning=(MEANING_VERSION, SESSION_GAP // _MS, LONGEST_AGO // _MS),
-        counters=counters,
+        counters=tuple(_counted((counter, None)) for counter in plan.counters),
         tiles=tuple(
-            WidthLayout(tiling.width_ms, tuple(counters[i] for i in tiling.counters))
-            for tiling in plan.tilings
+            WidthLayout(width_ms, tuple(_counted(each) for each in columns))
+            for width_ms, columns in plan.columns.items()
         ),
         latest=tuple(Column("time", only.actions) for only in plan.previous),
         has_sessions=plan.has_sessions,
@@ -113,6 +111,12 @@ def positions(old: Sequence[Column], new: Iterable[Column]) -> tuple[int | None,
     """
     position = {column: i for i, column in enumerate(old)}
     return tuple(map(position.get, new))
+
+
+def _counted(counted: Counted) -> Column:
+    (of, only, field), quotient = counted
+    part_of = None if quotient is None else (quotient.statistic, _actions(quotient.only))
+    return Column(of, _actions(only), field, part_of)
 
 
 def _actions(only: ActionFilter | None) -> tuple[str, ...] | None:

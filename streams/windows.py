@@ -77,7 +77,8 @@ class Tiling:
     spans_ms
         Spans of the windows, ascending; `Tiles.behind` has their order.
     counters
-        Which of the user's cumulative counts these windows look at; at least one.
+        Which of the user's cumulative counts these windows look at; at least one. One may be looked
+        at twice, from other beginnings: see `moved`.
 
     Examples
     --------
