@@ -56,6 +56,7 @@ class BatchConsumer(OffsetlessConsumer):
             self._on_batches,
             self._on_kafka_error,
             on_settle=self._on_settle,
+            before_rejoining=self._end_if_succeeded,
         )
         self._standby = (
             Standby(self._kafka, self._state, self._observer.on_standby)
@@ -333,6 +334,10 @@ class BatchConsumer(OffsetlessConsumer):
     ) -> Mapping[TP, int] | None:
         changelog = None if self._state is None else self._state.changelog
         return take_over(self._kafka, consumer, tps, new=new, changelog=changelog)
+
+    def _end_if_succeeded(self) -> None:
+        if isinstance(self._committer, ExactlyOnce):
+            self._committer.end_if_succeeded()
 
     def _before_revoke(self) -> None:
         if self._kafka.delivery == "at_least_once":

@@ -24,6 +24,8 @@ needed, time tells: librdkafka rests for `retry.backoff.ms` before it repeats, w
 than a call may take without being suspicious. The same holds for the end of an abort.
 """
 
+import logging
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -41,6 +43,8 @@ from agents.kafka.offsets import committed_offsets
 from agents.kafka.ownership import Ownership, transaction_owner
 from agents.kafka.publish import publish
 from schemas.errors import DeliveryFailed, Fenced
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -130,6 +134,7 @@ class ExactlyOnce:
         self._producers: dict[int, Producer] = {}
         self._owned: dict[int, Ownership | None] = {}
         """As whom the broker knows each producer; `None`: it does not tell."""
+        self._initialising = threading.Lock()
 
     def initialise(self) -> None:
         """Make the producers, before `run`: whoever had their transactional ids is fenced."""
@@ -167,8 +172,9 @@ class ExactlyOnce:
             initialise(producer, timeout_s - CONNECT_TIMEOUT_S)
             return producer
 
-        self._producers[turn] = self._patiently(make, KafkaError.retriable)
-        self._owned[turn] = self._owner(turn)
+        with self._initialising:
+            self._producers[turn] = self._patiently(make, KafkaError.retriable)
+            self._owned[turn] = self._owner(turn)
 
     def _owner(self, turn: int) -> Ownership | None:
         def ask(timeout_s: float) -> Ownership | None:
@@ -331,9 +337,24 @@ class ExactlyOnce:
                 f" transactional ids of that prefix: {error.str()}"
             )
 
+    def end_if_succeeded(self) -> None:
+        """Raise `Fenced` if another worker is known to have taken our slot. For other threads."""
+        # Else the committer has just asked, and the id is in other hands for a moment: its own.
+        if self._initialising.acquire(blocking=False):
+            try:
+                found = transaction_owner(self._settings, 0, timeout_s=OFFSETS_TIMEOUT_S)
+                self._end_unless_ours(0, found)
+            except KafkaException as exception:
+                logger.warning("cannot see who runs as us: %s", exception.args[0].str())
+            finally:
+                self._initialising.release()
+
     def _end_if_succeeded(self, turn: int) -> None:
         """End if another worker has taken our slot, while we stood still or were cut off."""
-        owned, found = self._owned[turn], self._owner(turn)
+        self._end_unless_ours(turn, self._owner(turn))
+
+    def _end_unless_ours(self, turn: int, found: Ownership | None) -> None:
+        owned = self._owned.get(turn)
         if owned is not None and not owned.is_continued_by(found):
             raise Fenced(
                 f"another worker runs as {self._settings.identity}: the broker knows"

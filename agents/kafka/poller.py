@@ -56,6 +56,8 @@ class Poller:
         Called with errors that heal by themselves, to be logged.
     on_settle
         Called again and again while it is waited for what is in flight.
+    before_rejoining
+        Called when our place went to somebody else; raises if it is not to be taken back.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Poller:
         on_consumer_error: Callable[[KafkaError], None],
         *,
         on_settle: Callable[[], None] = lambda: None,
+        before_rejoining: Callable[[], None] = lambda: None,
         consumer: Callable[[dict[str, Any]], Consumer] = Consumer,
     ) -> None:
         self._settings = settings
@@ -73,6 +76,7 @@ class Poller:
         self._deliver = deliver
         self._on_consumer_error = on_consumer_error
         self._on_settle = on_settle
+        self._before_rejoining = before_rejoining
         self._make_consumer = consumer
         self._requests: list[Callable[[Consumer], None]] = []
         self._requests_lock = threading.Lock()
@@ -175,6 +179,7 @@ class Poller:
             if len(self._lost_at_s) == LOSSES:
                 raise DeliveryFailed(f"another worker runs as {self._settings.identity}") from lost
             self._rebalance.lose(self._rebalance.assigned)
+            self._before_rejoining()
             self._closing.wait(RENEWAL_PAUSE_S)
         finally:
             consumer.close()

@@ -3,7 +3,7 @@
 import weakref
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any, cast, get_args
+from typing import Any, Never, cast, get_args
 from unittest.mock import patch
 
 import pytest
@@ -403,6 +403,24 @@ def test_an_initialisation_that_never_returns_is_seen_to_hang(takes_s, is_hung):
         committer.initialise()
 
     assert seen == [is_hung, is_hung]
+
+
+def test_who_asks_from_another_thread_is_told_of_a_successor_only(bench):
+    bench.committer.end_if_succeeded()
+    with bench.committer._initialising:  # by the committer itself, at this moment
+        bench.broker.epochs["test-3-0"] += 1
+        bench.committer.end_if_succeeded()
+
+    with pytest.raises(Fenced, match="another worker runs as test-3"):
+        bench.committer.end_if_succeeded()
+
+
+def test_who_cannot_ask_takes_nobody_for_a_successor(bench, monkeypatch):
+    def ask(*_: object, timeout_s: float) -> Never:
+        raise failure(KafkaError._TIMED_OUT)
+
+    monkeypatch.setattr(exactly_once, "transaction_owner", ask)
+    bench.committer.end_if_succeeded()
 
 
 def test_who_may_not_use_its_transactional_id_is_told_of_the_acl_and_not_of_a_rival(bench):

@@ -84,6 +84,26 @@ def test_a_worker_whose_place_was_taken_for_a_moment_goes_on_by_itself(bench):
     assert counted.keys_with_wrong_counts == {}
 
 
+def test_who_stood_still_and_finds_its_slot_taken_leaves_its_successor_alone(bench):
+    counted = bench.reader()
+    frozen = bench.start()
+    bench.send(range(500))
+    counted.wait_for(500)
+    frozen.send_signal(signal.SIGSTOP)
+    successor = bench.start()
+    wait_until(lambda: bench.logs().count("assigned ") == 2, 30)
+    frozen.send_signal(signal.SIGCONT)
+    assert frozen.wait(60) != 0
+    bench.send(range(500, 1_000))
+    counted.wait_for(1_000)
+
+    assert "schemas.errors.Fenced: another worker runs as" in bench.logs()
+    assert successor.poll() is None
+    assert bench.logs().count("assigned ") == 2
+    assert counted.duplicated == {}
+    assert counted.keys_with_wrong_counts == {}
+
+
 class Predecessor:
     """A worker of slot 7, with one transaction through and another one open."""
 
