@@ -43,12 +43,15 @@ def ask_coordinator(
     """
     try:
         return asyncio.run(asyncio.wait_for(_ask(settings, kind, key, request), timeout_s))
-    except IncompatibleBrokerVersion as error:
+    except (IncompatibleBrokerVersion, NotImplementedError) as error:
         raise KafkaException(KafkaError(UNSUPPORTED, str(error))) from error
     except TimeoutError as error:
         reason = f"no answer of the coordinator of {key} within {timeout_s:g} s"
         raise KafkaException(KafkaError(KafkaError._TIMED_OUT, reason, retriable=True)) from error
-    except (ClientError, OSError, ValueError) as error:
+    except (AssertionError, ValueError) as error:  # of a way to connect that only librdkafka knows
+        reason = f"cannot connect with these settings: {error}"
+        raise KafkaException(KafkaError(KafkaError._INVALID_ARG, reason)) from error
+    except (ClientError, OSError) as error:
         code = getattr(error, "errno", None) if isinstance(error, ClientError) else None
         if code is not None and code > 0:
             raise failed_with(code) from error

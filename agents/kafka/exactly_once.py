@@ -174,13 +174,19 @@ class ExactlyOnce:
 
         with self._initialising:
             self._producers[turn] = self._patiently(make, KafkaError.retriable)
-            self._owned[turn] = self._owner(turn)
+            self._owned[turn] = self._told_owner(turn)
 
-    def _owner(self, turn: int) -> Ownership | None:
-        def ask(timeout_s: float) -> Ownership | None:
-            return transaction_owner(self._settings, turn, timeout_s=timeout_s)
+    def _told_owner(self, turn: int) -> Ownership | None:
+        ask = partial(self._owner, turn)
+        try:
+            return cast(Ownership | None, self._call(ask, timeout_s=OFFSETS_TIMEOUT_S))
+        except KafkaException as exception:
+            # Without an answer we go on, and fence whoever has the id when we have to.
+            logger.warning("cannot see who runs as us: %s", exception.args[0].str())
+            return None
 
-        return self._patiently(ask, KafkaError.retriable)
+    def _owner(self, turn: int, timeout_s: float) -> Ownership | None:
+        return transaction_owner(self._settings, turn, timeout_s=timeout_s)
 
     def _commit(self, batches: Sequence[Batch]) -> None:
         for attempt in range(ATTEMPTS):
@@ -342,8 +348,7 @@ class ExactlyOnce:
         # Else the committer has just asked, and the id is in other hands for a moment: its own.
         if self._initialising.acquire(blocking=False):
             try:
-                found = transaction_owner(self._settings, 0, timeout_s=OFFSETS_TIMEOUT_S)
-                self._end_unless_ours(0, found)
+                self._end_unless_ours(0, self._owner(0, OFFSETS_TIMEOUT_S))
             except KafkaException as exception:
                 logger.warning("cannot see who runs as us: %s", exception.args[0].str())
             finally:
@@ -351,7 +356,9 @@ class ExactlyOnce:
 
     def _end_if_succeeded(self, turn: int) -> None:
         """End if another worker has taken our slot, while we stood still or were cut off."""
-        self._end_unless_ours(turn, self._owner(turn))
+        if self._owned[turn] is not None:
+            found = self._patiently(partial(self._owner, turn), KafkaError.retriable)
+            self._end_unless_ours(turn, found)
 
     def _end_unless_ours(self, turn: int, found: Ownership | None) -> None:
         owned = self._owned.get(turn)

@@ -141,7 +141,7 @@ class Rebalance:
         self._on_change(self._assigned, frozenset(kept.keys() - current))
         if self._restorer is not None:
             for number in sorted({tp.partition for tp in tps} - current):
-                if self._incremental:
+                if self._incremental and not self._unit(number) <= tps:
                     self._hold_back(number)
                 else:
                     self._restoring.add(number)
@@ -188,7 +188,7 @@ class Rebalance:
             Partitions that share state were given to different members, and stay so.
         """
         for number, since_s in list(self._not_begun.items()):
-            unit = {TP(topic, number) for topic in self.topics}
+            unit = self._unit(number)
             if missing := unit - self._assigned:
                 if time.monotonic() - since_s > SPLIT_TIMEOUT_S:
                     raise DeliveryFailed(
@@ -199,6 +199,9 @@ class Rebalance:
             elif self._restorer is not None and not any(map(self._in_flight.n_records_of, unit)):
                 del self._not_begun[number]
                 self._restorer.begin(number)
+
+    def _unit(self, number: int) -> frozenset[TP]:
+        return frozenset(TP(topic, number) for topic in self.topics)
 
     def _hold_back(self, number: int) -> None:
         """Let nothing of a number flow until all of it is here, and its state is read back."""

@@ -41,3 +41,10 @@ def test_a_broker_that_is_away_is_told(caplog):
     leave_group(SETTINGS, MEMBER)
 
     assert "others wait for the end of its session" in caplog.text
+
+
+def test_a_way_to_connect_that_only_librdkafka_knows_is_told(caplog):
+    extra = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "OAUTHBEARER"}
+    leave_group(KafkaSettings(bootstrap="127.0.0.1:1", group="leaving", extra=extra), MEMBER)
+
+    assert "cannot connect with these settings" in caplog.text

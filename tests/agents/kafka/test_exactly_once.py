@@ -421,6 +421,12 @@ def test_who_cannot_ask_takes_nobody_for_a_successor(bench, monkeypatch):
 
     monkeypatch.setattr(exactly_once, "transaction_owner", ask)
     bench.committer.end_if_succeeded()
+    bench.committer.initialise()
+    bench.broker.fates.append("slow")
+    bench.finished(EVENTS, 0, 3)
+    bench.committer.run()
+
+    assert bench.published(EVENTS) == [0, 1, 2]
 
 
 def test_who_may_not_use_its_transactional_id_is_told_of_the_acl_and_not_of_a_rival(bench):

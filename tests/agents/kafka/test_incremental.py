@@ -95,7 +95,8 @@ class UnitMachine(RuleBasedStateMachine):
 
     def begin(self, partition):
         """Restore: nothing may change the state from now on."""
-        assert not any(tp.partition == partition for tp in self.ledger.oldest())
+        oldest = self.ledger.oldest().items()
+        assert all(each.dropped for tp, each in oldest if tp.partition == partition)
         assert {TP(topic, partition) for topic in TOPICS} <= self.consumer.assigned
         self.cancel(partition)
         self.current[partition] = Restoration(partition)
@@ -205,7 +206,7 @@ class UnitMachine(RuleBasedStateMachine):
         with patch.object(poller, "PATIENCE_S", 0):
             self.poller._answer(cast(Consumer, self.consumer))
         whole = {n for n in NUMBERS if {TP(t, n) for t in TOPICS} <= self.consumer.assigned}
-        settled = whole - {tp.partition for tp in self.ledger.oldest()}
+        settled = whole - {tp.partition for tp in self.ledger.oldest()}  # or begun at once
         assert settled <= self.current.keys() | {tp.partition for tp in self.flowing}
 
     @invariant()
