@@ -57,6 +57,8 @@ class Settings(BaseSettings):
     """The ops page and API."""
     feature_ttl_days: int = Field(default=90, ge=1, le=36_500)
     """How long Redis keeps the features of a user who does nothing."""
+    feast_project: str = Field(default="", pattern=r"^([A-Za-z0-9][A-Za-z0-9_-]*)?$")
+    """Project of Feast for which `store` writes features a second time; empty: none."""
     offline_store: str = Field(default=".thalweg/offline", min_length=1)
     """Where `archive` writes Parquet: a path, or an address such as `s3://bucket/thalweg`."""
     archive_interval_s: float = Field(default=60.0, gt=0.0, le=60.0)

@@ -19,6 +19,7 @@ from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
 from redis.exceptions import RedisError
 
+from agents.feast.online_view import Forgotten, OnlineView
 from agents.kafka.app import App, Batch
 from agents.observability import metric_list
 from agents.observability.metrics import Metrics
@@ -57,10 +58,15 @@ class FeatureStore:
         Key prefix: `<topic prefix>features:<use case>`.
     ttl
         How long the features of a user who does nothing are kept.
+    feast
+        Where they are written too, for those who read through Feast.
     """
 
-    def __init__(self, redis: Redis, namespace: str, ttl: timedelta) -> None:
+    def __init__(
+        self, redis: Redis, namespace: str, ttl: timedelta, feast: OnlineView | None = None
+    ) -> None:
         self._redis = redis
+        self._feast = feast
         self._namespace = namespace
         self._ttl_ms = ttl // timedelta(milliseconds=1)
         self._write: AsyncScript = redis.register_script(WRITE_IF_NEWER)
@@ -76,30 +82,42 @@ class FeatureStore:
 
     async def write(self, records: Iterable[Message]) -> int:
         """Write the newest update of each user, in one round trip; tell how many users."""
+        records = list(records)
         newest = {record.key(): record for record in records if record.value() is not None}
-        n_written = 0
+        updates: list[tuple[int, FeatureUpdate]] = []
+        for record in newest.values():
+            try:
+                updates.append((record.offset() or 0, _decode(record.value() or b"")))
+            except msgspec.MsgspecError as error:
+                # The topic is ours alone: whoever wrote this can write it again.
+                logger.warning("no feature update at offset %s: %s", record.offset(), error)
         async with self._redis.pipeline(transaction=False) as pipeline:
-            for record in newest.values():
-                try:
-                    update = _decode(record.value() or b"")
-                except msgspec.MsgspecError as error:
-                    # The topic is ours alone: whoever wrote this can write it again.
-                    logger.warning("no feature update at offset %s: %s", record.offset(), error)
-                    continue
-                n_written += 1
-                values: list[str | float | int] = [record.offset() or 0, self._ttl_ms]
+            for offset, update in updates:
+                values: list[str | float | int] = [offset, self._ttl_ms]
                 values += ("_as_of", update.as_of, "_schema", update.schema)
                 for name, value in update.features.items():
                     values += (name, value)
                 await self._write(keys=[self.key(update.user_id)], args=values, client=pipeline)
-            if n_written:
+            if self._feast is not None:
+                await self._feast.write(updates, _forgotten(records), pipeline)
+            if len(pipeline):
                 await pipeline.execute()
-        return n_written
+        return len(updates)
 
     async def read(self, user_id: str) -> dict[str, float]:
         """Read the features of a user; empty when there are none."""
         found = await self._redis.hgetall(self.key(user_id))
         return {str(name): float(value) for name, value in found.items() if name[:1] != "_"}
+
+
+def _forgotten(records: Iterable[Message]) -> list[Forgotten]:
+    """Tell the users whose last record is a tombstone."""
+    last = {record.key(): record for record in records}
+    return [
+        Forgotten(key.decode(), record.offset() or 0, record.timestamp()[1])
+        for key, record in last.items()
+        if record.value() is None and isinstance(key, bytes)
+    ]
 
 
 def build(app: App, feature_updates: str, store: FeatureStore, metrics: Metrics) -> None:

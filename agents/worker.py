@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from agents import pipeline
 from agents.admin import topic_admin
@@ -23,6 +23,11 @@ from agents.settings import Settings
 from schemas import topics
 from schemas.errors import InvalidSetting
 from schemas.topics import Topic
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+    from agents.feast.online_view import OnlineView
 
 TELEMETRY_INTERVAL_S: Final = 1.0
 TOPICS_TIMEOUT_S: Final = 60.0
@@ -265,14 +270,24 @@ def _store(worker: Worker) -> App:
     from agents import store  # noqa: PLC0415
 
     app = worker.app()
-    namespace = f"{worker.settings.topic_prefix}features:{worker.pipeline.use_case}"
-    features = store.FeatureStore(
-        Redis.from_url(worker.settings.redis_url, decode_responses=True),
-        namespace,
-        timedelta(days=worker.settings.feature_ttl_days),
-    )
+    settings, use_case = worker.settings, worker.pipeline.use_case
+    redis = Redis.from_url(settings.redis_url, decode_responses=True)
+    ttl = timedelta(days=settings.feature_ttl_days)
+    feast = _feast(worker, redis, ttl) if settings.feast_project else None
+    features = store.FeatureStore(redis, f"{settings.topic_prefix}features:{use_case}", ttl, feast)
     store.build(app, worker.topic(topics.FEATURE_UPDATES), features, worker.metrics)
     return app
+
+
+def _feast(worker: Worker, redis: "Redis", ttl: timedelta) -> "OnlineView":
+    from agents.feast import layout  # noqa: PLC0415
+    from agents.feast.online_view import OnlineView  # noqa: PLC0415
+    from streams.fold import compile_features  # noqa: PLC0415
+
+    declared = worker.pipeline
+    names = compile_features(declared.features, declared.event).names
+    layout.check_fields(layout.view_name(declared.use_case), names)
+    return OnlineView(redis, worker.settings.feast_project, declared.use_case, ttl)
 
 
 def _watch(worker: Worker) -> App:
