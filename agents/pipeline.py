@@ -90,6 +90,8 @@ class Pipeline:
     max_event_bytes: int = 256 * 1024
     quality: tuple[Expectation, ...] = ()
     """What is held to be true of events: `streams.expectations.expect`."""
+    quality_window: int = 10_000
+    """Events that the score of their quality looks back on."""
     drift: DriftPolicy = DriftPolicy()
     replay: Replay | None = None
     incidents: tuple[Incident, ...] = ()

@@ -1,7 +1,8 @@
 """The watch role: what the system looks like from outside.
 
 It reads `predictions` as any downstream service would and measures how long they took; it asks
-for the lag of every role's consumer group; and it holds the champion against its best.
+for the lag of every role's consumer group; it holds the champion against its best, and what comes
+in against what is expected.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from agents.observability.accuracy import AccuracyWatch
 from agents.observability.accuracy_alert import accuracy_alert, accuracy_reading, alert_headers
 from agents.observability.lag_reader import GroupLag
 from agents.observability.metrics import Metrics
+from agents.observability.quality_alert import QualityWatch
 from agents.pipeline import Pipeline
 from agents.settings import Settings
 from schemas import topics
@@ -50,7 +52,7 @@ def build(app: faust.App, settings: Settings, pipeline: Pipeline, metrics: Metri
     """Register the role's agents and timers on an app."""
     _measure_latency(app, settings, metrics)
     _measure_lag(app, settings, metrics)
-    _judge_accuracy(app, settings, pipeline, metrics)
+    _judge(app, settings, pipeline, metrics)
 
 
 def _measure_latency(app: faust.App, settings: Settings, metrics: Metrics) -> None:
@@ -89,23 +91,23 @@ def _measure_lag(app: faust.App, settings: Settings, metrics: Metrics) -> None:
             app.log.warning("lag stays unknown: %s", error.args[0].str())
 
 
-def _judge_accuracy(
-    app: faust.App, settings: Settings, pipeline: Pipeline, metrics: Metrics
-) -> None:
+def _judge(app: faust.App, settings: Settings, pipeline: Pipeline, metrics: Metrics) -> None:
     champion = AccuracyWatch()
+    quality = QualityWatch(pipeline, metrics)
     alerts = topics.ALERTS.named(settings.topic_prefix)
 
     @app.agent(_topic(app, settings, topics.TELEMETRY))
-    async def judge_accuracy(batches: faust.StreamT[Batch]) -> AsyncIterator[int]:
+    async def judge(batches: faust.StreamT[Batch]) -> AsyncIterator[int]:
         async for batch in batches:
             for telemetry in telemetry_of(batch):
+                raised = quality.fold(telemetry)
                 reading = accuracy_reading(telemetry.samples, pipeline.champion)
-                if reading is None or (change := champion.update(reading)) is None:
-                    continue
-                alert = accuracy_alert(change, reading, pipeline, raised_at=telemetry.at)
-                key, value = pipeline.use_case.encode(), msgspec.json.encode(alert)
-                batch.emit(alerts, value, key, headers=alert_headers(alert))
-                metrics.counter(metric_list.ALERTS, kind=alert.kind, level=alert.level).inc()
+                if reading is not None and (change := champion.update(reading)) is not None:
+                    raised.append(accuracy_alert(change, reading, pipeline, raised_at=telemetry.at))
+                for alert in raised:
+                    key, value = pipeline.use_case.encode(), msgspec.json.encode(alert)
+                    batch.emit(alerts, value, key, headers=alert_headers(alert))
+                    metrics.counter(metric_list.ALERTS, kind=alert.kind, level=alert.level).inc()
             yield len(batch)
 
 

@@ -46,6 +46,9 @@ class Finding(StrEnum):
     LATE = "late"
 
 
+OF_FIELDS: Final = frozenset({Finding.NULL, Finding.UNKNOWN_CATEGORY, Finding.OUT_OF_RANGE})
+"""Findings in the fields of events that are served."""
+
 Where = tuple[str, str]
 """Field and finding, or reason; `RECORD` for a field if none is to blame."""
 
@@ -94,7 +97,7 @@ class Tally:
     @property
     def refused(self) -> int:
         """Events that were set aside."""
-        return sum(n for (_, finding), n in self.found.items() if finding not in _OF_SERVED)
+        return sum(n for (_, finding), n in self.found.items() if finding not in OF_FIELDS)
 
     @property
     def events(self) -> int:
@@ -123,8 +126,6 @@ class Tally:
         n_checks = self.n_checks(n_fields)
         return 1 - self.n_failed(n_fields) / n_checks if n_checks else 1.0
 
-
-_OF_SERVED: Final = frozenset({Finding.NULL, Finding.UNKNOWN_CATEGORY, Finding.OUT_OF_RANGE})
 
 K = TypeVar("K")
 Values = list[Any]

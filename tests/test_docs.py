@@ -18,6 +18,7 @@ from schemas.reasons import Reason
 from schemas.topics import Topic
 from streams import features
 from streams.frequent import CAPACITY, WITHIN
+from streams.quality import Finding
 from streams.windows import tile_width_ms
 from tests.markdown import anchors, rows, sections
 
@@ -210,3 +211,21 @@ def test_the_tiles_of_the_features_page_are_those_of_the_code() -> None:
     assert told.keys() == spans.keys()
     for name, width in told.items():
         assert {tile_width_ms(span) for span in spans[name]} == {widths[width]}
+
+
+# ---- data quality --------------------------------------------------------------------------------
+
+
+def test_the_quality_page_explains_every_finding() -> None:
+    told = rows(sections(read("docs/data-quality.md"), 2)["What is found"])
+
+    assert list(Finding) == list(told)[: len(Finding)]
+
+
+def test_the_figures_of_the_quality_page_are_those_of_the_code() -> None:
+    told = rows(sections(read("docs/data-quality.md"), 2)["Alerts"])
+
+    assert len(told) > 0
+    for name, value in told.items():
+        module, _, constant = name.rpartition(".")
+        assert float(value) == getattr(importlib.import_module(module), constant), name

@@ -1,9 +1,9 @@
 """Drive a pipeline step by step: publish, look at what came of it, let time pass, crash it.
 
 The parts are those of production: cleaning, deduplication, features, scoring, drift, label join,
-learning, signed snapshots. What is missing is what would make a test slow or leave it to chance:
-broker, threads, processes and the wall clock. It is to a pipeline what TopologyTestDriver is to
-Kafka Streams (KIP-247).
+learning, signed snapshots, the watch over data quality. What is missing is what would make a test
+slow or leave it to chance: broker, threads, processes and the wall clock. It is to a pipeline what
+TopologyTestDriver is to Kafka Streams (KIP-247).
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,7 +15,9 @@ from faust.types.tuples import TP
 
 from agents.kafka.batch import Output
 from agents.learn import Training
+from agents.observability.accuracy_alert import alert_headers
 from agents.observability.metrics import Metrics
+from agents.observability.quality_alert import QualityWatch
 from agents.pipeline import Pipeline
 from agents.prediction.partition import Partition
 from agents.prediction.predict_plan import PredictPlan
@@ -29,6 +31,7 @@ from schemas.feature_updates import FeatureUpdate
 from schemas.labels import Label
 from schemas.outcomes import Outcome
 from schemas.predictions import Prediction, ShadowPrediction
+from schemas.telemetry import Telemetry
 from schemas.topics import Topic
 
 START: Final = datetime(2024, 1, 1, tzinfo=UTC)
@@ -149,6 +152,7 @@ class PipelineDriver:
             self._restart_predict()
         else:
             self._learn()
+            self._watch()
 
     def advance(self, span: timedelta) -> None:
         """Let time pass; models that are due are published meanwhile."""
@@ -168,6 +172,8 @@ class PipelineDriver:
         self._plan = PredictPlan(pipeline, self.metrics, _name)
         self._restart_predict()
         self._restart_learn()
+        self._quality = QualityWatch(pipeline, self.metrics)
+        self._watch()
 
     # ---- what a test looks at ------------------------------------------------------------------
 
@@ -240,6 +246,20 @@ class PipelineDriver:
         self._committed[_OUTCOMES] = batch.next_offset
         for output in batch.outputs:
             self._served.offer((output.key or b"").decode(), output.value)
+
+    def _watch(self) -> None:
+        telemetry = Telemetry(
+            "predict-0",
+            pid=0,
+            at=self.now_ms,
+            samples=self.metrics.samples(),
+            exemplars=self.metrics.take_exemplars(),
+        )
+        for alert in self._quality.fold(telemetry):
+            key, value = alert.use_case.encode(), _encode(alert)
+            headers = alert_headers(alert)
+            output = Output(topics.ALERTS.name, value, key, partition=-1, headers=headers)
+            self._topics.append(output, at_ms=self.now_ms)
 
     def _restart_predict(self) -> None:
         names = {self._pipeline.champion, *self._pipeline.challengers}
