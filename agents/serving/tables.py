@@ -5,7 +5,7 @@ from typing import Any
 from agents.observability import metric_list
 from agents.observability.metric_spec import GaugeSpec
 from agents.pipeline import Pipeline
-from agents.serving.fleet import Fleet, Process
+from agents.serving.fleet import Fleet, Labels, Process
 from agents.serving.samples import quantile
 
 Row = dict[str, Any]
@@ -55,6 +55,24 @@ def drift(fleet: Fleet, now_ms: int) -> list[Row]:
     return [row for _, row in sorted(rows.items())]
 
 
+def quality(fleet: Fleet, pipeline: Pipeline, now_ms: int) -> Row:
+    """Tell the score of data quality, and of each field what was found in it, expected ones first.
+
+    Fields nobody expects anything of, and records as a whole (`*`), have a row if they need one.
+    """
+    use_case = pipeline.use_case
+    scores = _of_use_case(fleet, metric_list.QUALITY_SCORE, use_case, now_ms)
+    rows: dict[str, Row] = {each.field: {"findings": {}} for each in pipeline.quality}
+    for labels, value in _of_use_case(fleet, metric_list.QUALITY_NULL_RATIO, use_case, now_ms):
+        rows.setdefault(labels["field"], {"findings": {}})["null_ratio"] = value
+    for labels, value in _of_use_case(fleet, metric_list.QUALITY_FINDING_RATIO, use_case, now_ms):
+        if value > 0:
+            row = rows.setdefault(labels["field"], {"findings": {}})
+            row["findings"][labels["finding"]] = value
+    score = scores[-1][1] if scores else None
+    return {"score": score, "fields": [{"field": name, **row} for name, row in rows.items()]}
+
+
 def models(fleet: Fleet, pipeline: Pipeline, now_ms: int) -> list[Row]:
     """Tell of each model how it does, the baselines that it must beat last."""
     parts = {pipeline.champion: "champion"}
@@ -84,6 +102,12 @@ def sums_by(fleet: Fleet, spec: GaugeSpec, label: str, now_ms: int) -> dict[str,
     for labels, value in fleet.gauges(spec, now_ms):
         sums[labels[label]] = sums.get(labels[label], 0.0) + value
     return sums
+
+
+def _of_use_case(
+    fleet: Fleet, spec: GaugeSpec, use_case: str, now_ms: int
+) -> list[tuple[Labels, float]]:
+    return [each for each in fleet.gauges(spec, now_ms) if each[0]["use_case"] == use_case]
 
 
 def _restored(process: Process) -> float | None:

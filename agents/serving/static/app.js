@@ -28,6 +28,7 @@ function show(frame) {
   showAlerts(frame.alerts);
   showDrift(frame.drift);
   showDeadLetters(frame.dead_letters);
+  showQuality(frame.quality);
   drawCharts(points, groupsOf(frame.lag), frame.latency_budget_seconds);
   setText($("clock"), `as of ${clock(frame.at / 1000)}`);
 }
@@ -169,6 +170,25 @@ function showDrift(rows) {
     li.className = share >= 1 ? "past" : share >= 0.75 ? "near" : "";
   });
   $("drift-empty").hidden = rows.length > 0;
+}
+
+const qualityScore = number("quality.score", "score");
+$("quality-score").append(qualityScore);
+
+function showQuality({ score, fields }) {
+  setNumber(qualityScore, score);
+  const make = ({ field }) => element("tr", {},
+    element("th", { scope: "row", textContent: field === "*" ? "whole records" : field }),
+    element("td", { className: "number" }, number(`quality.${field}.null`, "share")),
+    element("td", { className: "findings" }));
+  keep($("quality"), fields, (row) => row.field, make, (tr, row) => {
+    setNumber(tr.cells[1].firstChild, row.null_ratio);
+    const found = ([finding]) => element("span", {},
+      `${finding.replaceAll("_", " ")} `, number(`quality.${row.field}.${finding}`, "share"));
+    keep(tr.cells[2], Object.entries(row.findings), ([finding]) => finding, found, (span, [, ratio]) => {
+      setNumber(span.lastChild, ratio);
+    });
+  });
 }
 
 function showDeadLetters(byReason) {

@@ -11,6 +11,7 @@ export const formats = {
   rate: known((n) => [n > 0 && n < 10 ? tenths.format(n) : whole.format(n), "/s"]),
   version: known((n) => [`v${n}`, ""]),
   figure: known((x) => [String(Number(x.toPrecision(3))), ""]),
+  share: known((x) => [String(Number((x * 100).toPrecision(2))), "%"]),
   score: known((x) => [x.toFixed(3), ""]),
   milliseconds: known((ms) => formats.duration(ms / 1000)),
   duration: known((s) => {

@@ -125,6 +125,34 @@ def test_drift_is_told_by_partition_in_their_order() -> None:
     ]
 
 
+def test_data_quality_is_told_by_field_those_expected_first() -> None:
+    page, metrics = overview(), Metrics()
+    shop, other = {"use_case": PIPELINE.use_case}, {"use_case": "other"}
+    fields = [each.field for each in PIPELINE.quality]
+    metrics.gauge(metric_list.QUALITY_SCORE, **shop).set(0.93)
+    metrics.gauge(metric_list.QUALITY_SCORE, **other).set(0.1)
+    metrics.gauge(metric_list.QUALITY_NULL_RATIO, field=fields[1], **shop).set(0.2)
+    for field, finding, ratio in (
+        ("*", "not_json", 0.01),
+        (fields[1], "null", 0.2),
+        (fields[1], "unknown_category", 0.0),
+    ):
+        labels = {"field": field, "finding": finding}
+        metrics.gauge(metric_list.QUALITY_FINDING_RATIO, **labels, **shop).set(ratio)
+    page.fold(said("watch-0", 0, metrics), 0)
+    quality = page.frame(0)["quality"]
+
+    assert quality["score"] == 0.93
+    assert [row["field"] for row in quality["fields"]] == [*fields, "*"]
+    assert quality["fields"][0]["findings"] == {}
+    assert quality["fields"][1] == {
+        "field": fields[1],
+        "findings": {"null": 0.2},
+        "null_ratio": 0.2,
+    }
+    assert quality["fields"][-1]["findings"] == {"not_json": 0.01}
+
+
 def test_an_alert_is_held_against_the_known_incidents() -> None:
     page = overview()
     page.fold_alert(alert(1, dt.datetime(2024, 2, 28, 23, 59, tzinfo=dt.UTC)))

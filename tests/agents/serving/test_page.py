@@ -95,6 +95,11 @@ def say_all(site: Site) -> None:
         lag = {"group": "learn", "topic": "outcomes"}
         watch.gauge(metric_list.LAG_RECORDS, **lag).set(17)
         watch.gauge(metric_list.LAG_SECONDS, **lag).set(1.25)
+        use_case = {"use_case": PIPELINE.use_case}
+        watch.gauge(metric_list.QUALITY_SCORE, **use_case).set(0.975)
+        watch.gauge(metric_list.QUALITY_NULL_RATIO, field="platform", **use_case).set(0.125)
+        found = {"field": "platform", "finding": "unknown_category"}
+        watch.gauge(metric_list.QUALITY_FINDING_RATIO, **found, **use_case).set(0.034)
         for process, metrics in (("predict-0", predict), ("learn-0", learn), ("watch-0", watch)):
             site.say(process, metrics, now_ms - ago_ms)
 
@@ -127,11 +132,15 @@ def test_the_page_waits_for_telemetry_honestly_then_shows_the_real_numbers(
         f"models.{PIPELINE.champion}.version": 12,
         f"models.{PIPELINE.champion}.roc_auc": 0.842,
         "models.baseline_base_rate.log_loss": 0.325,
+        "quality.score": 0.975,
+        "quality.platform.null": 0.125,
+        "quality.platform.unknown_category": 0.034,
     }.items():
         expect(page, metric, value)
     # 0.0095 s lies in the bucket (0.008, 0.01]: half of it is at 0.008 + 0.002 * 500/980.
     expect(page, "latency_p50_seconds", 0.008 + 0.002 * 500 / 980)
     assert page.inner_text('[data-metric="latency_p99_seconds"]') == "38ms"
+    assert page.inner_text("#quality .findings span") == "unknown category 3.4%"
     assert page.locator("#scores i").evaluate_all(
         "bars => bars.map(bar => +bar.dataset.count)"
     ) == [
