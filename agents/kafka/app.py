@@ -26,6 +26,7 @@ from agents.kafka.keyed_state import KeyedState
 from agents.kafka.producer import current_batch
 from agents.kafka.restorer import Restoration
 from agents.kafka.stream import BatchStream
+from agents.kafka.supervisor import PromptSupervisor
 from agents.kafka.transport import SCHEME
 from schemas.errors import ThalwegError
 
@@ -123,6 +124,7 @@ class App(faust.App):
             name,
             broker=f"{SCHEME}://{first_broker}",
             Stream=BatchStream,
+            agent_supervisor=PromptSupervisor,
             web_enabled=False,
             topic_allow_declare=False,  # topics have their own registry and command
             **settings,

@@ -110,7 +110,7 @@ class AppProcess:
             self._positions[tp] = batch.next_offset
             self._delivered.append(batch)
         self._run_until_idle(
-            lambda: all(batch.finished for batch in self._delivered),
+            lambda: all(self._consumer.is_through(batch) for batch in self._delivered),
             "an agent",
         )
 
@@ -122,7 +122,7 @@ class AppProcess:
             self._topics.append(*batch.outputs, at_ms=self._transport.now_ms())
             self._committed[batch.tp] = batch.next_offset
         ledger.retire(batches)
-        self._delivered.clear()
+        self._delivered = [batch for batch in self._delivered if not batch.finished]
 
     def publish_without_offsets(self) -> None:
         """Do what precedes the commit of an offset when delivery is at least once."""
@@ -146,6 +146,9 @@ class AppProcess:
 
     def stop(self) -> None:
         """End as a worker does that is told to stop."""
+        for settle in self._app.on_settle:
+            self.loop.call_soon(settle)
+        self.process()
         self.run(self._app.stop())
         self._end()
 
@@ -160,7 +163,11 @@ class AppProcess:
         )
 
     def _is_interrupted(self) -> bool:
-        return self._failure is not None or bool(self._waiting())
+        return (
+            self._failure is not None
+            or bool(self._waiting())
+            or any(batch.finished for batch in self._delivered)
+        )
 
     def _run_until_idle(self, is_done: Callable[[], bool], who: str) -> None:
         is_idle = self.loop.run_until_idle(lambda: self._failure is not None or is_done())

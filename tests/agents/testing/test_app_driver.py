@@ -170,6 +170,43 @@ def test_what_a_timer_sends_is_processed_as_time_passes(app, drive):
     assert [x.timestamp()[1] - begun_ms for x in driver.read("seen")] == [10_000, 20_000, 30_000]
 
 
+def test_what_an_agent_holds_is_committed_when_it_is_released(app, drive):
+    held = []
+
+    @app.agent(app.topic("events", value_type=Batch))
+    async def write_in_bulk(batches):
+        async for batch in batches:
+            batch.hold()
+            held.append(batch)
+            yield len(batch)
+
+    def write():
+        while held:
+            app.release(held.pop(0))
+
+    app.timer(60)(as_coroutine(write))
+    app.on_settle.append(write)
+    driver = drive(app)
+    committed = []
+    for _ in range(2):
+        driver.publish("events", 1)
+        committed.append(driver.committed("events"))
+    driver.advance(61 * SECOND)
+    committed.append(driver.committed("events"))
+    driver.publish("events", 1)
+    driver.close()
+
+    assert committed == [0, 0, 2]
+    assert driver.committed("events") == 3
+
+
+def as_coroutine(call):
+    async def called():
+        call()
+
+    return called
+
+
 def test_a_failure_that_passes_counts_once(app, drive):
     attempts = []
 
