@@ -161,6 +161,7 @@ class App(faust.App):
 
     def release(self, batch: Batch) -> None:
         """Be through with a batch that was held (`Batch.hold`). Event loop only."""
+        batch.held = False
         self._batch_consumer.finish(batch)
 
     def fail(self, failure: BaseException) -> None:

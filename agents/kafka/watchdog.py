@@ -133,6 +133,8 @@ class Watchdog:
             return None
         before, self._oldest = self._oldest, {}
         for tp, batch in self._worker.oldest_in_flight().items():
+            if batch.held and batch.ended:
+                continue  # its agent has moved on, and says when
             same, since_s = before.get(tp, (batch, now_s))
             self._oldest[tp] = (batch, since_s if same is batch else now_s)
         blocked = {

@@ -105,6 +105,21 @@ def test_records_in_flight_that_never_get_through_end_the_worker(watch):
     assert worker.ended == ["nothing of events:0 got through for 121 s"]
 
 
+def test_a_batch_that_is_held_is_no_reason_to_end_once_its_agent_has_moved_on(watch):
+    worker, after = watch()
+    held = batch()
+    held.hold()
+    worker.oldest = {EVENTS: held}
+    held.ended = True
+    after(END_AFTER_S + 1)
+    assert worker.ended == []
+
+    held.ended = False
+    after(1)
+    after(END_AFTER_S + 1)
+    assert len(worker.ended) == 1
+
+
 def test_a_partition_that_hangs_while_another_one_flows_ends_the_worker(watch):
     worker, after = watch()
     hangs = batch()
