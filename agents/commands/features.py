@@ -22,6 +22,7 @@ For example:
     thalweg features show user_0042
     thalweg features backfill clicks.csv.gz
     thalweg features historical decisions.csv --out training.parquet
+    thalweg features feast --out feature_repo
 """,
 )
 
@@ -285,6 +286,34 @@ def historical(
     frames.write(joined, out)
     n_known = joined["feature_timestamp"].count()
     console().print(f"{out}: {joined.height:,} rows, {n_known:,} of them with features")
+    return 0
+
+
+@app.command
+def feast(*, out: Path) -> int:
+    """Write a repository for Feast, through which other teams read the features that are served.
+
+    `feast apply` takes it as it is. The store role writes Feast's layout of Redis while
+    THALWEG_FEAST_PROJECT is set. Where Redis wants a password, Feast takes it from
+    THALWEG_REDIS_PASSWORD.
+
+    For example:
+
+        THALWEG_FEAST_PROJECT=shop thalweg features feast --out feature_repo
+        feast --chdir feature_repo apply
+
+    Parameters
+    ----------
+    out
+        Directory of `feature_store.yaml` and `feature_repo.py`; both are written anew.
+    """
+    from agents import pipeline, settings  # noqa: PLC0415  # --help stays quick
+    from agents.commands.output import console  # noqa: PLC0415
+    from agents.feast import feature_repo  # noqa: PLC0415
+
+    here = settings.load()
+    names = feature_repo.write(here, pipeline.load(here.pipeline), out)
+    console().print(f"{out}: {len(names)} features of project {here.feast_project}")
     return 0
 
 

@@ -21,8 +21,19 @@ class NotInstallable(Exception):
     """A peer cannot be installed; the message is pip's reason."""
 
 
-def ensure(name: str, requirements: tuple[str, ...]) -> Path:
+def ensure(
+    name: str, requirements: tuple[str, ...], of_ours: tuple[str, ...] = OF_THE_WORK
+) -> Path:
     """Make an environment, unless it is there; tell its interpreter.
+
+    Parameters
+    ----------
+    name
+        Its directory.
+    requirements
+        What it holds; nothing: ours does.
+    of_ours
+        Packages that it holds in the versions that ours has.
 
     Raises
     ------
@@ -33,7 +44,7 @@ def ensure(name: str, requirements: tuple[str, ...]) -> Path:
         return Path(sys.executable)
     directory = DIRECTORY / name
     python, note = directory / "bin" / "python", directory / "installed.txt"
-    wanted = [*requirements, *(f"{package}=={version(package)}" for package in OF_THE_WORK)]
+    wanted = [*requirements, *(f"{package}=={version(package)}" for package in of_ours)]
     if note.exists() and note.read_text(encoding="utf-8").split("\n") == wanted:
         return python
     print(f"installing {', '.join(requirements)} into {directory.name}", file=sys.stderr)
