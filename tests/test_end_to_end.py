@@ -18,6 +18,7 @@ from redis import Redis
 from agents.history import event_file
 from agents.kafka.client_settings import KafkaSettings
 from examples.shop.pipeline import PIPELINE, ShopEvent
+from schemas.alerts import Alert
 from schemas.predictions import Prediction
 from tests.agents.garbage import GARBAGE
 from tests.waiting import wait_until
@@ -27,6 +28,7 @@ N_EVENTS = 4_000
 N_KILLS = 2
 GARBAGE_EVERY = 50
 DUPLICATE_EVERY = 70
+N_BROKEN = 400
 PARTITIONS = 4
 
 pytestmark = pytest.mark.integration
@@ -141,6 +143,21 @@ def _garbage():
         yield from kinds
 
 
+def _wait_for_alert(system, signal_name):
+    alerts = system.reader("alerts", 1)
+    raised: dict[str, Alert] = {}
+
+    def noticed():
+        for message in alerts.consume(100, 0.1):
+            alert = msgspec.json.decode(message.value(), type=Alert)
+            raised.setdefault(alert.signal, alert)
+        return signal_name in raised
+
+    wait_until(noticed, 30, every_s=0)
+    alerts.close()
+    return raised[signal_name]
+
+
 def test_nothing_is_lost_or_doubled_through_kills_and_garbage(system):
     history = PIPELINE.replay
     assert history is not None
@@ -191,6 +208,15 @@ def test_nothing_is_lost_or_doubled_through_kills_and_garbage(system):
     features = system.redis.hgetall(f"features:purchase-intent:{user}")
     assert {"click_rate_7d", "session_duration_mean_30d", "purchase_count_90d"} <= set(features)
     assert system.redis.pttl(f"features:purchase-intent:{user}") > 0
+
+    # A release upstream that breaks a field is noticed.
+    for event in events[-N_BROKEN:]:
+        broken = msgspec.json.decode(event.value) | {"event_id": None, "platform": "fridge"}
+        producer.produce("user-events", msgspec.json.encode(broken), event.key)
+    assert producer.flush(30) == 0
+    alert = _wait_for_alert(system, "platform.unknown_category")
+    assert (alert.kind, alert.level) == ("quality", "warning")
+    assert list(alert.evidence["values"]) == ["fridge"]
 
     system.process.send_signal(signal.SIGINT)
     assert system.process.wait(10) == 0
