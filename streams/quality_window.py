@@ -10,6 +10,7 @@ from functools import reduce
 from operator import add
 from typing import Final
 
+from schemas.errors import InvalidDeclaration
 from streams.quality import Tally
 
 TILES: Final = 20
@@ -30,6 +31,11 @@ class QualityWindow:
     size
         In events.
 
+    Raises
+    ------
+    InvalidDeclaration
+        The window would hold none.
+
     Examples
     --------
     >>> window = QualityWindow(size=100)
@@ -42,6 +48,8 @@ class QualityWindow:
     """
 
     def __init__(self, size: int) -> None:
+        if size < 1:
+            raise InvalidDeclaration(f"a window of data quality needs events, not {size}")
         self._size = size
         self._tiles: deque[_Tile] = deque()
         self.tally = Tally()

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from msgspec import inspect
+from msgspec.structs import replace
 
 from agents.observability import metric_list
 from agents.observability.instruments import sample_name
@@ -49,8 +50,8 @@ class QualityWatch:
         self._expectations = judge.expectations
         self._features = judge.features
         self._reader = _SampleReader(pipeline, judge)
-        self._before: dict[str, tuple[int, dict[str, float]]] = {}
-        """Process -> its pid, and what it had counted."""
+        self._last: dict[str, Telemetry] = {}
+        """Process -> the last that it said, of its samples what is about quality."""
         self._window = QualityWindow(pipeline.quality_window)
         self._levels = QualityLevels()
         self._told: set[Signal] = set()
@@ -69,12 +70,15 @@ class QualityWatch:
     def _increase(self, telemetry: Telemetry) -> Tally | None:
         """Tell what a process counted since its last record."""
         counts = self._reader.counts(telemetry.samples)
-        if not counts:
-            return None
-        pid, before = self._before.get(telemetry.process, (None, counts))
-        self._before[telemetry.process] = telemetry.pid, counts
-        if pid is not None and pid != telemetry.pid:
-            before = {}  # its successor counts from zero
+        last = self._last.get(telemetry.process)
+        if not counts or (last is not None and telemetry.at < last.at):
+            return None  # what is told again is known
+        self._last[telemetry.process] = replace(telemetry, samples=counts, exemplars={})
+        before = counts if last is None else last.samples
+        # A successor counts from zero; in containers it has the same pid.
+        shrank = any(n < before.get(name, 0.0) for name, n in counts.items())
+        if last is not None and (last.pid != telemetry.pid or shrank):
+            before = {}
         increases = {name: n - before.get(name, 0.0) for name, n in counts.items()}
         return self._reader.tally(increases, telemetry.exemplars)
 

@@ -1,6 +1,7 @@
 """Levels of data quality: bad data is told, chance and flapping are not."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 from math import comb
@@ -21,6 +22,7 @@ from agents.observability.quality import (
 from agents.observability.quality_alert import QualityWatch
 from agents.pipeline import Pipeline
 from schemas.alerts import Alert
+from schemas.errors import InvalidDeclaration
 from schemas.events import UserEvent
 from schemas.telemetry import Telemetry
 from streams.expectations import expect
@@ -161,6 +163,33 @@ def test_processes_are_added_up_and_one_that_starts_anew_counts_from_zero() -> N
     assert found == 60 / 400
     score = gauge(metrics, "thalweg_quality_score_ratio", use_case="quality")
     assert score == pytest.approx(1 - 60 / (400 * 3))
+
+
+def test_a_container_that_starts_anew_with_the_same_pid_counts_from_zero() -> None:
+    metrics = Metrics()
+    watch = QualityWatch(PIPELINE, metrics)
+    watch.fold(Predict().say(0))
+    watch.fold(Predict().count(100, bad=10).say(1_000))
+    watch.fold(Predict().count(50, bad=20).say(2_000))
+
+    found = gauge(metrics, "thalweg_quality_finding_ratio", **FOUND, use_case="quality")
+    assert found == 30 / 150
+
+
+def test_what_is_told_again_is_counted_once() -> None:
+    metrics = Metrics()
+    watch, predict = QualityWatch(PIPELINE, metrics), Predict()
+    said = [predict.count(100, bad=bad).say(at) for at, bad in enumerate((0, 10, 0))]
+    for telemetry in (*said, *said):
+        watch.fold(telemetry)
+
+    found = gauge(metrics, "thalweg_quality_finding_ratio", **FOUND, use_case="quality")
+    assert found == 10 / 200
+
+
+def test_a_window_without_events_is_refused_when_the_watch_is_built() -> None:
+    with pytest.raises(InvalidDeclaration, match="needs events, not 0"):
+        QualityWatch(replace(PIPELINE, quality_window=0), Metrics())
 
 
 def test_what_was_counted_before_the_watch_began_is_left_out() -> None:
