@@ -2,6 +2,7 @@
 
 import socket
 import uuid
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,9 @@ from agents.admin import doctor, topic_admin
 from agents.embedded import jars
 from agents.local.data_dir import DataDir
 from agents.settings import Settings
+from examples.shop.pipeline import PIPELINE
 from schemas import topics
+from streams.expectations import expect
 
 
 @pytest.fixture
@@ -88,6 +91,17 @@ def test_a_pipeline_that_does_not_exist_is_a_failure():
 
     assert finding.level == "fail"
     assert "nobody" in finding.found
+
+
+def test_an_expectation_that_cannot_hold_is_a_failure(monkeypatch):
+    wrong = replace(PIPELINE, quality=(expect("colour"),))
+    monkeypatch.setattr("examples.shop.pipeline.PIPELINE", wrong)
+    finding = doctor.check_pipeline("examples.shop.pipeline")
+
+    assert (finding.level, finding.found) == (
+        "fail",
+        "the expectation of `colour` is of no field that ShopEvent has",
+    )
 
 
 @pytest.mark.integration
