@@ -139,7 +139,7 @@ class Training:
         """Judge and learn a batch of outcomes."""
         if not self.learners:
             raise DeliveryFailed("outcomes came before the learners were restored")
-        set_aside: list[tuple[int, Reason]] = []
+        set_aside: dict[int, Reason] = {}
         for record in batch:
             try:
                 outcome = _decode_outcome(record.value() or b"")
@@ -153,14 +153,15 @@ class Training:
                     exception=type(error),
                     now_ms=now_ms,
                 )
-                set_aside.append((record.offset() or 0, Reason.INVALID_FIELD))
+                set_aside[record.offset() or 0] = Reason.INVALID_FIELD
                 continue
             offset = record.offset() or 0
             for learner in self.learners.values():
                 learner.learn(outcome, offset)
-        if set_aside:
-            note_dead_letters(self._shares, batch.tp, set_aside, limit=self._dead_letter_limit)
-            self._dead_letters.count(reason for _, reason in set_aside)
+        note_dead_letters(
+            self._shares, batch.tp, batch.records, set_aside, limit=self._dead_letter_limit
+        )
+        self._dead_letters.count(set_aside.values())
         _, known_at_ms = batch.records[0].timestamp()
         for name in self.learners:
             self._learned_since_ms.setdefault(name, known_at_ms)

@@ -6,6 +6,7 @@ Everything of a partition that must survive a crash is in its tables, whose chan
 batch's own transaction. Time is an argument.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -245,7 +246,7 @@ class Partition:
         """Let a record be a dead letter that made the code raise, and was undone."""
         outputs = PartitionOutputs(self._plan, batch, now_ms)
         outputs.dead_letter(record, error)
-        self._log_changes(batch, outputs)
+        self._log_changes(batch, outputs, [record])
 
     def _undo(self) -> None:
         """Take back what was changed since `_log_changes`."""
@@ -281,12 +282,23 @@ class Partition:
             self._plan.metrics.fates(self._join.fates, self._told_fates)
             self._told_fates = fates
 
-    def _log_changes(self, batch: Batch, outputs: PartitionOutputs) -> None:
-        """Emit what changed, from where there is no way back but a crash."""
-        if outputs.set_aside:
-            note_dead_letters(
-                self._singles, batch.tp, outputs.set_aside, limit=self._plan.dead_letter_limit
-            )
+    def _log_changes(
+        self,
+        batch: Batch,
+        outputs: PartitionOutputs,
+        records: Sequence[Message] | None = None,
+    ) -> None:
+        """Emit what changed, from where there is no way back but a crash.
+
+        `records` are those of the batch that changed it; by default all of them.
+        """
+        note_dead_letters(
+            self._singles,
+            batch.tp,
+            batch.records if records is None else records,
+            dict(outputs.set_aside),
+            limit=self._plan.dead_letter_limit,
+        )
         changelog, emit, number = self._plan.topics.state, batch.emit, self.number
         for key, value in self._state.changes():
             emit(changelog, value, key, partition=number)

@@ -183,6 +183,38 @@ def test_good_records_are_not_stopped_by_bad_ones_that_went_by() -> None:
     run = PartitionRun(plan=BuggyPlan(nobody, dead_letter_limit=0.5))
     for start in range(0, 10 * WINDOW, 100):
         bad = [Record(b"{", b"ada", offset=start + n) for n in range(40)]
-        run.events(*bad, *(event(f"e{start}", NOON_MS, offset=start + 99),))
+        good = [event(f"e{start + n}", NOON_MS, offset=start + n) for n in range(40, 100)]
+        run.events(*bad, *good)
 
     assert len(run.by_topic["dead-letters"]) == 40 * WINDOW // 10
+
+
+def test_offsets_of_transaction_markers_do_not_count_as_good_records() -> None:
+    """With a record per transaction every second offset is a marker's."""
+    run = PartitionRun(plan=BuggyPlan(nobody, dead_letter_limit=0.6))
+
+    def read_on() -> None:
+        for offset in range(0, 8 * WINDOW, 8):
+            for n in (0, 2, 4):
+                run.events(Record(b"{", b"ada", offset=offset + n))
+            run.events(event(f"e{offset}", NOON_MS, offset=offset + 6))
+
+    with pytest.raises(TooManyDeadLetters):
+        read_on()
+
+    assert len(run.by_topic["dead-letters"]) > WINDOW
+
+
+def test_a_share_is_kept_no_longer_than_it_counts() -> None:
+    run = PartitionRun(plan=BuggyPlan(nobody, dead_letter_limit=0.5))
+    run.events(Record(b"{", b"ada"))
+    kept = shares(run)
+    for start in range(1, 8 * WINDOW, 500):
+        run.events(*(event(f"e{n}", NOON_MS, offset=n) for n in range(start, start + 500)))
+
+    assert len(kept) == 1
+    assert shares(run) == []
+
+
+def shares(run: PartitionRun) -> list[bytes]:
+    return [key for key, value in run.compacted() if b"dead-letters:" in key and value is not None]
