@@ -3,7 +3,8 @@
 With options of their own: `python -m benchmarks peers` compares the transport with others,
 `python -m benchmarks handover` lets workers join, leave and die under load, and
 `python -m benchmarks soak` watches a worker's memory for half an hour. Without a broker,
-`python -m benchmarks features` tells what rolling features cost.
+`python -m benchmarks features` tells what rolling features cost, and
+`python -m benchmarks online` how quickly Redis tells them.
 """
 
 import argparse
@@ -11,7 +12,7 @@ import json
 import os
 import sys
 
-from benchmarks import latency, throughput
+from benchmarks import latency, online_reads, throughput
 from benchmarks.features import command as features
 from benchmarks.handover import command as handover
 from benchmarks.peers import command as peers
@@ -24,6 +25,7 @@ OTHERS = {
     "handover": handover.run,
     "soak": soak.run,
     "features": features.run,
+    "online": online_reads.run,
 }
 
 if sys.argv[1:2] and sys.argv[1] in OTHERS:

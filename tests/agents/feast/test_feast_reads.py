@@ -5,22 +5,30 @@ In an environment of its own, which `make feast` sets up; the layout alone is he
 """
 
 import asyncio
+import gzip
 import json
+import math
 import os
 import random
 import subprocess
 import uuid
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
+import polars as pl
 import pytest
 from redis.asyncio import Redis
 
 from agents.embedded.valkey import EmbeddedRedis
 from agents.feast import feature_repo
 from agents.feast.online_view import OnlineView
+from agents.offline.backfill import backfill
+from agents.offline.file_system import FileSystem
+from agents.offline.historical_features import get_historical_features
+from agents.offline.reader import scan
 from agents.prediction import encode
 from agents.settings import Settings
 from agents.store import FeatureStore
@@ -113,3 +121,27 @@ def test_get_online_features_gives_what_the_store_wrote_to_the_last_bit(here, ru
         }
         assert {answer["as_of"][name][n] for name in names} == {moments[user]}
     assert {answer["values"][name][-1] for name in names} == {None}
+
+
+def test_get_historical_features_gives_what_ours_gives_to_the_last_bit(here, run, tmp_path):
+    """The repository's history is the offline table, in files of many dates."""
+    assert PIPELINE.replay is not None
+    with gzip.open(PIPELINE.replay.file, "rt", encoding="utf-8") as file:
+        (tmp_path / "events.csv").write_text("".join(islice(file, 600)), encoding="utf-8")
+    files = FileSystem(here.offline_store)
+    features = scan(files, backfill(PIPELINE, tmp_path / "events.csv", files).table)
+    repo = tmp_path / "repo"
+    names = feature_repo.write(here, PIPELINE, repo)
+    run("feast", "--chdir", repo, "apply")
+    ends = features.group_by("user_id").agg(pl.col("event_at").max()).collect()
+    users = [*ends["user_id"].sort()[:5], "nobody"]
+    at = cast(datetime, ends["event_at"].max()) + timedelta(seconds=1)
+
+    given = json.loads(run("python", ASK, repo, "--at", at.replace(tzinfo=None), *users))["values"]
+
+    asked = pl.DataFrame({"user_id": users}).with_columns(event_timestamp=pl.lit(at))
+    ours = get_historical_features(asked, features).sort("user_id")
+    rows = sorted(range(len(users)), key=lambda n: str(given["user_id"][n]))
+    for name in names:
+        theirs = [None if math.isnan(given[name][n]) else given[name][n] for n in rows]
+        assert theirs == ours[name].to_list(), name
