@@ -54,7 +54,7 @@ def process_apart(
         try:
             process(part)
         except Exception as error:  # whatever it is, the partition must not stand still
-            if isinstance(error, ThalwegError) or _may_heal(error):
+            if isinstance(error, ThalwegError) or may_heal(error):
                 raise
             part.emitted.clear()
             undo()
@@ -72,7 +72,12 @@ def process_apart(
                 batch.emitted += part.emitted
 
 
-def _may_heal(error: Exception) -> bool:
+def may_heal(error: BaseException) -> bool:
+    """Tell whether a failure is not the record's fault.
+
+    >>> may_heal(ConnectionRefusedError()), may_heal(KeyError("price"))
+    (True, False)
+    """
     return isinstance(error, MAY_HEAL) or (
         isinstance(error, OSError) and error.errno in HEALING_CODES
     )

@@ -16,6 +16,7 @@ class Reason(StrEnum):
     TOO_LARGE = "too_large"
     NOT_UTF8 = "not_utf8"
     NOT_JSON = "not_json"
+    NOT_DECODABLE = "not_decodable"
     MISSING_FIELD = "missing_field"
     INVALID_FIELD = "invalid_field"
     UNKNOWN_ACTION = "unknown_action"

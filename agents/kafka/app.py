@@ -23,6 +23,7 @@ from agents.kafka.batch import Batch
 from agents.kafka.client_settings import KafkaSettings
 from agents.kafka.exactly_once import TransactionObserver
 from agents.kafka.keyed_state import KeyedState
+from agents.kafka.poison import DeadLetterPolicy, Poison
 from agents.kafka.producer import current_batch
 from agents.kafka.restorer import Restoration
 from agents.kafka.stream import BatchStream
@@ -99,6 +100,13 @@ class App(faust.App):
         State that travels with partitions; see `agents.kafka.keyed_state`.
     observer
         Who is told of transactions, assignments and restores.
+    dead_letters
+        Full name of the topic where ordinary agents (not those of `Batch` topics, which may do so
+        themselves) set aside what they cannot process: what cannot be decoded, and, unless there is
+        keyed state, what makes them raise at each of their attempts. By default it ends the worker.
+    dead_letter_limit
+        Share of the last thousand records or so of a partition that may be set aside. More of them
+        end the worker: then the records are not to blame.
     """
 
     BootStrategy = _Boot
@@ -110,11 +118,16 @@ class App(faust.App):
         *,
         keyed_state: KeyedState | None = None,
         observer: Observer | None = None,
+        dead_letters: str | None = None,
+        dead_letter_limit: float = 0.5,
         **settings: Any,
     ) -> None:
         self.kafka = kafka
         self.keyed_state = keyed_state
         self.observer = observer or Unobserved()
+        self._dead_letters = (
+            None if dead_letters is None else DeadLetterPolicy(dead_letters, dead_letter_limit)
+        )
         self.on_settle: list[Callable[[], None]] = []
         """Called on the event loop, again and again, while a rebalance or the end waits for what is
         in flight: the moment to release what is held."""
@@ -154,6 +167,12 @@ class App(faust.App):
     def failure(self) -> BaseException | None:
         """What ended this worker; `None`: nothing did, it was told to stop or still runs."""
         return None if self._consumer is None else self._batch_consumer.failure
+
+    def poison(self) -> Poison | None:
+        """Make what sets records aside for one agent; `None`: nothing may."""
+        if self._dead_letters is None:
+            return None
+        return Poison(self._dead_letters, self.max_attempts)
 
     def publish(self, topic: str, value: bytes, key: bytes) -> None:
         """Send a record at once, outside of any batch and its transaction."""

@@ -36,7 +36,7 @@ class Batch:
 
     __slots__ = (
         *("tp", "records", "next_offset", "emitted", "attempts", "finished", "dropped"),
-        *("awaited", "begun", "ended", "failure", "whole", "held", "_left"),
+        *("awaited", "begun", "ended", "failure", "set_aside", "whole", "held", "_left"),
     )
 
     def __init__(
@@ -52,6 +52,8 @@ class Batch:
         self.begun = False
         self.failure: BaseException | None = None
         """What its agent raised at the last attempt."""
+        self.set_aside: frozenset[int] = frozenset()
+        """Offsets of records that an agent could not process, and that have a dead letter."""
         self.ended = False
         """Whether the agent is through with it: what it sends now is not part of it any more."""
         self.held = False

@@ -13,12 +13,14 @@ from typing import Any, Final, NoReturn, cast
 import faust
 from confluent_kafka import Message
 from faust import streams
-from faust.exceptions import Skip
+from faust.exceptions import DecodeError, Skip
 from faust.types import TP, EventT
 from faust.types.tuples import ConsumerMessage
 from mode.utils.futures import maybe_async
 
+from agents.isolation import may_heal
 from agents.kafka.batch import Batch
+from agents.kafka.poison import Poison
 from schemas.errors import DeliveryFailed
 
 FIRST_PAUSE_S: Final = 0.1
@@ -55,6 +57,10 @@ class BatchStream(faust.Stream[Any]):
     """Yields batches to agents of `Batch` topics, single decoded values to all others."""
 
     _running: EventT[Any] | None = None
+    _record: Message | None = None
+    """The one that an ordinary agent has in hand."""
+    _poison: Poison | None = None
+    """What an ordinary agent sets aside, if it may."""
 
     def __aiter__(self) -> AsyncIterator[Any]:
         if not isinstance(self.channel, faust.Topic):
@@ -65,6 +71,8 @@ class BatchStream(faust.Stream[Any]):
         self._finalized = True
         started_here = await self.maybe_start()
         whole = channel.value_type is Batch
+        if self._poison is None and not whole:
+            self._poison = self.app.poison()  # type: ignore[attr-defined]
         try:
             while not self.should_stop:
                 event = self._running or await channel.__anext__()
@@ -111,9 +119,13 @@ class BatchStream(faust.Stream[Any]):
     def _begin(self, event: EventT[Any], batch: Batch) -> None:
         self._running = event
         self._set_current(event)
+        self._look_for_poison(batch)
         batch.attempts += 1
         if batch.attempts > self.app.max_attempts:  # type: ignore[attr-defined]
-            failure = DeliveryFailed(f"{batch!r} failed {batch.attempts - 1} times in its agent")
+            failure = DeliveryFailed(
+                f"{batch!r} failed {batch.attempts - 1} times in its agent, the last time with"
+                f" {batch.failure!r}.{self._advice(batch.failure)}"
+            )
             failure.__cause__ = batch.failure
             self.app.consumer.fail(failure)  # type: ignore[attr-defined]
             raise failure
@@ -122,7 +134,25 @@ class BatchStream(faust.Stream[Any]):
         # What the failed attempt emitted is emitted again by this one.
         batch.emitted.clear()
 
+    def _look_for_poison(self, batch: Batch) -> None:
+        poison, record, self._record = self._poison, self._record, None
+        if poison is None:
+            return
+        poison.begin(batch)
+        # With state only a restore repairs what the agent may have changed half of.
+        is_stateless = self.app.keyed_state is None  # type: ignore[attr-defined]
+        if batch.attempts and record is not None and batch.failure is not None and is_stateless:
+            batch.attempts = poison.failed(record, batch.failure)
+
+    def _advice(self, failure: BaseException | None) -> str:
+        is_ordinary = cast(faust.Topic, self.channel).value_type is not Batch
+        if self._poison is None and is_ordinary and failure is not None and not may_heal(failure):
+            return ' `App(..., dead_letters="topic")` would set aside what cannot be processed'
+        return ""
+
     def _end(self, batch: Batch) -> None:
+        if self._poison is not None:
+            self._poison.end(batch)
         batch.ended = True
         self._running = None
         self.events_total += 1
@@ -131,12 +161,22 @@ class BatchStream(faust.Stream[Any]):
             self.app.consumer.finish(batch)  # type: ignore[attr-defined]
 
     async def _values(self, channel: faust.Topic, batch: Batch) -> AsyncIterator[Any]:
+        poison = self._poison
         for index, record in enumerate(batch.records):
             if index % YIELD_EVERY == 0:
                 await asyncio.sleep(0)
+            if poison is not None and poison.holds(record):
+                continue
             message = BatchMessage(batch, record, record.key(), record.value())
-            # Else Faust would tell of what it cannot decode somewhere else, and go on without it.
-            event = await channel.decode(message, propagate=True)
+            try:
+                # Else Faust would tell of what it cannot decode elsewhere, and go on without it.
+                event = await channel.decode(message, propagate=True)
+            except DecodeError as error:
+                if poison is None:
+                    raise
+                poison.undecodable(record, error)
+                continue
+            self._record = record
             self._set_current(event)
             value = event.value
             try:

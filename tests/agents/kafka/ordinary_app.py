@@ -12,8 +12,12 @@ import faust
 from agents.kafka.app import STATELESS_ATTEMPTS, App, KafkaSettings
 
 
-def build(prefix, *, failures=0, max_attempts=STATELESS_ATTEMPTS, **kafka):
-    app = App("ordinary", KafkaSettings(group=f"{prefix}ordinary", **kafka))
+def build(prefix, *, failures=0, max_attempts=STATELESS_ATTEMPTS, dead_letters=None, **kafka):
+    app = App(
+        "ordinary",
+        KafkaSettings(group=f"{prefix}ordinary", **kafka),
+        dead_letters=None if dead_letters is None else f"{prefix}{dead_letters}",
+    )
     app.max_attempts = max_attempts
     numbers = app.topic(f"{prefix}events", key_type=str)  # JSON
     orders = app.topic(f"{prefix}orders", key_type=str)
