@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from examples.shop.pipeline import PIPELINE
@@ -47,6 +47,7 @@ from streams.features import (
 from streams.fold import HALF_LIVES, compile_features
 from streams.windows import covered_from
 
+UNTIMED = settings(deadline=None)  # milliseconds each, but a busy machine interrupts them
 MS = timedelta(milliseconds=1)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
@@ -240,6 +241,7 @@ SALES = st.builds(
 )
 
 
+@UNTIMED
 @given(st.lists(SALES, max_size=25))
 def test_features_equal_a_naive_recomputation_in_any_order_of_arrival(sales):
     state, naive = FOLD.new(), NaiveUser()
@@ -247,6 +249,7 @@ def test_features_equal_a_naive_recomputation_in_any_order_of_arrival(sales):
         assert FOLD.update(state, sale) == pytest.approx(naive.update(sale), rel=1e-9, abs=1e-9)
 
 
+@UNTIMED
 @given(st.lists(SALES, max_size=25))
 def test_features_equal_a_naive_recomputation_in_order(sales):
     state, naive = FOLD.new(), NaiveUser()
@@ -254,6 +257,7 @@ def test_features_equal_a_naive_recomputation_in_order(sales):
         assert FOLD.update(state, sale) == pytest.approx(naive.update(sale), rel=1e-9, abs=1e-9)
 
 
+@UNTIMED
 @given(st.lists(SALES, min_size=1, max_size=25), st.randoms(use_true_random=False))
 def test_the_order_of_arrival_does_not_change_what_windows_hold(sales, random):
     order = sales[:-1].copy()
@@ -281,6 +285,7 @@ def test_a_session_without_an_id_ends_after_the_gap(gap, n_sessions, arrival):
     assert last["session_duration"] == (gap / MS / 1000 if n_sessions == 1 else 0)
 
 
+@UNTIMED
 @given(st.lists(SALES, max_size=25), st.integers(0, 25))
 def test_a_state_that_was_encoded_goes_on_as_if_nothing_had_happened(sales, position):
     kept, restored = FOLD.new(), FOLD.new()
@@ -295,6 +300,7 @@ def test_a_state_that_was_encoded_goes_on_as_if_nothing_had_happened(sales, posi
         assert FOLD.update(restored, sale) == FOLD.update(kept, sale)
 
 
+@UNTIMED
 @given(st.lists(SALES, min_size=1))
 def test_expiry_reads_the_last_event_time_without_decoding(sales):
     state = FOLD.new()
@@ -304,6 +310,7 @@ def test_expiry_reads_the_last_event_time_without_decoding(sales):
     assert FOLD.last_event_ms(FOLD.encode(state)) == max(sale.ts for sale in sales)
 
 
+@UNTIMED
 @given(st.lists(SALES, max_size=10), SALES)
 def test_forgetting_a_user_after_the_retention_changes_no_window(sales, comeback):
     remembered = FOLD.new()
@@ -321,6 +328,7 @@ def test_forgetting_a_user_after_the_retention_changes_no_window(sales, comeback
     assert features == expected
 
 
+@UNTIMED
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False)))
 def test_any_finite_amount_can_be_counted_and_kept(amounts):
     state = FOLD.new()
