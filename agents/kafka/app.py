@@ -25,6 +25,7 @@ from agents.kafka.exactly_once import TransactionObserver
 from agents.kafka.keyed_state import KeyedState
 from agents.kafka.poison import DeadLetterPolicy, Poison
 from agents.kafka.producer import current_batch
+from agents.kafka.refused import NoTables, OrdinaryAgent, check_settings
 from agents.kafka.restorer import Restoration
 from agents.kafka.stream import BatchStream
 from agents.kafka.supervisor import PromptSupervisor
@@ -87,7 +88,7 @@ class _Boot(BootStrategy):
         return []
 
 
-class App(faust.App):
+class App(NoTables, faust.App):
     """Plain Faust, with batches and transactions underneath.
 
     Parameters
@@ -137,6 +138,7 @@ class App(faust.App):
             name,
             broker=f"{SCHEME}://{first_broker}",
             Stream=BatchStream,
+            Agent=OrdinaryAgent,
             agent_supervisor=PromptSupervisor,
             web_enabled=False,
             topic_allow_declare=False,  # topics have their own registry and command
@@ -198,6 +200,11 @@ class App(faust.App):
     def crash_soon(self, failure: BaseException) -> None:
         """End the worker because of a failure. Event loop only."""
         self._crashing = asyncio.ensure_future(self.crash(failure))
+
+    def on_init_dependencies(self) -> Iterable[ServiceT]:
+        """Tell what is started with the app; settings that nothing could be started with raise."""
+        check_settings(self.conf)
+        return super().on_init_dependencies()
 
     async def on_start(self) -> None:
         """Start; there are no tables whose recovery anything has to wait for."""

@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from faust import streams
 from faust.transport.producer import Producer as FaustProducer
-from faust.types.tuples import TP, RecordMetadata
+from faust.types.tuples import TP, FutureMessage, RecordMetadata
 
 from agents.kafka.batch import Batch
 from schemas.errors import DeliveryFailed
@@ -75,6 +75,21 @@ class BatchProducer(FaustProducer):
         else:
             self.publish(topic, value, key, partition=wanted, headers=pairs or None, sent=sent)
         return sent
+
+    def send_soon(self, fut: FutureMessage) -> None:
+        """Send one record without waiting; within a batch it is part of it, as with `send`."""
+        batch = current_batch()
+        if batch is None:
+            super().send_soon(fut)
+            return
+        message: Any = fut.message  # already encoded
+        topic = message.channel.get_topic_name()
+        wanted = -1 if message.partition is None else message.partition
+        headers = list(dict(message.headers or ()).items()) or None
+        batch.emit(topic, message.value, message.key, partition=wanted, headers=headers)
+        fut.set_result(RecordMetadata(topic, wanted, TP(topic, wanted), -1))
+        if message.callback:
+            message.callback(fut)
 
     def publish(
         self,

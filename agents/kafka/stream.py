@@ -112,6 +112,15 @@ class BatchStream(faust.Stream[Any]):
 
     take_events = take_with_timestamp = noack_take = take
 
+    def combine(self, *_: Any, **__: Any) -> NoReturn:
+        """Refuse: a record would be committed before the one that it is joined with is there."""
+        raise NotImplementedError(
+            "streams cannot be combined: a record would be committed before the one that it is"
+            " joined with is there. Keep what waits in keyed state"
+        )
+
+    join = left_join = inner_join = outer_join = combine
+
     def noack(self) -> NoReturn:
         """Refuse: offsets are committed with what they caused, never by the agent."""
         raise NotImplementedError("a stream has no acknowledgements that could be left out")

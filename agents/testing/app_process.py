@@ -178,7 +178,7 @@ class AppProcess:
     @property
     def _failure(self) -> BaseException | None:
         """What ends the worker: what an agent raised, or a task of the app."""
-        if (failure := self._consumer.failure) is not None:
+        if (failure := self._app.failure) is not None:
             return failure.__cause__ or failure
         return self._app.crash_reason if self._app.crashed else None
 

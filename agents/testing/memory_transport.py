@@ -102,9 +102,11 @@ class MemoryProducer(BatchProducer):
 
     async def on_start(self) -> None:
         """Connect to nothing."""
+        await super(BatchProducer, self).on_start()
 
     async def on_stop(self) -> None:
         """Have nothing left to deliver."""
+        await super(BatchProducer, self).on_stop()
 
     def publish(
         self,
