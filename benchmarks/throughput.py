@@ -34,7 +34,7 @@ def bare_loop() -> float:
         if index == skipped:
             started_at = time.perf_counter()
         partition.process_events(batch, {champion.name: champion}, now_ms)
-        batch.outputs.clear()
+        batch.emitted.clear()
     n = sum(len(batch) for batch in batches[skipped:])
     return n / (time.perf_counter() - started_at)
 

@@ -182,8 +182,10 @@ class App(NoTables, faust.App):
 
     def release(self, batch: Batch) -> None:
         """Be through with a batch that was held (`Batch.hold`). Event loop only."""
-        batch.held = False
-        self._batch_consumer.finish(batch)
+        if batch.held:
+            batch.held = False
+            if batch.ended:  # else its agent is not through with it itself
+                self._batch_consumer.finish(batch)
 
     def fail(self, failure: BaseException) -> None:
         """End the worker because of a failure. Callable from any thread."""

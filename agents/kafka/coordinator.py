@@ -5,6 +5,9 @@ rare questions.
 """
 
 import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any, Final
 
 from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType  # type: ignore[import-untyped]
@@ -42,7 +45,7 @@ def ask_coordinator(
         within the answer are the caller's.
     """
     try:
-        return asyncio.run(asyncio.wait_for(_ask(settings, kind, key, request), timeout_s))
+        return _within(timeout_s, lambda: asyncio.run(_ask(settings, kind, key, request)))
     except (IncompatibleBrokerVersion, NotImplementedError) as error:
         raise KafkaException(KafkaError(UNSUPPORTED, str(error))) from error
     except TimeoutError as error:
@@ -57,6 +60,20 @@ def ask_coordinator(
             raise failed_with(code) from error
         reason = f"{type(error).__name__}: {error}"
         raise KafkaException(KafkaError(KafkaError._TRANSPORT, reason, retriable=True)) from error
+
+
+def _within(timeout_s: float, ask: Callable[[], Any]) -> Any:
+    """Ask in a thread that is left behind when it takes too long, in a name service, say."""
+    answer: Future[Any] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(ask())
+        except BaseException as error:  # noqa: BLE001  # raised again below
+            answer.set_exception(error)
+
+    threading.Thread(target=run, name="coordinator", daemon=True).start()
+    return answer.result(timeout_s)
 
 
 def failed_with(code: int) -> KafkaException:

@@ -83,9 +83,13 @@ class InFlight:
         return self._through.get(tp)
 
     def oldest(self) -> dict[TP, Batch]:
-        """Tell of each partition with something in flight which batch is to get through next."""
+        """Tell of each partition with something in flight which batch somebody is to move next.
+
+        Held ones are not among them: their agent has moved on, and says when.
+        """
         with self._lock:
-            return {tp: line[0] for tp, line in self._batches.items() if line}
+            next_ones = {tp: _next(line) for tp, line in self._batches.items()}
+            return {tp: batch for tp, batch in next_ones.items() if batch is not None}
 
     def add(self, batch: Batch) -> None:
         """Note that a batch is about to be delivered."""
@@ -202,3 +206,14 @@ class InFlight:
     def is_closed(self) -> bool:
         """Whether `close` was called."""
         return self._closed
+
+
+def _next(line: Iterable[Batch]) -> Batch | None:
+    """Find the first that an agent is not through with; if there is none, one to be committed."""
+    first_finished = None
+    for batch in line:
+        if batch.finished:
+            first_finished = batch if first_finished is None else first_finished
+        elif not (batch.held and batch.ended):
+            return batch
+    return first_finished

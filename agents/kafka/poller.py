@@ -287,6 +287,7 @@ class Poller:
                 self._crowded = frozenset()
                 self._hold(consumer)
         elif assigned := self._rebalance.assigned:
+            self._on_settle()  # what is held takes the room of what comes
             share = ledger.max_records / len(assigned)
             # Who was held back flows again at half of its share: a pause drops the prefetch.
             crowded = frozenset(

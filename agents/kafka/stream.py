@@ -83,6 +83,7 @@ class BatchStream(faust.Stream[Any]):
                 if 0 < batch.attempts < self.app.max_attempts:  # type: ignore[attr-defined]
                     await asyncio.sleep(pause_s(batch.attempts))
                 if batch.is_given_up:
+                    batch.held = False
                     self._running = None
                     self.app.consumer.finish(batch)  # type: ignore[attr-defined]
                     continue

@@ -132,9 +132,11 @@ class Watchdog:
             self._oldest = {}
             return None
         before, self._oldest = self._oldest, {}
-        for tp, batch in self._worker.oldest_in_flight().items():
-            if batch.held and batch.ended:
-                continue  # its agent has moved on, and says when
+        oldest = self._worker.oldest_in_flight()
+        busy = {tp.topic for tp, batch in oldest.items() if batch.begun}
+        for tp, batch in oldest.items():
+            if not batch.begun and tp.topic in busy:
+                continue  # it waits for an agent that has another batch in hand, which is watched
             same, since_s = before.get(tp, (batch, now_s))
             self._oldest[tp] = (batch, since_s if same is batch else now_s)
         blocked = {

@@ -6,7 +6,6 @@ and services do, is therefore made anew here; what was declared on it stays.
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from contextlib import nullcontext
 from functools import partial
 from typing import Any, TypeVar, cast
 from weakref import WeakSet, WeakValueDictionary
@@ -67,9 +66,6 @@ class AppProcess:
         started = self.loop.create_task(app.start())
         self._run_until_idle(started.done, "the app")
         started.result()
-        for agent in app.agents.values():
-            # Faust limits restarts by the wall clock. How often to try is for our streams to say.
-            cast(Any, agent).supervisor._bucket = nullcontext()
 
     @property
     def _consumer(self) -> MemoryConsumer:

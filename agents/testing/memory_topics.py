@@ -83,6 +83,10 @@ class MemoryTopics:
             partition = output.partition
             if partition < 0:
                 partition = 0 if output.key is None else crc32(output.key) % self.n_partitions
+            if partition >= self.n_partitions:
+                raise ValueError(
+                    f"{output.topic} has {self.n_partitions} partitions, no {partition}"
+                )
             tp = TP(output.topic, partition)
             log = self._logs[tp]
             log.append(MemoryRecord(tp, len(log), output, at_ms))

@@ -71,8 +71,12 @@ class InFlightMachine(RuleBasedStateMachine):
         self.ledger.retire(batches)
 
     @invariant()
-    def the_oldest_of_each_partition_is_next(self):
-        expected = {tp: batches[0] for tp, batches in self.outstanding.items() if batches}
+    def of_each_partition_the_oldest_that_is_not_finished_is_next(self):
+        expected = {
+            tp: next((batch for batch in batches if not batch.finished), batches[0])
+            for tp, batches in self.outstanding.items()
+            if batches
+        }
         assert self.ledger.oldest() == expected
 
     @rule(tp=st.sampled_from(PARTITIONS))
