@@ -60,6 +60,24 @@ def combined(one: Summary, other: Summary) -> Summary:
     return _counted_down(counts)
 
 
+def examples(one: Summary, other: Summary) -> Summary:
+    """Keep what occurs most often in two summaries together, for people to look at.
+
+    However many different values there are, some are kept; their counts are no bounds then.
+
+    >>> examples({str(n): 1 for n in range(16)}, {"a": 2, "b": 1})["a"]
+    2
+    >>> len(examples({str(n): 1 for n in range(16)}, {"a": 2, "b": 1})) == CAPACITY
+    True
+    """
+    counts = one.copy()
+    for value, n in other.items():
+        counts[value] = counts.get(value, 0) + n
+    if len(counts) <= CAPACITY:
+        return counts
+    return dict(sorted(counts.items(), key=lambda each: (-each[1], each[0]))[:CAPACITY])
+
+
 def evict(_: Summary, __: Sequence[Summary], inside: Iterable[Summary]) -> Summary:
     """Summarize what stays in a window: from a summary nothing can be taken away.
 

@@ -22,7 +22,7 @@ from schemas.errors import InvalidRecord
 from schemas.events import UserEvent
 from streams.expectations import Expectation
 from streams.feature_kinds import Derived, Feature, FieldValue, OneOf
-from streams.frequent import Summary, combined
+from streams.frequent import Summary, examples
 
 RECORD: Final = "*"
 """Stands for a field where a finding is about a whole record."""
@@ -82,7 +82,7 @@ class Tally:
     def __add__(self, other: "Tally") -> "Tally":
         exemplars = dict(self.exemplars)
         for where, summary in other.exemplars.items():
-            exemplars[where] = combined(exemplars.get(where, {}), summary)
+            exemplars[where] = examples(exemplars.get(where, {}), summary)
         return Tally(
             self.served + other.served,
             self.duplicates + other.duplicates,
@@ -327,4 +327,4 @@ def _summary(counts: Mapping[Any, int]) -> Summary:
     shortened: Counter[str] = Counter()
     for value, n in counts.items():
         shortened[str(value)[:EXEMPLAR_LENGTH]] += n
-    return combined({}, shortened)
+    return examples({}, shortened)

@@ -12,7 +12,7 @@ from typing import Final
 from prometheus_client.utils import floatToGoString
 
 from agents.observability.metric_spec import CounterSpec, GaugeSpec, HistogramSpec
-from streams.frequent import Summary, combined
+from streams.frequent import Summary, examples
 
 Labels = tuple[tuple[str, str], ...]
 """Names and values."""
@@ -45,7 +45,7 @@ class Counter:
 
     def exemplify(self, summary: Summary) -> None:
         """Take note of what was counted: a few texts, and how often each."""
-        self.exemplars = combined(self.exemplars, summary)
+        self.exemplars = examples(self.exemplars, summary)
 
     def inc(self, amount: float = 1) -> None:
         """Count."""

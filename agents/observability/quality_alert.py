@@ -29,6 +29,8 @@ from streams.quality_window import QualityWindow
 
 WORST: Final = 5
 """How many findings, or features, the evidence of a whole names."""
+PIDS: Final = 4
+"""Processes of one name that are told apart: one that stood still may have a last word."""
 
 
 class QualityWatch:
@@ -50,7 +52,7 @@ class QualityWatch:
         self._expectations = judge.expectations
         self._features = judge.features
         self._reader = _SampleReader(pipeline, judge)
-        self._last: dict[str, Telemetry] = {}
+        self._last: dict[str, dict[int, Telemetry]] = {}
         """Process -> the last that it said, of its samples what is about quality."""
         self._window = QualityWindow(pipeline.quality_window)
         self._levels = QualityLevels()
@@ -70,15 +72,22 @@ class QualityWatch:
     def _increase(self, telemetry: Telemetry) -> Tally | None:
         """Tell what a process counted since its last record."""
         counts = self._reader.counts(telemetry.samples)
-        last = self._last.get(telemetry.process)
+        processes = self._last.setdefault(telemetry.process, {})
+        last = processes.get(telemetry.pid)
         if not counts or (last is not None and telemetry.at < last.at):
             return None  # what is told again is known
-        self._last[telemetry.process] = replace(telemetry, samples=counts, exemplars={})
-        before = counts if last is None else last.samples
-        # A successor counts from zero; in containers it has the same pid.
-        shrank = any(n < before.get(name, 0.0) for name, n in counts.items())
-        if last is not None and (last.pid != telemetry.pid or shrank):
-            before = {}
+        is_known = bool(processes)
+        processes[telemetry.pid] = replace(telemetry, samples=counts, exemplars={})
+        if len(processes) > PIDS:
+            del processes[next(iter(processes))]
+        if last is None:
+            # A successor counts from zero; of who was there before us nobody knows what is new.
+            before = {} if is_known else counts
+        else:
+            before = last.samples
+            # In containers a successor has the same pid.
+            if any(n < before.get(name, 0.0) for name, n in counts.items()):
+                before = {}
         increases = {name: n - before.get(name, 0.0) for name, n in counts.items()}
         return self._reader.tally(increases, telemetry.exemplars)
 

@@ -176,6 +176,20 @@ def test_a_container_that_starts_anew_with_the_same_pid_counts_from_zero() -> No
     assert found == 30 / 150
 
 
+def test_a_last_word_of_who_was_succeeded_is_not_all_that_it_ever_counted() -> None:
+    metrics = Metrics()
+    watch = QualityWatch(PIPELINE, metrics)
+    first, successor = Predict(), Predict(pid=2)
+    watch.fold(first.say(0))
+    watch.fold(first.count(100, bad=10).say(1_000))
+    watch.fold(successor.count(50, bad=20).say(2_000))
+    watch.fold(first.count(10).say(2_100))
+    watch.fold(successor.count(40).say(3_000))
+
+    found = gauge(metrics, "thalweg_quality_finding_ratio", **FOUND, use_case="quality")
+    assert found == 30 / 200
+
+
 def test_what_is_told_again_is_counted_once() -> None:
     metrics = Metrics()
     watch, predict = QualityWatch(PIPELINE, metrics), Predict()
