@@ -35,15 +35,11 @@ RETRY_S: Final = 5.0
 class Gathering:
     """Rows of one partition that are not written yet, and the batches that they came with."""
 
-    def __init__(self, table: Table, writer: TableWriter, tp: TP) -> None:
+    def __init__(self, table: Table, writer: TableWriter, partition: int) -> None:
         self._row = table.row
         self._writer = writer
-        self._tp = tp
-        self._source = f"{table.name}-{tp.partition}"
-        self._start: int | None = None
-        """Offset of the first record gathered; `None`: nothing is."""
-        self._end = 0
-        """Up to which offset rows are gathered or written."""
+        self._partition = partition
+        self._next_offset = 0
         self._rows: list[Row] = []
         self.batches: list[Batch] = []
         self.since_s = 0.0
@@ -56,37 +52,36 @@ class Gathering:
         """Whether the partition went away meanwhile: its new owner writes these records."""
         return any(batch.is_given_up for batch in self.batches)
 
-    def look_up(self) -> None:
-        """Ask the store how far the partition is written, by whomever. Blocks."""
-        self._end = self._writer.manifests.next_offset(self._source)
-
     def add(self, batch: Batch, now_s: float) -> None:
         """Take over a batch."""
         if not self.batches:
             self.since_s = now_s
         self.batches.append(batch)
-        partition = self._tp.partition
         for record in batch.records:
             offset = record.offset() or 0
-            if offset < self._end:
-                continue  # delivered again: it was written before its offset was committed
             try:
                 row = self._row(record.value() or b"")
             except msgspec.MsgspecError as error:
                 # The topic is ours alone: whoever wrote this can write it again.
-                logger.warning("no row of %s at offset %s: %s", self._source, offset, error)
+                logger.warning("no row of %r at offset %s: %s", batch, offset, error)
                 continue
-            self._rows.append((*row, partition, offset))
-            if self._start is None:
-                self._start = offset
-        self._end = max(self._end, batch.next_offset)
+            self._rows.append((*row, self._partition, offset))
+        self._next_offset = batch.next_offset
 
-    def write(self) -> int:
-        """Write what is gathered; tell how many rows. Blocks."""
-        if self._start is None:
-            return 0
-        self._writer.write(self._source, self._start, self._end, self._rows)
-        return len(self._rows)
+    def write(self, source: str) -> int:
+        """Write what is gathered and not written yet, by whomever; tell how many rows. Blocks.
+
+        Parameters
+        ----------
+        source
+            The topic, as the manifests know it, and the partition.
+        """
+        # Delivered again is what was written before its offset was committed.
+        written_to = self._writer.manifests.next_offset(source)
+        rows = [row for row in self._rows if row[-1] >= written_to]
+        if rows:
+            self._writer.write(source, rows[0][-1], self._next_offset, rows)
+        return len(rows)
 
 
 class Archive:
@@ -96,6 +91,9 @@ class Archive:
     ----------
     tables
         By the full name of their topics.
+    topic_id
+        Tells the id of a topic: one that was made anew begins at offset 0, and is another one.
+        Called in a thread.
     release
         Lets a batch commit.
     interval
@@ -109,12 +107,14 @@ class Archive:
         files: FileSystem,
         tables: Mapping[str, Table],
         *,
+        topic_id: Callable[[str], str],
         release: Callable[[Batch], None],
         interval: timedelta,
         max_rows: int,
         metrics: Metrics,
     ) -> None:
         self._release = release
+        self._topic_id = topic_id
         self._tables = tables
         self._writers = {
             topic: TableWriter(files, table.name, table.schema, event_at=table.event_at)
@@ -133,19 +133,19 @@ class Archive:
         """Name the topics that are archived."""
         return list(self._tables)
 
-    async def add(self, batch: Batch) -> None:
+    def add(self, batch: Batch) -> None:
         """Take over a batch, which is held until its rows are written."""
-        topic = batch.tp.topic
         if (earlier := self._gathering.get(batch.tp)) is not None and earlier.is_given_up:
             # The partition went and came back: what it had gathered is delivered again.
             self._let_go(self._gathering.pop(batch.tp))
-        if batch.tp not in self._gathering:
-            begun = Gathering(self._tables[topic], self._writers[topic], batch.tp)
-            await asyncio.to_thread(begun.look_up)
-            # A failed write may have been put back meanwhile.
-            self._gathering.setdefault(batch.tp, begun)
+        gathering = self._gathering.get(batch.tp)
+        if gathering is None:
+            topic, partition = batch.tp
+            gathering = self._gathering[batch.tp] = Gathering(
+                self._tables[topic], self._writers[topic], partition
+            )
         batch.hold()
-        self._gathering[batch.tp].add(batch, time.monotonic())
+        gathering.add(batch, time.monotonic())
 
     def is_due(self, tp: TP) -> bool:
         """Tell whether a partition has gathered enough, or for long enough."""
@@ -175,14 +175,21 @@ class Archive:
                 return
             try:
                 if not gathering.is_given_up:
-                    self._rows_written.inc(await asyncio.to_thread(gathering.write))
-            except OSError as error:
+                    self._rows_written.inc(await asyncio.to_thread(self._write, gathering, tp))
+            except Exception as error:  # noqa: BLE001  # each kind of store has errors of its own
                 self._errors.inc()
                 self._not_before_s = time.monotonic() + RETRY_S
-                logger.warning("the offline store takes no file, again in %g s: %s", RETRY_S, error)
+                logger.warning("the offline store takes no file, again in %g s: %r", RETRY_S, error)
                 self._put_back(gathering, tp)
-                return
-            self._let_go(gathering)
+            except BaseException:
+                self._put_back(gathering, tp)
+                raise
+            else:
+                self._let_go(gathering)
+
+    def _write(self, gathering: Gathering, tp: TP) -> int:
+        name = self._tables[tp.topic].name
+        return gathering.write(f"{name}-{tp.partition}-{self._topic_id(tp.topic)}")
 
     def _put_back(self, gathering: Gathering, tp: TP) -> None:
         """Gather on where a write failed, with what came meanwhile behind it."""
@@ -213,7 +220,7 @@ def build(app: App, archive: Archive) -> None:
 
     async def gather(batches: faust.StreamT[Batch]) -> AsyncIterator[int]:
         async for batch in batches:
-            await archive.add(batch)
+            archive.add(batch)
             if archive.is_due(batch.tp):
                 await archive.write(batch.tp)
             yield len(batch)

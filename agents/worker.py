@@ -325,6 +325,7 @@ def _archive(worker: Worker) -> App:
     gathered = archive.Archive(
         FileSystem(worker.settings.offline_store),
         {worker.topic(table.topic): table for table in tables.ALL},
+        topic_id=lambda topic: topic_admin.topic_id(worker.settings, topic),
         release=app.release,
         interval=timedelta(seconds=interval_s),
         max_rows=archive.MAX_ROWS,

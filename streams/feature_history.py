@@ -4,7 +4,7 @@ What predict would have served, had these events come in this order: the same cl
 the same deduplication, the same compiled update function.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from typing import Final
 
@@ -18,7 +18,12 @@ SEAL_EVERY: Final = 500
 
 
 def feature_history(
-    fold: FeatureFold, events: Iterable[UserEvent], *, deduplication: timedelta, max_event_ids: int
+    fold: FeatureFold,
+    events: Iterable[UserEvent],
+    *,
+    deduplication: timedelta,
+    max_event_ids: int,
+    on_failure: Callable[[UserEvent, Exception], None],
 ) -> Iterator[tuple[UserEvent, dict[str, float]]]:
     """Yield each event that is new with the features as of it, the event included.
 
@@ -28,6 +33,8 @@ def feature_history(
         Cleaned, in the order in which they came, each with an `event_id`.
     deduplication, max_event_ids
         As in the pipeline's declaration.
+    on_failure
+        Called with an event that makes a feature raise. It changes nothing: predict sets it aside.
 
     Examples
     --------
@@ -35,7 +42,9 @@ def feature_history(
     >>> from streams.fold import compile_features
     >>> fold = compile_features([count(over=timedelta(hours=1))], UserEvent)
     >>> ada = [UserEvent("ada", "home", n * 60_000, f"e{n}") for n in (0, 30, 30, 95)]
-    >>> history = feature_history(fold, ada, deduplication=timedelta(days=1), max_event_ids=1000)
+    >>> history = feature_history(
+    ...     fold, ada, deduplication=timedelta(days=1), max_event_ids=1000, on_failure=print
+    ... )
     >>> [(event.event_id, features["event_count_1h"]) for event, features in history]
     [('e0', 1.0), ('e30', 2.0), ('e95', 1.0)]
     """
@@ -47,8 +56,17 @@ def feature_history(
         newest_ms = max(newest_ms, at_ms)
         if seen.is_new(event.event_id or "", newest_ms):
             user = users.get(event.user_id)
+            before = None if user is None else fold.encode(user)
             if user is None:
-                user = users[event.user_id] = fold.new()
-            yield event, fold.update(user, event)
+                user = fold.new()
+            try:
+                features = fold.update(user, event)
+            except Exception as error:  # noqa: BLE001  # whatever it is, the history goes on
+                if before is not None:
+                    users[event.user_id] = fold.decode(before)
+                on_failure(event, error)
+            else:
+                users[event.user_id] = user
+                yield event, features
         if n % SEAL_EVERY == 0:
             seen.seal()

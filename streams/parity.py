@@ -166,9 +166,7 @@ class Parity:
             self._compare(partition, early[0])
 
     def outcome(self, outcome: Outcome, *, read_at_s: float) -> None:
-        """Take in what was served; what other declarations served is passed over."""
-        if outcome.schema != self._fold.schema:
-            return
+        """Take in what was served; what other declarations served is not compared."""
         for partition in self._partitions.values():
             if outcome.prediction_id in partition.expected:
                 self._compare(partition, outcome)
@@ -184,14 +182,16 @@ class Parity:
             Up to when every partition of the log was read: an outcome that was read before, and
             whose event was not there, has none.
         """
-        extra = [each for each, (_, at_s) in self._early.items() if at_s < log_read_at_s]
-        for prediction_id in extra:
-            del self._early[prediction_id]
-        self.counts.extra += len(extra)
+        due = [each for each, (_, at_s) in self._early.items() if at_s < log_read_at_s]
+        for prediction_id in due:
+            outcome, _ = self._early.pop(prediction_id)
+            self.counts.extra += outcome.schema == self._fold.schema
 
     def _compare(self, partition: SampledPartition, outcome: Outcome) -> None:
         counts = self.counts
         _, values = partition.expected.pop(outcome.prediction_id)
+        if outcome.schema != self._fold.schema:
+            return
         counts.compared += 1
         if outcome.features != values:
             for name, served, computed in zip(
@@ -200,5 +200,5 @@ class Parity:
                 if served != computed:
                     counts.mismatches[name] = counts.mismatches.get(name, 0) + 1
         # What no label came for is told in the order of its events: those before are due.
-        if outcome.labelled_at == outcome.event_at + self._horizon_ms:
+        if not outcome.label and outcome.labelled_at == outcome.event_at + self._horizon_ms:
             counts.missing += partition.give_up_before(outcome.event_at)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # exported without saying so
     AdminClient,
     ClusterMetadata,
@@ -150,6 +150,16 @@ def differences(
     for key, value in topic.config().items():
         if config.get(key) != value:
             yield f"{key} is {config.get(key)}, not {value}"
+
+
+def topic_id(settings: Settings, name: str) -> str:
+    """Tell the id that the cluster gave a topic when it was made."""
+    admin = connect(settings)
+    try:
+        asked = admin.describe_topics(TopicCollection([name]), request_timeout=TIMEOUT_S)
+        return str(asked[name].result(TIMEOUT_S).topic_id)
+    except KafkaException as error:
+        raise DeliveryFailed(f"cannot describe {name}: {_text(error)}") from error
 
 
 def connect(settings: Settings) -> AdminClient:

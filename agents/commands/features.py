@@ -170,12 +170,12 @@ def backfill(*files: Path, json: Flag = False) -> int:
     """Compute the features of a history, as predict would have served them, into the offline store.
 
     Events are cleaned, deduplicated and folded by the very code that serves. A row is written for
-    each, under the date of the event: `thalweg features historical` reads them. Done again it adds
-    nothing; what was interrupted goes on where it was.
+    each, under the date of the event: `thalweg features historical` reads them. The files of a call
+    are one history, whatever their order. Done again it adds nothing; what was interrupted goes on.
 
     For example:
 
-        thalweg features backfill clicks.csv.gz
+        thalweg features backfill january.csv.gz february.csv.gz
         thalweg features backfill                     # the pipeline's own history
         THALWEG_OFFLINE_STORE=s3://bucket/thalweg thalweg features backfill 2024.parquet
 
@@ -186,7 +186,9 @@ def backfill(*files: Path, json: Flag = False) -> int:
     json
         Write the answer as JSON.
     """
-    from agents import pipeline, settings  # noqa: PLC0415  # --help stays quick
+    import time  # noqa: PLC0415  # --help stays quick
+
+    from agents import pipeline, settings  # noqa: PLC0415
     from agents.commands.output import console, write_json, write_table  # noqa: PLC0415
     from agents.history.progress import progress  # noqa: PLC0415
     from agents.local.up import CHECKOUT  # noqa: PLC0415
@@ -200,41 +202,37 @@ def backfill(*files: Path, json: Flag = False) -> int:
     paths = files or ((CHECKOUT / declared.replay.file,) if declared.replay is not None else ())
     if not paths:
         raise ThalwegError(f"`{here.pipeline}` has no history of its own: name a file of events")
-    told = []
-    for path in paths:
-        with progress(console(stderr=True), f"features of {path.name}") as report:
-            told.append(offline.backfill(declared, path, store, report=report))
+    name = paths[0].name if len(paths) == 1 else f"{len(paths)} files"
+    with progress(console(stderr=True), f"features of {name}") as report:
+        told = offline.backfill(
+            declared, paths, store, now_ms=time.time_ns() // 1_000_000, report=report
+        )
     if json:
         write_json(
-            [
-                {
-                    "file": str(path),
-                    "table": each.table,
-                    "events": each.events,
-                    "rows": each.rows,
-                    "written": each.written,
-                    "duplicates": each.duplicates,
-                    "set_aside": dict(each.set_aside),
-                }
-                for path, each in zip(paths, told, strict=True)
-            ]
+            {
+                "files": [str(path) for path in paths],
+                "table": told.table,
+                "events": told.events,
+                "rows": told.rows,
+                "written": told.written,
+                "duplicates": told.duplicates,
+                "set_aside": dict(told.set_aside),
+            }
         )
         return 0
     write_table(
-        ("file", "events", "rows", "written now", "duplicates", "set aside"),
+        ("events", "rows", "written now", "duplicates", "set aside"),
         [
             (
-                path.name,
-                f"{each.events:,}",
-                f"{each.rows:,}",
-                f"{each.written:,}",
-                f"{each.duplicates:,}",
-                ", ".join(f"{n:,} {reason}" for reason, n in each.set_aside.most_common()) or "0",
+                f"{told.events:,}",
+                f"{told.rows:,}",
+                f"{told.written:,}",
+                f"{told.duplicates:,}",
+                ", ".join(f"{n:,} {reason}" for reason, n in told.set_aside.most_common()) or "0",
             )
-            for path, each in zip(paths, told, strict=True)
         ],
     )
-    console().print(f"table {told[0].table} in {store.root}")
+    console().print(f"table {told.table} in {store.root}")
     return 0
 
 

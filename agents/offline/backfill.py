@@ -1,12 +1,15 @@
 """Compute the features of a history from files, as predict would have served them."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import polars as pl
 
 from agents.history import event_file
@@ -15,8 +18,9 @@ from agents.offline.file_system import FileSystem
 from agents.offline.table_writer import TableWriter
 from agents.offline.tables import OFFSET, PARTITION, Row
 from agents.pipeline import Pipeline
-from schemas.errors import InvalidRecord
+from schemas.errors import InvalidRecord, ThalwegError
 from schemas.events import UserEvent
+from schemas.reasons import Reason
 from streams.clean import EventCleaner
 from streams.feature_history import feature_history
 from streams.fold import FeatureFold, compile_features
@@ -29,9 +33,13 @@ Report = Callable[[int, int], None]
 """Called with how many events are done, and how many there are."""
 
 
+class AnotherHistory(ThalwegError, ValueError):
+    """A table holds the features of another history; the message says what to do."""
+
+
 @dataclass(slots=True)
 class Backfilled:
-    """What became of a file's events."""
+    """What became of a history's events."""
 
     table: str
     events: int
@@ -53,20 +61,35 @@ def table_of(pipeline: Pipeline) -> str:
 
 
 def backfill(
-    pipeline: Pipeline, path: Path, files: FileSystem, *, report: Report = lambda _done, _of: None
+    pipeline: Pipeline,
+    paths: Sequence[Path],
+    files: FileSystem,
+    *,
+    now_ms: int,
+    report: Report = lambda _done, _of: None,
 ) -> Backfilled:
-    """Write a row for each event of a file: who, when, and the features as of it.
+    """Write a row for each event of one history: who, when, and the features as of it.
 
     Done again it adds nothing; a run that was interrupted goes on where it was.
+
+    Parameters
+    ----------
+    paths
+        The files that hold the history, in whatever order.
+    now_ms
+        The present, ms since the epoch: what claims to be later is no event.
 
     Raises
     ------
     UnreadableFile
         Names the file, the row, and what is missing.
+    AnotherHistory
+        Features of other files are there: windows that reach into both would be wrong.
     """
     fold = compile_features(pipeline.features, pipeline.event)
     columns = pipeline.replay.columns if pipeline.replay is not None else {}
-    events = event_file.read(path, pipeline.event, columns)
+    read = (event_file.read(path, pipeline.event, columns) for path in paths)
+    events = sorted(chain.from_iterable(read), key=attrgetter("ts"))
     table = _table(pipeline, fold)
     told = Backfilled(table, len(events))
     schema: dict[str, Any] = {
@@ -78,13 +101,25 @@ def backfill(
         OFFSET: pl.Int64,
     }
     writer = TableWriter(files, table, schema, event_at=list(schema).index("event_at"))
-    source = f"{event_file.stem(path)}-{event_file.fingerprint(path)[:16]}"
-    n_there = writer.manifests.next_offset(source)
+    fingerprints = "".join(sorted(map(event_file.fingerprint, paths)))
+    source = f"{min(map(event_file.stem, paths))}-{_digest(fingerprints)}"
+    ranges = writer.manifests.ranges()
+    if others := ranges.keys() - {source}:
+        raise AnotherHistory(
+            f"{files.path(table)} holds the history {min(others)}: name all files of one history"
+            " together, and remove that directory or choose another THALWEG_OFFLINE_STORE"
+        )
+    n_there = max((each.end for each in ranges.get(source, ())), default=0)
+
+    def set_aside(_: UserEvent, __: Exception) -> None:
+        told.set_aside[Reason.PROCESSING_FAILED] += 1
+
     history = feature_history(
         fold,
-        _cleaned(pipeline, events, told, report),
+        _cleaned(pipeline, events, told, report, now_ms),
         deduplication=pipeline.deduplication,
         max_event_ids=pipeline.max_event_ids,
+        on_failure=set_aside,
     )
     rows = (
         (event.event_id, event.user_id, event.ts, *features.values(), 0, n)
@@ -107,7 +142,11 @@ def _write(
 
 
 def _cleaned(
-    pipeline: Pipeline, events: Sequence[FileEvent], told: Backfilled, report: Report
+    pipeline: Pipeline,
+    events: Sequence[FileEvent],
+    told: Backfilled,
+    report: Report,
+    now_ms: int,
 ) -> Iterator[UserEvent]:
     clean = EventCleaner(
         pipeline.event,
@@ -120,10 +159,22 @@ def _cleaned(
             report(n, told.events)
         try:
             # When they were published is not known: as if at the time that they tell.
-            yield clean(event.key, event.value, published_at_ms=event.ts)
+            yield clean(event.key, event.value, published_at_ms=min(event.ts, now_ms))
         except InvalidRecord as invalid:
             told.set_aside[invalid.reason] += 1
 
 
 def _table(pipeline: Pipeline, fold: FeatureFold) -> str:
-    return f"features-{pipeline.use_case}-{fold.schema}"
+    # With another cleaning other events are accepted, and rows are numbered otherwise.
+    cleaning = (
+        sorted(pipeline.actions),
+        sorted(pipeline.replay.columns.items()) if pipeline.replay is not None else (),
+        [(field.name, str(field.type)) for field in msgspec.structs.fields(pipeline.event)],
+        pipeline.deduplication,
+        (pipeline.max_event_ids, pipeline.max_event_bytes),
+    )
+    return f"features-{pipeline.use_case}-{fold.schema}-{_digest(repr(cleaning))[:8]}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

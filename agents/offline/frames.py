@@ -6,6 +6,7 @@ from typing import Final
 
 import polars as pl
 
+from agents.offline.historical_features import USER
 from schemas.errors import ThalwegError
 
 SUFFIXES: Final = (".csv", ".parquet")
@@ -32,7 +33,13 @@ def read(path: Path, *, moments: str) -> pl.DataFrame:
     """
     check_suffix(path)
     try:
-        frame = pl.read_csv(path) if path.suffix == ".csv" else pl.read_parquet(path)
+        # Else `0042` would be a number, and another user.
+        as_text = {USER: pl.String}
+        frame = (
+            pl.read_csv(path, schema_overrides=as_text)
+            if path.suffix == ".csv"
+            else pl.read_parquet(path)
+        )
         if frame.schema.get(moments) == pl.String:
             read_moments = [None if text is None else moment(text) for text in frame[moments]]
             frame = frame.with_columns(pl.Series(moments, read_moments, pl.Datetime("us", "UTC")))

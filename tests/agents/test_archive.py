@@ -189,7 +189,7 @@ def gathering_in(directory) -> Gathering:
     table = tables.PREDICTIONS
     files = FileSystem(str(directory))
     writer = TableWriter(files, table.name, table.schema, event_at=table.event_at)
-    return Gathering(table, writer, TP("predictions", 0))
+    return Gathering(table, writer, 0)
 
 
 def delivered(*offsets: int) -> Any:
@@ -200,13 +200,12 @@ def delivered(*offsets: int) -> Any:
 def test_what_was_written_before_its_offset_was_committed_is_not_written_again(tmp_path):
     killed = gathering_in(tmp_path)
     killed.add(delivered(0, 1, 2), 0.0)
-    assert killed.write() == 3
+    assert killed.write("predictions-0") == 3
 
     successor = gathering_in(tmp_path)
-    successor.look_up()
     successor.add(delivered(0, 1, 2, 3), 0.0)
     successor.add(delivered(4, 7), 0.0)
-    assert successor.write() == 3
+    assert successor.write("predictions-0") == 3
     found = in_order(scan(FileSystem(str(tmp_path)), "predictions")).collect()
     assert found[OFFSET].to_list() == [0, 1, 2, 3, 4, 7]
 
@@ -217,15 +216,16 @@ def test_what_is_no_prediction_is_passed_over(tmp_path, caplog):
     gathering.add(broken, 0.0)
     gathering.add(delivered(1), 0.0)
 
-    assert gathering.write() == 1
+    assert gathering.write("predictions-0") == 1
     assert "at offset 0" in caplog.text
 
 
-def archive_in(directory) -> tuple[Archive, list[Any]]:
+def archive_in(directory, topic_id=lambda topic: "t1") -> tuple[Archive, list[Any]]:
     released: list[Any] = []
     made = Archive(
         FileSystem(str(directory)),
         {"predictions": tables.PREDICTIONS},
+        topic_id=topic_id,
         release=released.append,
         interval=timedelta(hours=1),
         max_rows=1_000,
@@ -242,9 +242,9 @@ async def test_a_partition_that_went_and_came_back_is_gathered_anew(tmp_path):
     """Its batches from before are nobody's any more, those from after must be written."""
     archive, released = archive_in(tmp_path)
     before, after = delivered(0, 1, 2), delivered(0, 1, 2, 3)
-    await archive.add(before)
+    archive.add(before)
     before.dropped = True
-    await archive.add(after)
+    archive.add(after)
     assert released == [before]
 
     await archive.write_all()
@@ -252,23 +252,34 @@ async def test_a_partition_that_went_and_came_back_is_gathered_anew(tmp_path):
     assert released == [before, after]
 
 
+async def test_a_topic_that_was_made_anew_is_another_one(tmp_path):
+    """Its records begin at offset 0 again, and are none of those that are written."""
+    for topic_id in ("t1", "t2"):
+        archive, _ = archive_in(tmp_path, topic_id=lambda _, found=topic_id: found)
+        archive.add(delivered(0, 1))
+        await archive.write_all()
+
+    assert rows_in(tmp_path) == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize("error", [OSError("no space left"), RuntimeError("as some stores say")])
 @pytest.mark.parametrize("went_away", [False, True])
 async def test_a_store_that_took_no_file_is_asked_again_with_all_of_it(
-    tmp_path, monkeypatch, went_away
+    tmp_path, monkeypatch, went_away, error
 ):
     archive, released = archive_in(tmp_path)
     first, second = delivered(0, 1), delivered(0, 1, 2) if went_away else delivered(2, 3)
-    await archive.add(first)
+    archive.add(first)
 
     def fail(*_):
         first.dropped = went_away
-        raise OSError("no space left")
+        raise error
 
     with monkeypatch.context() as patched:
         patched.setattr(FileSystem, "write", fail)
         await archive.write_all()
     assert released == ([first] if went_away else [])
-    await archive.add(second)
+    archive.add(second)
     await archive.write_all()
     assert released == ([first] if went_away else []), "it is left alone for a while"
     monkeypatch.setattr("agents.archive.time.monotonic", lambda: 1e9)

@@ -130,6 +130,27 @@ def test_outcomes_may_be_read_before_their_events():
     assert parity.counts.extra == 0
 
 
+def test_an_action_at_the_very_end_of_the_horizon_makes_nothing_missing():
+    """Its outcome comes before those of earlier events without a label."""
+    driver = served(seed=12)
+    outcomes = driver.outcomes
+    late = outcomes[-1]
+    at_the_end = msgspec.structs.replace(late, label=True, labelled_at=late.event_at + HORIZON_MS)
+    counts = compare(driver, [at_the_end, *outcomes[:-1]]).counts
+
+    assert (counts.missing, counts.extra) == (0, 0)
+
+
+def test_what_other_declarations_served_is_neither_compared_nor_missing():
+    driver = served(seed=13)
+    half = len(driver.outcomes) // 2
+    before = [msgspec.structs.replace(each, schema="other") for each in driver.outcomes[:half]]
+    counts = compare(driver, before + driver.outcomes[half:]).counts
+
+    assert counts.compared == len(driver.outcomes) - half
+    assert (counts.mismatches, counts.missing, counts.extra) == ({}, 0, 0)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 1.0])
 def test_users_are_sampled_by_their_share_and_always_the_same(share):
     parity = new_parity(replace(PIPELINE, parity_share=share))

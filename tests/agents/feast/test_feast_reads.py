@@ -129,7 +129,9 @@ def test_get_historical_features_gives_what_ours_gives_to_the_last_bit(here, run
     with gzip.open(PIPELINE.replay.file, "rt", encoding="utf-8") as file:
         (tmp_path / "events.csv").write_text("".join(islice(file, 600)), encoding="utf-8")
     files = FileSystem(here.offline_store)
-    features = scan(files, backfill(PIPELINE, tmp_path / "events.csv", files).table)
+    features = scan(
+        files, backfill(PIPELINE, [tmp_path / "events.csv"], files, now_ms=1_800_000_000_000).table
+    )
     repo = tmp_path / "repo"
     names = feature_repo.write(here, PIPELINE, repo)
     run("feast", "--chdir", repo, "apply")

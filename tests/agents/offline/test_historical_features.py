@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -11,16 +12,19 @@ from hypothesis import strategies as st
 
 from agents import cli
 from agents.history import event_file
-from agents.offline.backfill import backfill, table_of
+from agents.offline import frames
+from agents.offline.backfill import AnotherHistory, backfill, table_of
 from agents.offline.file_system import FileSystem
 from agents.offline.historical_features import InvalidRequest, get_historical_features
 from agents.offline.reader import in_order, scan
 from agents.testing import PipelineDriver
 from examples.shop.pipeline import PIPELINE, ShopEvent
+from streams.features import derived
 from tests.agents.shop_history import messy
 
 # The shop's history has columns of its own; these tests write events as they are on the wire.
 PLAIN = replace(PIPELINE, replay=None)
+NOW_MS = 1_800_000_000_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 USERS = ("ada", "bob")
 
@@ -102,7 +106,7 @@ def test_a_backfill_gives_to_the_last_bit_what_was_served(tmp_path):
     served = {outcome.prediction_id: outcome.features for outcome in driver.outcomes}
 
     files = FileSystem(str(tmp_path / "offline"))
-    told = backfill(PLAIN, path, files)
+    told = backfill(PLAIN, [path], files, now_ms=NOW_MS)
     rows = in_order(scan(files, told.table)).collect().rows(named=True)
     names = list(rows[0])[3:-2]
     computed = {
@@ -125,13 +129,75 @@ def test_a_backfill_that_was_interrupted_goes_on_and_adds_nothing_twice(tmp_path
 
     monkeypatch.setattr("agents.offline.backfill.TELL_EVERY", 120)
     with pytest.raises(KeyboardInterrupt):
-        backfill(PLAIN, path, files, report=end_after)
-    assert scan(files, table_of(PIPELINE)).collect().height == 100
-    told = backfill(PLAIN, path, files)
-    again = backfill(PLAIN, path, files)
+        backfill(PLAIN, [path], files, now_ms=NOW_MS, report=end_after)
+    assert scan(files, table_of(PLAIN)).collect().height == 100
+    told = backfill(PLAIN, [path], files, now_ms=NOW_MS)
+    again = backfill(PLAIN, [path], files, now_ms=NOW_MS)
 
     assert (told.rows, told.written, again.written) == (len(values), len(values) - 100, 0)
     assert scan(files, told.table).collect().height == len(values)
+
+
+def write_events(path, *events):
+    path.write_bytes(b"\n".join(msgspec.json.encode(event) for event in events))
+
+
+def event(n, *, user="ada", action="home", ts=None, **more):
+    at_ms = 1_704_067_200_000 + n * 60_000 if ts is None else ts
+    return {"event_id": f"e{n}", "user_id": user, "action": action, "ts": at_ms, **more}
+
+
+def test_the_files_of_a_call_are_one_history(tmp_path):
+    """Windows reach from one into the other, and an event in both of them is one."""
+    january, february = tmp_path / "january.jsonl", tmp_path / "february.jsonl"
+    write_events(january, event(0), event(1), event(2))
+    write_events(february, event(2), event(3))
+    files = FileSystem(str(tmp_path / "offline"))
+    told = backfill(PLAIN, [february, january], files, now_ms=NOW_MS)
+    again = backfill(PLAIN, [january, february], files, now_ms=NOW_MS)
+
+    assert (told.rows, told.duplicates, again.written) == (4, 1, 0)
+    rows = in_order(scan(files, told.table)).collect()
+    assert rows["event_count_1h"].to_list() == [1.0, 2.0, 3.0, 4.0]
+    with pytest.raises(AnotherHistory, match="name all files of one history together"):
+        backfill(PLAIN, [january], files, now_ms=NOW_MS)
+
+
+def test_with_another_cleaning_it_is_another_table(tmp_path):
+    path = tmp_path / "events.jsonl"
+    write_events(path, event(0), event(1, action="fly"), event(2))
+    files = FileSystem(str(tmp_path / "offline"))
+    fewer = backfill(PLAIN, [path], files, now_ms=NOW_MS)
+    more = backfill(replace(PLAIN, actions=PLAIN.actions | {"fly"}), [path], files, now_ms=NOW_MS)
+
+    assert (fewer.rows, more.rows) == (2, 3)
+    assert scan(files, more.table).collect()["event_id"].to_list() == ["e0", "e1", "e2"]
+
+
+def test_an_event_that_a_feature_raises_on_and_one_of_the_future_are_set_aside(tmp_path):
+    def fail_on_two(count):
+        if count == 2:
+            raise ZeroDivisionError
+        return count
+
+    failing = replace(
+        PLAIN,
+        features=(*PLAIN.features, derived("odd", fail_on_two, "event_count_1h")),
+    )
+    path = tmp_path / "events.jsonl"
+    write_events(path, event(0), event(1), event(2), event(3, ts=NOW_MS * 1_000))
+    files = FileSystem(str(tmp_path / "offline"))
+    told = backfill(failing, [path], files, now_ms=NOW_MS)
+
+    assert told.set_aside == {"processing_failed": 2, "future_ts": 1}
+    assert scan(files, told.table).collect()["event_count_1h"].to_list() == [1.0]
+
+
+def test_a_users_id_is_no_number(tmp_path):
+    path = tmp_path / "asked.csv"
+    path.write_text("user_id,event_timestamp\n0042,2024-01-01T10:00:00Z\n")
+
+    assert frames.read(path, moments="event_timestamp")["user_id"].to_list() == ["0042"]
 
 
 def test_from_the_command_line(tmp_path, monkeypatch, capsys):
