@@ -153,13 +153,14 @@ def differences(
 
 
 def topic_id(settings: Settings, name: str) -> str:
-    """Tell the id that the cluster gave a topic when it was made."""
+    """Tell the id that the cluster gave a topic when it was made, fit for the name of a file."""
     admin = connect(settings)
     try:
         asked = admin.describe_topics(TopicCollection([name]), request_timeout=TIMEOUT_S)
-        return str(asked[name].result(TIMEOUT_S).topic_id)
+        found = str(asked[name].result(TIMEOUT_S).topic_id)
     except KafkaException as error:
         raise DeliveryFailed(f"cannot describe {name}: {_text(error)}") from error
+    return found.replace("/", "_").replace("+", "-")  # as Kafka's own tools write it
 
 
 def connect(settings: Settings) -> AdminClient:

@@ -167,7 +167,7 @@ class BatchConsumer(OffsetlessConsumer):
     def hang(self) -> str | None:
         """Tell whether librdkafka is known to hang."""
         if isinstance(self._committer, ExactlyOnce) and self._committer.is_hung:
-            return "a transaction hangs in librdkafka"
+            return f"a transaction hangs in librdkafka ({self._committer.calling})"
         return None
 
     def awaits_broker(self) -> bool:

@@ -128,6 +128,8 @@ class ExactlyOnce:
         self.awaits_broker = False
         """Whether nothing gets through because a broker is away, and was not away for too long."""
         self._must_return_by_s: float | None = None
+        self.calling = ""
+        """What was called last, for people who ask where it hangs."""
         self._longest_call_s = 0.0
         self._errors: list[KafkaError] = []
         self._turn = 0
@@ -285,6 +287,7 @@ class ExactlyOnce:
 
     def _call(self, call: Callable[..., Any], *arguments: object, timeout_s: float) -> Any:
         started_at = time.monotonic()
+        self.calling = getattr(call, "__name__", "") or str(getattr(call, "func", call))
         self._must_return_by_s = started_at + timeout_s + GRACE_S
         try:
             return call(*arguments, timeout_s)

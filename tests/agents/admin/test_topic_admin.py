@@ -1,5 +1,6 @@
 """Topics on a real broker: created once, compared ever after, never changed."""
 
+import re
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
@@ -81,3 +82,15 @@ def test_a_broker_that_is_not_there_is_named_in_the_end(free_port):
     settings = Settings(kafka_bootstrap=f"127.0.0.1:{free_port()}")
     with pytest.raises(DeliveryFailed, match=settings.kafka_bootstrap):
         topic_admin.wait_until_there(settings, [topics.LABELS], timeout_s=0.0, tell=lambda _: None)
+
+
+def test_the_id_of_a_topic_is_fit_for_the_name_of_a_file(settings):
+    """As the client writes it, every third one or so has a slash."""
+    found = set()
+    for _ in range(12):
+        here = settings.model_copy(update={"topic_prefix": f"{uuid.uuid4().hex}-"})
+        topic_admin.create(here, [topics.OUTCOMES])
+        found.add(topic_admin.topic_id(here, topics.OUTCOMES.named(here.topic_prefix)))
+
+    assert len(found) == 12
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]+", each) for each in found)

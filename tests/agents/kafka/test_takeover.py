@@ -399,4 +399,4 @@ PLANTED: dict[str, Callable[[], AbstractContextManager[object]]] = {
 @pytest.mark.parametrize("fault", PLANTED)
 def test_a_planted_fault_is_found(fault):
     with PLANTED[fault](), pytest.raises((AssertionError, KeyError)):
-        run_histories(TakeoverMachine, n=1_200, settled=False)
+        run_histories(TakeoverMachine, n=6_000, settled=False)
