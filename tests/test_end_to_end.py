@@ -215,7 +215,8 @@ def test_nothing_is_lost_or_doubled_through_kills_and_garbage(system):
         producer.produce("user-events", msgspec.json.encode(broken), event.key)
     assert producer.flush(30) == 0
     alert = _wait_for_alert(system, "platform.unknown_category")
-    assert (alert.kind, alert.level) == ("quality", "warning")
+    # How many of the bad ones a second's telemetry tells of decides on the first level.
+    assert (alert.kind, alert.level in {"warning", "critical"}) == ("quality", True)
     assert list(alert.evidence["values"]) == ["fridge"]
 
     system.process.send_signal(signal.SIGINT)
