@@ -22,6 +22,7 @@ from agents.pipeline import Pipeline
 from schemas.errors import InvalidRecord
 from schemas.outcomes import Outcome
 from streams.clean import EventCleaner
+from streams.feature_history import FeatureHistory
 from streams.fold import compile_features
 from streams.parity import Parity, SampledPartition
 
@@ -43,10 +44,12 @@ def new_parity(pipeline: Pipeline) -> Parity:
         prediction_id=f"{pipeline.use_case}:".__add__,
         horizon=pipeline.label.horizon,
         new_partition=lambda: SampledPartition(
-            fold,
+            FeatureHistory(
+                fold,
+                deduplication=pipeline.deduplication,
+                max_event_ids=pipeline.max_event_ids,
+            ),
             lateness=pipeline.allowed_lateness,
-            retention=pipeline.deduplication,
-            capacity=pipeline.max_event_ids,
         ),
     )
 

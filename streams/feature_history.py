@@ -17,6 +17,49 @@ SEAL_EVERY: Final = 500
 """Event ids that are remembered together, as those of a batch are."""
 
 
+class FeatureHistory:
+    """The users of one history.
+
+    Parameters
+    ----------
+    deduplication, max_event_ids
+        As in the pipeline's declaration.
+    """
+
+    def __init__(self, fold: FeatureFold, *, deduplication: timedelta, max_event_ids: int) -> None:
+        self._fold = fold
+        self._users: dict[str | int, UserState] = {}
+        self._seen = Deduplicator(segment_table(), retention=deduplication, capacity=max_event_ids)
+        self._newest_ms = 0
+        self._n = 0
+
+    def add(self, event: UserEvent) -> dict[str, float] | None:
+        """Take in a cleaned event; tell the features as of it, `None` if it came before.
+
+        What a feature raises is raised, and its user's state is as it was.
+        """
+        at_ms: int = event.ts  # type: ignore[assignment]  # milliseconds, once cleaned
+        self._n += 1
+        if self._n % SEAL_EVERY == 0:
+            self._seen.seal()
+        self._newest_ms = max(self._newest_ms, at_ms)
+        if not self._seen.is_new(event.event_id or "", self._newest_ms):
+            return None
+        fold, users = self._fold, self._users
+        user = users.get(event.user_id)
+        before = None if user is None else fold.encode(user)
+        if user is None:
+            user = fold.new()
+        try:
+            features = fold.update(user, event)
+        except Exception:
+            if before is not None:
+                users[event.user_id] = fold.decode(before)
+            raise
+        users[event.user_id] = user
+        return features
+
+
 def feature_history(
     fold: FeatureFold,
     events: Iterable[UserEvent],
@@ -48,25 +91,12 @@ def feature_history(
     >>> [(event.event_id, features["event_count_1h"]) for event, features in history]
     [('e0', 1.0), ('e30', 2.0), ('e95', 1.0)]
     """
-    users: dict[str | int, UserState] = {}
-    seen = Deduplicator(segment_table(), retention=deduplication, capacity=max_event_ids)
-    newest_ms = 0
-    for n, event in enumerate(events, start=1):
-        at_ms: int = event.ts  # type: ignore[assignment]  # milliseconds, once cleaned
-        newest_ms = max(newest_ms, at_ms)
-        if seen.is_new(event.event_id or "", newest_ms):
-            user = users.get(event.user_id)
-            before = None if user is None else fold.encode(user)
-            if user is None:
-                user = fold.new()
-            try:
-                features = fold.update(user, event)
-            except Exception as error:  # noqa: BLE001  # whatever it is, the history goes on
-                if before is not None:
-                    users[event.user_id] = fold.decode(before)
-                on_failure(event, error)
-            else:
-                users[event.user_id] = user
+    history = FeatureHistory(fold, deduplication=deduplication, max_event_ids=max_event_ids)
+    for event in events:
+        try:
+            features = history.add(event)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the history goes on
+            on_failure(event, error)
+        else:
+            if features is not None:
                 yield event, features
-        if n % SEAL_EVERY == 0:
-            seen.seal()

@@ -15,13 +15,11 @@ import msgspec
 
 from schemas.events import UserEvent
 from schemas.outcomes import Outcome
-from streams.deduplicate import Deduplicator, segment_table
+from streams.feature_history import FeatureHistory
 from streams.fold import FeatureFold
-from streams.fold_state import UserState
 from streams.watermark import Watermark
 
 _BUCKETS: Final = 10_000
-SEAL_EVERY: Final = 500
 
 
 class ParityCounts(msgspec.Struct):
@@ -40,15 +38,9 @@ class ParityCounts(msgspec.Struct):
 class SampledPartition:
     """One partition's sampled users, as the log tells of them."""
 
-    def __init__(
-        self, fold: FeatureFold, *, lateness: timedelta, retention: timedelta, capacity: int
-    ) -> None:
-        self._fold = fold
-        self._users: dict[str | int, UserState] = {}
-        self._seen = Deduplicator(segment_table(), retention=retention, capacity=capacity)
+    def __init__(self, history: FeatureHistory, *, lateness: timedelta) -> None:
+        self._history = history
         self._watermark = Watermark(lateness)
-        self._newest_ms = 0
-        self._n = 0
         self.expected: dict[str, tuple[int, list[float]]] = {}
         """By prediction: when its event was, and the features that should have been served."""
 
@@ -67,31 +59,16 @@ class SampledPartition:
         return n
 
     def fold(self, event: UserEvent) -> dict[str, float] | None:
-        """Take an event in; tell its features, `None` if nothing waits for its outcome.
-
-        What raises changes nothing: predict set it aside, too.
-        """
-        at_ms: int = event.ts  # type: ignore[assignment]  # milliseconds, once cleaned
-        newest_ms = max(self._newest_ms, at_ms)
-        self._n += 1
-        if self._n % SEAL_EVERY == 0:
-            self._seen.seal()
-        if not self._seen.is_new(event.event_id or "", newest_ms):
+        """Take an event in; tell its features, `None` if nothing waits for its outcome."""
+        try:
+            features = self._history.add(event)
+        except Exception:  # noqa: BLE001  # whatever it is, predict set the event aside, too
             return None
-        self._newest_ms = newest_ms
+        if features is None:
+            return None
+        at_ms: int = event.ts  # type: ignore[assignment]  # milliseconds, once cleaned
         is_late = self._watermark.is_late(at_ms)
         self._watermark.advance(at_ms)
-        user = self._users.get(event.user_id)
-        before = None if user is None else self._fold.encode(user)
-        if user is None:
-            user = self._fold.new()
-        try:
-            features = self._fold.update(user, event)
-        except Exception:  # noqa: BLE001  # whatever it is, predict went on without the event
-            if before is not None:
-                self._users[event.user_id] = self._fold.decode(before)
-            return None
-        self._users[event.user_id] = user
         return None if is_late else features
 
 
@@ -117,7 +94,9 @@ class Parity:
     >>> fold = compile_features([count(over=hour)], UserEvent)
     >>> parity = Parity(
     ...     fold, share=1.0, prediction_id="shop:".__add__, horizon=hour,
-    ...     new_partition=lambda: SampledPartition(fold, lateness=hour, retention=hour, capacity=9),
+    ...     new_partition=lambda: SampledPartition(
+    ...         FeatureHistory(fold, deduplication=hour, max_event_ids=9), lateness=hour
+    ...     ),
     ... )
     >>> parity.event(0, UserEvent("ada", "home", 1_000, "e1"))
     >>> parity.outcome(
