@@ -13,7 +13,14 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
 
 from agents.kafka.client_settings import KafkaSettings
 from agents.observability import metric_list
@@ -31,6 +38,7 @@ logger = logging.getLogger(__name__)
 CHUNK: Final = 2_000
 POLL_S: Final = 0.5
 BOUNDS_TIMEOUT_S: Final = 10.0
+RETRY_S: Final = 1.0
 SLACK_S: Final = 5.0
 """How long after a record is in the log it is read at the latest by who waits at its end."""
 
@@ -105,7 +113,7 @@ class ParityFeed:
     def _run(self) -> None:
         consumer = Consumer(self._kafka.reader())
         try:
-            if not self._assign(consumer):
+            if not self._begin(consumer):
                 return
             while not self._closing.is_set():
                 first = consumer.poll(POLL_S)
@@ -119,6 +127,17 @@ class ParityFeed:
             self._on_failure(failure)
         finally:
             consumer.close()
+
+    def _begin(self, consumer: Consumer) -> bool:
+        """Wait for a broker that can tell where the logs begin; tell whether they are whole."""
+        while not self._closing.is_set():
+            try:
+                return self._assign(consumer)
+            except KafkaException as exception:
+                # Topics that were just made have no leader for a moment; brokers may be away.
+                logger.warning("parity is not measured yet: %s", exception.args[0].str())
+                self._closing.wait(RETRY_S)
+        return False
 
     def _assign(self, consumer: Consumer) -> bool:
         at = [

@@ -4,7 +4,7 @@ import uuid
 
 import msgspec
 import pytest
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from faust.types.tuples import TP
 
@@ -112,3 +112,25 @@ def test_a_log_without_its_beginning_is_not_compared(line, caplog):
     feed.stop()
 
     assert line.failures == []
+
+
+def test_a_broker_that_cannot_tell_yet_is_asked_again(line, monkeypatch, caplog):
+    """The leaders of topics that were just made are not known for a moment."""
+    real, failures = ParityFeed._assign, [KafkaError.NOT_LEADER_FOR_PARTITION]
+
+    def assign(feed, consumer):
+        if failures:
+            raise KafkaException(KafkaError(failures.pop()))
+        return real(feed, consumer)
+
+    monkeypatch.setattr(ParityFeed, "_assign", assign)
+    driver = served(seed=10, only_named=True)
+    line.publish(driver.read(topics.USER_EVENTS))
+    line.publish(driver.read(topics.OUTCOMES))
+    feed = line.feed()
+    feed.start()
+    wait_until(lambda: line.counted("compared") == len(driver.outcomes), 30)
+    feed.stop()
+
+    assert line.failures == []
+    assert "parity is not measured yet" in caplog.text
