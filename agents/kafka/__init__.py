@@ -16,12 +16,14 @@ The way of a record through the modules of this package::
 `stream`            gives agents batches or values; `poison` sets aside, `refused` refuses
 `supervisor`        restarts agents that failed
 `batch`             what one causes; `producer` lets what agents send join it
-`exactly_once`      commits by transactions of producers that `initialise` makes ready
+`exactly_once`      commits by transactions of producers that `initialise` makes ready, with
+                    `calls` that are watched; `claim` holds a producer's id, `ownership` tells whose
+                    it is
 `at_least_once`     commits offsets behind deliveries
 `publish`           hands outputs of either to librdkafka
 `rebalance`         hands partitions over; `departure` leaves the group for good
 `takeover`          ends what a dead owner left open; `offsets` tells what is committed and by
-                    whom, `coordinator` who may know, `ownership` whether our place is still ours
+                    whom, `coordinator` who may know
 `keyed_state`       what is asked of state that travels with partitions
 `restorer`          brings it back, with `log_reader`
 `standby`           keeps copies of it warm, of the partitions that `standby_plan` chooses

@@ -166,13 +166,13 @@ class BatchConsumer(OffsetlessConsumer):
 
     def hang(self) -> str | None:
         """Tell whether librdkafka is known to hang."""
-        if isinstance(self._committer, ExactlyOnce) and self._committer.is_hung:
-            return f"a transaction hangs in librdkafka ({self._committer.calling})"
+        if isinstance(self._committer, ExactlyOnce) and self._committer.calls.is_hung:
+            return f"a transaction hangs in librdkafka ({self._committer.calls.latest})"
         return None
 
     def awaits_broker(self) -> bool:
         """Tell whether the committer waits for a broker that is away."""
-        return isinstance(self._committer, ExactlyOnce) and self._committer.awaits_broker
+        return isinstance(self._committer, ExactlyOnce) and self._committer.calls.awaits_broker
 
     def oldest_in_flight(self) -> dict[TP, Batch]:
         """Tell of each partition with something in flight which batch is to get through next."""

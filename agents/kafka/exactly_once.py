@@ -14,7 +14,7 @@ What can go wrong, and what happens then:
 - Another worker has our transactional id: we are the zombie, and end. So we do if the broker gave
   up our transaction, because we or the way to it stood still, and says so: it cannot be told apart.
   Who stood still may also hear nothing but good; so before a producer is made anew, which fences
-  whoever has the id, the broker is asked whether that is still us (`ownership`).
+  whoever has the id, the broker is asked whether that is still us (`claim`).
 
 The protocol that librdkafka speaks has a hole that KIP-890 closes for others: an EndTxn that
 arrives late ends the *next* transaction of its producer epoch. librdkafka itself repeats a request
@@ -24,41 +24,30 @@ needed, time tells: librdkafka rests for `retry.backoff.ms` before it repeats, w
 than a call may take without being suspicious. The same holds for the end of an abort.
 """
 
-import logging
-import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import chain
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import Final, Protocol, cast
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 from faust.types.tuples import TP
 
 from agents.kafka.batch import Batch
-from agents.kafka.client_settings import TRANSACTION_TIMEOUT_MS, TURNS, KafkaSettings
+from agents.kafka.calls import CALL_TIMEOUT_S, Calls, pause_s
+from agents.kafka.claim import Claim
+from agents.kafka.client_settings import TURNS, KafkaSettings
 from agents.kafka.in_flight import InFlight
 from agents.kafka.initialise import CONNECT_TIMEOUT_S, initialise
 from agents.kafka.offsets import committed_offsets
-from agents.kafka.ownership import Ownership, transaction_owner
 from agents.kafka.publish import publish
-from schemas.errors import DeliveryFailed, Fenced
+from schemas.errors import DeliveryFailed
 
-logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
-
-CALL_TIMEOUT_S: Final = 10.0
 SUSPICIOUS_S: Final = 0.35
 """A call that takes longer may have sent its request twice: see the module's text. Shorter than
 the shortest rest of librdkafka, which is four fifths of `RETRY_BACKOFF_MS`."""
-BROKER_AWAY_S: Final = 300.0
-"""How long a broker may be away before its worker ends, and is started anew by who supervises it.
-Until then it waits: what it has computed would else be computed again."""
 IDENTITY_SLICE_S: Final = 0.1
 ATTEMPTS: Final = 20
-FIRST_PAUSE_S: Final = 0.01
-LONGEST_PAUSE_S: Final = 0.5
 OFFSETS_TIMEOUT_S: Final = 5.0
 """As long as one request may take. After a broker's death librdkafka can wait for ever in
 `send_offsets_to_transaction`, whatever its timeout, for a coordinator that has moved (its issues
@@ -66,8 +55,6 @@ OFFSETS_TIMEOUT_S: Final = 5.0
 BROKER_GONE_S: Final = 2.0
 """A call that takes longer waited for others to take over from a broker that is gone. Producers
 that were told of a coordinator before do not ask again (above); new ones do."""
-GRACE_S: Final = 2.0
-"""How long after its timeout a call must have come back."""
 
 STALE: Final = frozenset(
     {
@@ -79,13 +66,6 @@ STALE: Final = frozenset(
 )
 """The group knows us by another identity by now, or not at all. That is no fence: who takes our
 slot also takes our transactional id."""
-FENCED: Final = frozenset(
-    {
-        KafkaError._FENCED,
-        KafkaError.INVALID_PRODUCER_EPOCH,
-        KafkaError.PRODUCER_FENCED,
-    }
-)
 
 
 class GroupMember(Protocol):
@@ -125,29 +105,20 @@ class ExactlyOnce:
         self._member = member
         self._observer = observer
         self._make_producer = producer
-        self.awaits_broker = False
-        """Whether nothing gets through because a broker is away, and was not away for too long."""
-        self._must_return_by_s: float | None = None
-        self.calling = ""
-        """What was called last, for people who ask where it hangs."""
-        self._longest_call_s = 0.0
-        self._errors: list[KafkaError] = []
-        self._turn = 0
+        self.calls = Calls(settings.identity)
+        self._claims = [Claim(settings, turn, self.calls) for turn in range(TURNS)]
         self._producers: dict[int, Producer] = {}
-        self._owned: dict[int, Ownership | None] = {}
-        """As whom the broker knows each producer; `None`: it does not tell."""
-        self._initialising = threading.Lock()
+        self._turn = 0
+        self._errors: list[KafkaError] = []
 
     def initialise(self) -> None:
         """Make the producers, before `run`: whoever had their transactional ids is fenced."""
         for turn in range(TURNS):
             self._initialise(turn)
 
-    @property
-    def is_hung(self) -> bool:
-        """Whether a call to librdkafka is long past its timeout: only a new process helps."""
-        deadline_s = self._must_return_by_s
-        return deadline_s is not None and time.monotonic() > deadline_s
+    def end_if_succeeded(self) -> None:
+        """Raise `Fenced` if another worker is known to have taken our slot. For other threads."""
+        self._claims[0].end_if_known_lost()
 
     def run(self) -> None:
         """Commit until the ledger is closed; the last finished batches are still committed."""
@@ -174,21 +145,7 @@ class ExactlyOnce:
             initialise(producer, timeout_s - CONNECT_TIMEOUT_S)
             return producer
 
-        with self._initialising:
-            self._producers[turn] = self._patiently(make, KafkaError.retriable)
-            self._owned[turn] = self._told_owner(turn)
-
-    def _told_owner(self, turn: int) -> Ownership | None:
-        ask = partial(self._owner, turn)
-        try:
-            return cast(Ownership | None, self._call(ask, timeout_s=OFFSETS_TIMEOUT_S))
-        except KafkaException as exception:
-            # Without an answer we go on, and fence whoever has the id when we have to.
-            logger.warning("cannot see who runs as us: %s", exception.args[0].str())
-            return None
-
-    def _owner(self, turn: int, timeout_s: float) -> Ownership | None:
-        return transaction_owner(self._settings, turn, timeout_s=timeout_s)
+        self._producers[turn] = self._claims[turn].stake(make)
 
     def _commit(self, batches: Sequence[Batch]) -> None:
         for attempt in range(ATTEMPTS):
@@ -208,7 +165,7 @@ class ExactlyOnce:
             if error is not None and self._is_aborted(error):
                 self._observer.on_transaction_retried(error.str())
             else:
-                turns = TURNS if self._longest_call_s > BROKER_GONE_S else 1
+                turns = TURNS if self.calls.longest_s > BROKER_GONE_S else 1
                 self._replace_producers(turns, error.str() if error is not None else str(doubt))
                 pending = self._without_committed(batches)
                 if n_through := _n_records(batches) - _n_records(pending):
@@ -242,7 +199,7 @@ class ExactlyOnce:
         anyway.
         """
         producer = self._producers[self._turn]
-        self._longest_call_s = 0.0
+        self.calls.longest_s = 0.0
         try:
             producer.poll(0)
             self._errors.clear()  # of the time since its last transaction
@@ -251,10 +208,10 @@ class ExactlyOnce:
             publish(producer, outputs, self._flush)
             # Without a flush of our own the commit waits out librdkafka's timers: 70-120 ms, not 4.
             self._flush()
-            if wary and self._longest_call_s > BROKER_GONE_S:
-                raise _failed(f"outputs took {self._longest_call_s:.1f} s")
+            if wary and self.calls.longest_s > BROKER_GONE_S:
+                raise _failed(f"outputs took {self.calls.longest_s:.1f} s")
             offsets = {batch.tp: batch.next_offset for batch in batches}
-            self._call(
+            self.calls.call(
                 producer.send_offsets_to_transaction,
                 [
                     # For people, and for successors to come: whose transaction committed this.
@@ -264,7 +221,7 @@ class ExactlyOnce:
                 metadata,
                 timeout_s=OFFSETS_TIMEOUT_S,
             )
-            self._call(producer.commit_transaction, timeout_s=CALL_TIMEOUT_S)
+            self.calls.call(producer.commit_transaction, timeout_s=CALL_TIMEOUT_S)
         except KafkaException as exception:
             return cast(KafkaError, exception.args[0])
         return None
@@ -275,108 +232,40 @@ class ExactlyOnce:
             self._producers[self._turn].poll(0)  # hands over what went wrong meanwhile
         except KafkaException as exception:  # raised and not handed over: the producer is of no use
             error: KafkaError = exception.args[0]
-            self._end_if_refused(error)
+            self.calls.end_if_refused(error)
             return error.str()
-        if self._longest_call_s > SUSPICIOUS_S:
-            return f"a call took {self._longest_call_s:.1f} s"
+        if self.calls.longest_s > SUSPICIOUS_S:
+            return f"a call took {self.calls.longest_s:.1f} s"
         return self._errors[0].str() if self._errors else None
 
     def _flush(self) -> None:
-        if self._call(self._producers[self._turn].flush, timeout_s=CALL_TIMEOUT_S):
+        if self.calls.call(self._producers[self._turn].flush, timeout_s=CALL_TIMEOUT_S):
             raise _failed(f"outputs were still undelivered after {CALL_TIMEOUT_S:.0f} s")
-
-    def _call(self, call: Callable[..., Any], *arguments: object, timeout_s: float) -> Any:
-        started_at = time.monotonic()
-        self.calling = getattr(call, "__name__", "") or str(getattr(call, "func", call))
-        self._must_return_by_s = started_at + timeout_s + GRACE_S
-        try:
-            return call(*arguments, timeout_s)
-        finally:
-            self._must_return_by_s = None
-            self._longest_call_s = max(self._longest_call_s, time.monotonic() - started_at)
-
-    def _patiently(self, call: Callable[[float], T], may_help: Callable[[KafkaError], bool]) -> T:
-        """Repeat a call as long as that may help, and a broker may be away."""
-        deadline_s = time.monotonic() + BROKER_AWAY_S
-        attempt = 0
-        try:
-            while True:
-                try:
-                    return cast(T, self._call(call, timeout_s=CALL_TIMEOUT_S))
-                except KafkaException as exception:
-                    error: KafkaError = exception.args[0]
-                    self._end_if_refused(error)
-                    if not may_help(error) or time.monotonic() > deadline_s:
-                        raise DeliveryFailed(error.str()) from exception
-                    self.awaits_broker = True
-                    time.sleep(pause_s(attempt))
-                    attempt += 1
-        finally:
-            self.awaits_broker = False
 
     def _is_aborted(self, error: KafkaError) -> bool:
         """End a failed transaction; tell whether it is over for certain, its producer fit for more.
 
         Only the group's own refusal says that nothing went wrong on the way.
         """
-        self._end_if_refused(error)
+        self.calls.end_if_refused(error)
         if error.code() not in STALE:
             return False
         self._member.refresh_group_metadata()
         if error.fatal() or not error.txn_requires_abort():
             return False
         try:
-            self._call(self._producers[self._turn].abort_transaction, timeout_s=CALL_TIMEOUT_S)
+            self.calls.call(self._producers[self._turn].abort_transaction, timeout_s=CALL_TIMEOUT_S)
         except KafkaException as exception:
-            self._end_if_refused(exception.args[0])
+            self.calls.end_if_refused(exception.args[0])
             return False
         return self._doubt() is None
-
-    def _end_if_refused(self, error: KafkaError) -> None:
-        # A new producer would fence our successor in turn.
-        if error.code() in FENCED:
-            # The broker answers both with the same code.
-            raise Fenced(
-                f"another worker runs as {self._settings.identity}, or a transaction of ours stood"
-                f" open for longer than {TRANSACTION_TIMEOUT_MS / 1_000:.0f} s: {error.str()}"
-            )
-        if error.code() == KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
-            raise DeliveryFailed(
-                f"no ACL lets this worker write as {self._settings.identity}-*: it needs Write on"
-                f" transactional ids of that prefix: {error.str()}"
-            )
-
-    def end_if_succeeded(self) -> None:
-        """Raise `Fenced` if another worker is known to have taken our slot. For other threads."""
-        # Else the committer has just asked, and the id is in other hands for a moment: its own.
-        if self._initialising.acquire(blocking=False):
-            try:
-                self._end_unless_ours(0, self._owner(0, OFFSETS_TIMEOUT_S))
-            except KafkaException as exception:
-                logger.warning("cannot see who runs as us: %s", exception.args[0].str())
-            finally:
-                self._initialising.release()
-
-    def _end_if_succeeded(self, turn: int) -> None:
-        """End if another worker has taken our slot, while we stood still or were cut off."""
-        if self._owned[turn] is not None:
-            found = self._patiently(partial(self._owner, turn), KafkaError.retriable)
-            self._end_unless_ours(turn, found)
-
-    def _end_unless_ours(self, turn: int, found: Ownership | None) -> None:
-        owned = self._owned.get(turn)
-        if owned is not None and not owned.is_continued_by(found):
-            raise Fenced(
-                f"another worker runs as {self._settings.identity}: the broker knows"
-                f" {self._settings.transactional_id(turn)} as {found}, and us as {owned}"
-            )
 
     def _replace_producers(self, turns: int, reason: str) -> None:
         """End whatever this identity has open in this turn or more, whichever way it ends."""
         self._observer.on_transaction_retried(reason)
         for turn in ((self._turn + n) % TURNS for n in range(turns)):
-            self._end_if_succeeded(turn)
-            self._call(partial(self._destroy_producer, turn), timeout_s=CALL_TIMEOUT_S)
+            self._claims[turn].end_if_lost()
+            self.calls.call(partial(self._destroy_producer, turn), timeout_s=CALL_TIMEOUT_S)
             self._initialise(turn)
 
     def _destroy_producer(self, turn: int, _: float) -> None:
@@ -389,17 +278,8 @@ class ExactlyOnce:
         def ask(timeout_s: float) -> dict[TP, int]:
             return committed_offsets(self._settings, tps, timeout_s=timeout_s)
 
-        offsets = self._patiently(ask, lambda _: True)  # asking again does no harm
+        offsets = self.calls.patiently(ask, lambda _: True)  # asking again does no harm
         return [batch for batch in batches if offsets.get(batch.tp, -1) < batch.next_offset]
-
-
-def pause_s(attempt: int) -> float:
-    """Tell how long to wait after so many attempts that were aborted.
-
-    >>> [pause_s(attempt) for attempt in range(7)]
-    [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.5]
-    """
-    return min(FIRST_PAUSE_S * 2.0**attempt, LONGEST_PAUSE_S)
 
 
 def _failed(reason: str) -> KafkaException:

@@ -9,7 +9,7 @@ import threading
 
 import faust
 
-from agents.kafka import exactly_once
+from agents.kafka import calls, exactly_once
 from tests.agents.kafka import counting_app
 
 
@@ -18,7 +18,7 @@ def never_return(producer, timeout_s):
 
 
 if __name__ == "__main__":
-    exactly_once.CALL_TIMEOUT_S = exactly_once.GRACE_S = 1.0  # type: ignore[misc]
+    calls.CALL_TIMEOUT_S = calls.GRACE_S = 1.0  # type: ignore[misc]
     exactly_once.initialise = never_return  # type: ignore[attr-defined]
     app = counting_app.build(**json.loads(sys.argv[1]))
     faust.Worker(app, loglevel="info", redirect_stdouts=False).execute_from_commandline()

@@ -19,7 +19,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from agents.kafka import exactly_once
+from agents.kafka import calls, claim, exactly_once
 from agents.kafka.batch import Batch
 from agents.kafka.client_settings import KafkaSettings
 from agents.kafka.exactly_once import ATTEMPTS, BROKER_GONE_S, SUSPICIOUS_S, ExactlyOnce
@@ -58,12 +58,13 @@ class Bench:
         self.ledger = InFlight(max_records=1_000)
         self.ledger.close()
         self._patches = ExitStack()
-        for name, fake in (
-            ("time", self.broker.clock),
-            ("committed_offsets", self.broker.committed_offsets),
-            ("transaction_owner", self.broker.transaction_owner),
+        for module, name, fake in (
+            (calls, "time", self.broker.clock),
+            (exactly_once, "time", self.broker.clock),
+            (exactly_once, "committed_offsets", self.broker.committed_offsets),
+            (claim, "transaction_owner", self.broker.transaction_owner),
         ):
-            self._patches.enter_context(patch.object(exactly_once, name, fake))
+            self._patches.enter_context(patch.object(module, name, fake))
         self.member = FakeMember(self.broker)
         self.committer = ExactlyOnce(
             SETTINGS,
@@ -319,7 +320,7 @@ def test_while_nobody_tells_what_is_committed_the_worker_waits_but_not_for_ever(
         if bench.broker.clock.now > away_s:
             return told(settings, tps, timeout_s=timeout_s)
         bench.broker.clock.now += timeout_s
-        waiting.append(bench.committer.awaits_broker)
+        waiting.append(bench.committer.calls.awaits_broker)
         raise failure(KafkaError._TIMED_OUT)
 
     waiting: list[bool] = []
@@ -334,7 +335,7 @@ def test_while_nobody_tells_what_is_committed_the_worker_waits_but_not_for_ever(
             bench.committer.run()
 
     assert waiting == [False, *[True] * (len(waiting) - 1)]
-    assert not bench.committer.awaits_broker
+    assert not bench.committer.calls.awaits_broker
     assert bench.published(EVENTS) == [0, 1, 2]
 
 
@@ -385,7 +386,7 @@ def test_an_initialisation_that_never_returns_is_seen_to_hang(takes_s, is_hung):
     class Hangs(FakeProducer):
         def init_transactions(self, timeout_s: float) -> None:
             broker.clock.now += takes_s
-            seen.append(committer.is_hung)
+            seen.append(committer.calls.is_hung)
             super().init_transactions(timeout_s)
 
     broker, seen = FakeBroker(), cast(list[bool], [])
@@ -397,8 +398,8 @@ def test_an_initialisation_that_never_returns_is_seen_to_hang(takes_s, is_hung):
         producer=cast(Any, lambda own: Hangs(broker, own["transactional.id"])),
     )
     with (
-        patch.object(exactly_once, "time", broker.clock),
-        patch.object(exactly_once, "transaction_owner", broker.transaction_owner),
+        patch.object(calls, "time", broker.clock),
+        patch.object(claim, "transaction_owner", broker.transaction_owner),
     ):
         committer.initialise()
 
@@ -407,7 +408,7 @@ def test_an_initialisation_that_never_returns_is_seen_to_hang(takes_s, is_hung):
 
 def test_who_asks_from_another_thread_is_told_of_a_successor_only(bench):
     bench.committer.end_if_succeeded()
-    with bench.committer._initialising:  # by the committer itself, at this moment
+    with bench.committer._claims[0]._staking:  # by the committer itself, at this moment
         bench.broker.epochs["test-3-0"] += 1
         bench.committer.end_if_succeeded()
 
@@ -419,7 +420,7 @@ def test_who_cannot_ask_takes_nobody_for_a_successor(bench, monkeypatch):
     def ask(*_: object, timeout_s: float) -> Never:
         raise failure(KafkaError._TIMED_OUT)
 
-    monkeypatch.setattr(exactly_once, "transaction_owner", ask)
+    monkeypatch.setattr(claim, "transaction_owner", ask)
     bench.committer.end_if_succeeded()
     bench.committer.initialise()
     bench.broker.fates.append("slow")
@@ -442,7 +443,7 @@ def test_who_may_not_use_its_transactional_id_is_told_of_the_acl_and_not_of_a_ri
 
 
 def test_a_broker_that_cannot_tell_whose_an_id_is_keeps_nobody_from_going_on(bench, monkeypatch):
-    monkeypatch.setattr(exactly_once, "transaction_owner", lambda *_, timeout_s: None)
+    monkeypatch.setattr(claim, "transaction_owner", lambda *_, timeout_s: None)
     bench.broker.fates.append("slow")
     bench.finished(EVENTS, 0, 3)
     bench.committer.run()
@@ -533,8 +534,8 @@ def test_a_producer_that_cannot_start_is_tried_as_long_as_that_may_help(errors, 
         ).initialise()
 
     with (
-        patch.object(exactly_once, "time", broker.clock),
-        patch.object(exactly_once, "transaction_owner", broker.transaction_owner),
+        patch.object(calls, "time", broker.clock),
+        patch.object(claim, "transaction_owner", broker.transaction_owner),
     ):
         if expected is None:
             start()

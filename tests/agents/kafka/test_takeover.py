@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from agents.kafka import exactly_once
+from agents.kafka.claim import Claim
 from agents.kafka.exactly_once import ExactlyOnce
 from agents.kafka.in_flight import InFlight
 from tests.agents.kafka.broker_model import FATES, POINTS, BrokerModel, Fate, Point
@@ -390,7 +391,7 @@ PLANTED: dict[str, Callable[[], AbstractContextManager[object]]] = {
         ExactlyOnce, "_without_committed", lambda self, batches: list(batches)
     ),
     "a producer is made anew whoever has its id": lambda: patch.object(
-        ExactlyOnce, "_end_if_succeeded", lambda self, turn: None
+        Claim, "end_if_lost", lambda self: None
     ),
     "a slow call is believed": lambda: patch.object(exactly_once, "SUSPICIOUS_S", 1e9),
 }

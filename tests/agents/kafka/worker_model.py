@@ -15,7 +15,7 @@ from zlib import crc32
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 from faust.types.tuples import TP
 
-from agents.kafka import exactly_once, poller, restorer
+from agents.kafka import calls, claim, exactly_once, poller, restorer
 from agents.kafka.batch import Batch
 from agents.kafka.client_settings import TURNS, KafkaSettings
 from agents.kafka.exactly_once import ExactlyOnce
@@ -377,9 +377,10 @@ def on_model(broker: BrokerModel) -> ExitStack:
     """Let the real parts meet the model instead of Kafka, and wait for nothing."""
     patches = ExitStack()
     for module, name, fake in (
+        (calls, "time", broker.clock),
         (exactly_once, "time", broker.clock),
         (exactly_once, "committed_offsets", broker.committed_offsets),
-        (exactly_once, "transaction_owner", broker.transaction_owner),
+        (claim, "transaction_owner", broker.transaction_owner),
         (restorer, "read_to_end", broker.read_to_end),
         (poller, "PATIENCE_S", 0),
         (poller, "SETTLE_TIMEOUT_S", 0),
