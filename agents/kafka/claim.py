@@ -29,12 +29,15 @@ class Claim:
         self._calls = calls
         self._owned: Ownership | None = None
         """As whom the broker knows us; `None`: it does not tell."""
+        self.has_open = False
+        """Whether a transaction was begun whose end is not known. The committer says so."""
         self._staking = threading.Lock()
 
     def stake(self, initialise: Callable[[float], T]) -> T:
         """Initialise the id, as often as that may help; whoever had it is fenced."""
         with self._staking:
             made = self._calls.patiently(initialise, KafkaError.retriable)
+            self.has_open = False
             try:
                 told = self._calls.call(self._ask, timeout_s=ASK_TIMEOUT_S)
                 self._owned = cast(Ownership | None, told)
@@ -47,14 +50,16 @@ class Claim:
     def end_if_lost(self) -> None:
         """Raise `Fenced` if another worker took the id, while we stood still or were cut off."""
         if self._owned is not None:
-            self._end_unless_ours(self._calls.patiently(self._ask, KafkaError.retriable))
+            found = self._calls.patiently(self._ask, KafkaError.retriable)
+            self._end_unless_ours(found, had_open=self.has_open)
 
     def end_if_known_lost(self) -> None:
         """Do so if the broker can be asked just now. For other threads."""
         # Else the committer has just asked, and the id is in other hands for a moment: its own.
         if self._staking.acquire(blocking=False):
             try:
-                self._end_unless_ours(self._ask(ASK_TIMEOUT_S))
+                had_open = self.has_open  # what is begun while we ask is not given up yet
+                self._end_unless_ours(self._ask(ASK_TIMEOUT_S), had_open=had_open)
             except KafkaException as exception:
                 _warn(exception)
             finally:
@@ -63,12 +68,12 @@ class Claim:
     def _ask(self, timeout_s: float) -> Ownership | None:
         return transaction_owner(self._settings, self._turn, timeout_s=timeout_s)
 
-    def _end_unless_ours(self, found: Ownership | None) -> None:
-        if self._owned is not None and not self._owned.is_continued_by(found):
+    def _end_unless_ours(self, found: Ownership | None, *, had_open: bool) -> None:
+        owned = self._owned
+        if owned is not None and not owned.is_continued_by(found, had_open=had_open):
             raise Fenced(
                 f"another worker runs as {self._settings.identity}: the broker knows"
-                f" {self._settings.transactional_id(self._turn)} as {found}, and us as"
-                f" {self._owned}"
+                f" {self._settings.transactional_id(self._turn)} as {found}, and us as {owned}"
             )
 
 

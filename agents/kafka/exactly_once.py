@@ -198,11 +198,12 @@ class ExactlyOnce:
         Who is wary sends no offsets once a broker seems to be gone; the outcome would be in doubt
         anyway.
         """
-        producer = self._producers[self._turn]
+        producer, claim = self._producers[self._turn], self._claims[self._turn]
         self.calls.longest_s = 0.0
         try:
             producer.poll(0)
             self._errors.clear()  # of the time since its last transaction
+            claim.has_open = True
             producer.begin_transaction()
             outputs = chain.from_iterable(batch.emitted for batch in batches)
             publish(producer, outputs, self._flush)
@@ -222,6 +223,7 @@ class ExactlyOnce:
                 timeout_s=OFFSETS_TIMEOUT_S,
             )
             self.calls.call(producer.commit_transaction, timeout_s=CALL_TIMEOUT_S)
+            claim.has_open = False
         except KafkaException as exception:
             return cast(KafkaError, exception.args[0])
         return None
@@ -258,6 +260,7 @@ class ExactlyOnce:
         except KafkaException as exception:
             self.calls.end_if_refused(exception.args[0])
             return False
+        self._claims[self._turn].has_open = False
         return self._doubt() is None
 
     def _replace_producers(self, turns: int, reason: str) -> None:

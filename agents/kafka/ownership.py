@@ -35,26 +35,36 @@ class Ownership:
     epoch: int
     state: str = "Empty"
 
-    def is_continued_by(self, found: Self | None) -> bool:
+    def is_continued_by(self, found: Self | None, *, had_open: bool) -> bool:
         """Tell whether what is found now is still the same owner.
 
-        A broker that gives up a transaction which was open for too long counts the epoch on, too;
-        nobody else has the id then.
+        Parameters
+        ----------
+        had_open
+            Whether this owner may have had a transaction open. A broker that gives up one which was
+            open for too long counts the epoch on, too; nobody else has the id then. A successor
+            whose first transaction was aborted looks the same, unless nothing was open: whoever
+            initialises an id ends what is open, and the epoch is counted on twice.
 
         >>> ours = Ownership(producer_id=7, epoch=3)
-        >>> ours.is_continued_by(Ownership(producer_id=7, epoch=3, state="CompleteCommit"))
+        >>> committed = Ownership(producer_id=7, epoch=3, state="CompleteCommit")
+        >>> ours.is_continued_by(committed, had_open=True)
         True
-        >>> ours.is_continued_by(Ownership(producer_id=7, epoch=4, state="CompleteAbort"))
+        >>> aborted = Ownership(producer_id=7, epoch=4, state="CompleteAbort")
+        >>> ours.is_continued_by(aborted, had_open=True)
         True
-        >>> ours.is_continued_by(Ownership(producer_id=7, epoch=4, state="Empty"))
+        >>> ours.is_continued_by(aborted, had_open=False)
         False
-        >>> ours.is_continued_by(None)  # forgotten, or a broker that cannot tell
+        >>> ours.is_continued_by(Ownership(producer_id=7, epoch=4, state="Empty"), had_open=True)
+        False
+        >>> ours.is_continued_by(None, had_open=False)  # forgotten, or a broker that cannot tell
         True
         """
         if found is None:
             return True
-        is_given_up = found.epoch == self.epoch + 1 and found.state in ENDED_BY_BROKER
-        return found.producer_id == self.producer_id and (found.epoch == self.epoch or is_given_up)
+        may_be_given_up = had_open and found.state in ENDED_BY_BROKER
+        epochs = {self.epoch, self.epoch + 1} if may_be_given_up else {self.epoch}
+        return found.producer_id == self.producer_id and found.epoch in epochs
 
 
 def transaction_owner(settings: KafkaSettings, turn: int, *, timeout_s: float) -> Ownership | None:

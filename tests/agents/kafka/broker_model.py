@@ -84,8 +84,8 @@ class BrokerModel:
         self.logs: defaultdict[TP, list[Entry]] = defaultdict(list)
         self.committed: defaultdict[TP, int] = defaultdict(int)
         self.epochs: defaultdict[str, int] = defaultdict(int)
-        self.timed_out: set[str] = set()
-        """Ids whose last transaction the broker gave up."""
+        self.states: defaultdict[str, str] = defaultdict(lambda: "Empty")
+        """How the last transaction of an id ended, since it was initialised."""
         self.open: dict[str, Transaction] = {}
         self.last: dict[str, Transaction] = {}
         self.late: list[LateEnd] = []
@@ -102,12 +102,13 @@ class BrokerModel:
         self, settings: KafkaSettings, turn: int, *, timeout_s: float
     ) -> Ownership:
         owner = settings.transactional_id(turn)
-        state = "CompleteAbort" if owner in self.timed_out else "Empty"
+        state = "Ongoing" if owner in self.open else self.states[owner]
         return Ownership(1, self.epochs[owner], state)
 
     def end(self, owner: str, *, commits: bool) -> None:
         transaction = self.last[owner] = self.open.pop(owner)
         transaction.status = "committed" if commits else "aborted"
+        self.states[owner] = "CompleteCommit" if commits else "CompleteAbort"
         if commits:
             for tp, offset in transaction.offsets.items():
                 assert offset > self.committed[tp], "a batch was committed twice or out of order"
@@ -117,7 +118,6 @@ class BrokerModel:
         """What the broker does to a transaction that is open for too long."""
         if owner in self.open:
             self.epochs[owner] += 1
-            self.timed_out.add(owner)
             self.end(owner, commits=False)
 
     def deliver_late(self, *, harmful: bool = False) -> None:
@@ -187,11 +187,10 @@ class ModelProducer:
     def init_transactions(self, _: float) -> None:
         broker, owner = self._broker, self._owner
         broker.happens("init")
+        broker.time_out(owner)  # what is open is ended in the same way, and counted
         broker.epochs[owner] += 1
-        broker.timed_out.discard(owner)
+        broker.states[owner] = "Empty"
         self._epoch = broker.epochs[owner]
-        if owner in broker.open:
-            broker.end(owner, commits=False)
 
     def poll(self, _: float) -> int:
         return 0

@@ -52,18 +52,21 @@ def test_transactions_that_end_leave_the_owner_as_it_is(slot):
 
     assert slot.owner().state in {"PrepareAbort", "CompleteAbort"}
     assert slot.owner().epoch == ours.epoch
-    assert ours.is_continued_by(slot.owner())
+    assert ours.is_continued_by(slot.owner(), had_open=False)
 
 
-@pytest.mark.parametrize("is_open", [False, True])
-def test_whoever_initialises_an_id_is_another_owner(slot, is_open):
+@pytest.mark.parametrize("had_open", [False, True])
+def test_whoever_initialises_an_id_is_another_owner(slot, had_open):
     producer = slot.begin()
     ours = slot.owner()
-    if not is_open:
+    if not had_open:
         producer.commit_transaction(30)
-    slot.begin()
+    successor = slot.begin()
+    assert not ours.is_continued_by(slot.owner(), had_open=had_open)
+    successor.abort_transaction(30)
 
-    assert not ours.is_continued_by(slot.owner())
+    assert slot.owner().state in {"PrepareAbort", "CompleteAbort"}
+    assert not ours.is_continued_by(slot.owner(), had_open=had_open)
 
 
 def test_a_transaction_that_the_broker_gave_up_is_nobody_elses(slot):
@@ -72,6 +75,6 @@ def test_a_transaction_that_the_broker_gave_up_is_nobody_elses(slot):
     wait_until(lambda: slot.owner().state == "CompleteAbort", 60)
 
     assert slot.owner().epoch != ours.epoch
-    assert ours.is_continued_by(slot.owner())
+    assert ours.is_continued_by(slot.owner(), had_open=True)
     with pytest.raises(Exception, match=r"fenced|epoch"):
         producer.commit_transaction(30)

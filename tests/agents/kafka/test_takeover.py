@@ -6,6 +6,7 @@ What is real and what is model: `worker_model`, `broker_model`.
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from unittest.mock import patch
 
 import pytest
@@ -390,9 +391,6 @@ PLANTED: dict[str, Callable[[], AbstractContextManager[object]]] = {
     "what is through is not asked": lambda: patch.object(
         ExactlyOnce, "_without_committed", lambda self, batches: list(batches)
     ),
-    "a producer is made anew whoever has its id": lambda: patch.object(
-        Claim, "end_if_lost", lambda self: None
-    ),
     "a slow call is believed": lambda: patch.object(exactly_once, "SUSPICIOUS_S", 1e9),
 }
 
@@ -401,3 +399,44 @@ PLANTED: dict[str, Callable[[], AbstractContextManager[object]]] = {
 def test_a_planted_fault_is_found(fault):
     with PLANTED[fault](), pytest.raises((AssertionError, KeyError)):
         run_histories(TakeoverMachine, n=6_000, settled=False)
+
+
+@dataclass(frozen=True)
+class Rare:
+    """A fault that shows in few histories, and what is drawn for a worker in one of them."""
+
+    fault: Callable[[], AbstractContextManager[object]]
+    fates: tuple[Fate, ...]
+    script: Script
+
+
+RARE: dict[str, Rare] = {
+    "a producer is made anew whoever has its id": Rare(
+        lambda: patch.object(Claim, "end_if_lost", lambda self: None),
+        fates=("slow",),
+        script=[("ended", "succeeded")],
+    ),
+    "a successor that aborted is taken for a time-out": Rare(
+        lambda: patch.object(
+            Claim, "has_open", property(lambda self: True, lambda self, is_open: None), create=True
+        ),
+        fates=("slow", "rebalancing"),
+        script=[("ended", "succeeded"), ("abort", "taken over")],
+    ),
+}
+
+
+def run_history(rare: Rare) -> None:
+    machine = TakeoverMachine()
+    try:
+        machine.start((0, 0))
+        machine.progress(0, (3,) * len(INPUTS), list(rare.fates), rare.script, None)
+    finally:
+        machine.teardown()
+
+
+@pytest.mark.parametrize("name", RARE)
+def test_a_rare_fault_is_found_by_the_history_that_shows_it(name):
+    run_history(RARE[name])
+    with RARE[name].fault(), pytest.raises(AssertionError, match="fences its own successor"):
+        run_history(RARE[name])
