@@ -37,6 +37,7 @@ class Batch:
     __slots__ = (
         *("tp", "records", "next_offset", "emitted", "attempts", "finished", "dropped"),
         *("awaited", "begun", "ended", "failure", "set_aside", "whole", "held", "_left"),
+        "_in_hand",
     )
 
     def __init__(
@@ -61,6 +62,8 @@ class Batch:
         self._left: Iterator[Message] = iter(())
         self.awaited = 0
         """Agents that are not through with it."""
+        self._in_hand = 1
+        """Agents that have not gone on to the next one."""
         self.whole = whole
         """What this is one agent's share of, if several agents read the topic."""
 
@@ -93,9 +96,21 @@ class Batch:
         """Keep the batch in flight when the agent asks for the next one, until `App.release`.
 
         For agents that write in bulk: an offset is committed once what it stands for is written.
-        Held batches count as in flight; `App.on_settle` tells when others wait for them.
+        Held batches count as in flight; `App.on_settle` tells when others wait for them. If several
+        agents read the topic, each holds a batch of its own, and the last release counts.
         """
         self.held = True
+
+    def end(self) -> None:
+        """Note that its agent goes on to the next one, through with this one or holding it."""
+        self.ended = True
+        whole = self if self.whole is None else self.whole
+        whole._in_hand -= 1
+
+    @property
+    def is_put_off(self) -> bool:
+        """Whether every agent that is not through with it holds it, and has gone on."""
+        return self._in_hand == 0 and not self.finished
 
     def cut(self) -> "list[Batch]":
         """Cut it around the record that was taken last from its latest iterator.
@@ -114,7 +129,7 @@ class Batch:
 
     def shared_by(self, n_agents: int) -> list["Batch"]:
         """Give each agent a batch of its own: one's retry must not undo what another emitted."""
-        self.awaited = n_agents
+        self.awaited = self._in_hand = n_agents
         if n_agents == 1:
             return [self]
         return [Batch(self.tp, self.records, self.next_offset, whole=self) for _ in range(n_agents)]

@@ -214,6 +214,6 @@ def _next(line: Iterable[Batch]) -> Batch | None:
     for batch in line:
         if batch.finished:
             first_finished = batch if first_finished is None else first_finished
-        elif not (batch.held and batch.ended):
+        elif not batch.is_put_off:
             return batch
     return first_finished

@@ -163,7 +163,7 @@ class BatchStream(faust.Stream[Any]):
     def _end(self, batch: Batch) -> None:
         if self._poison is not None:
             self._poison.end(batch)
-        batch.ended = True
+        batch.end()
         self._running = None
         self.events_total += 1
         self._set_current(None)

@@ -27,8 +27,6 @@ class MemoryConsumer(BatchConsumer):
         super().__init__(*args, **kwargs)
         self._memory: MemoryTransport = self.transport  # type: ignore[assignment]
         self.assigned: frozenset[TP] = frozenset()
-        self._begun: set[Batch] = set()
-        """What agents have taken and are not through with."""
 
     async def subscribe(self, topics: Iterable[str]) -> None:
         """Take all partitions over, with their state."""
@@ -54,22 +52,9 @@ class MemoryConsumer(BatchConsumer):
         self._deliver([batch])
         return batch
 
-    def begin(self, share: Batch) -> None:
-        """Note that an agent takes a batch."""
-        super().begin(share)
-        self._begun.add(share)
-
-    def finish(self, share: Batch) -> None:
-        """Note that an agent is through with a batch."""
-        self._begun.discard(share)
-        super().finish(share)
-
     def is_through(self, batch: Batch) -> bool:
         """Tell whether all agents are through with a batch, or hold it until later."""
-        n_held = sum(
-            share.held and share.ended and (share.whole or share) is batch for share in self._begun
-        )
-        return batch.finished or batch.awaited == n_held
+        return batch.finished or batch.is_put_off
 
     def fail(self, failure: BaseException) -> None:
         """Note what ends the worker; the driver ends it."""

@@ -38,7 +38,7 @@ def test_a_task_that_outlives_its_batch_sends_outside_of_it(app):
     token = streams._current_event.set(weakref.ref(event))
     try:
         assert current_batch() is batch
-        batch.ended = True
+        batch.end()
         assert current_batch() is None
     finally:
         streams._current_event.reset(token)

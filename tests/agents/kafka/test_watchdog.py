@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from agents.kafka import watchdog
 from agents.kafka.batch import Batch
 from agents.kafka.client_settings import KafkaSettings
+from agents.kafka.in_flight import InFlight
 from agents.kafka.stalls import Position, Stalls
 from agents.kafka.watchdog import Watchdog
 from tests.markers import marker_written
@@ -105,19 +106,42 @@ def test_records_in_flight_that_never_get_through_end_the_worker(watch):
     assert worker.ended == ["nothing of events:0 got through for 121 s"]
 
 
-def test_a_batch_that_is_held_is_no_reason_to_end_once_its_agent_has_moved_on(watch):
+@pytest.mark.parametrize("n_agents", [1, 2])
+def test_a_batch_that_is_held_is_no_reason_to_end_once_its_agents_have_moved_on(watch, n_agents):
     worker, after = watch()
-    held = batch()
-    held.hold()
-    worker.oldest = {EVENTS: held}
-    held.ended = True
+    ledger, held = InFlight(max_records=10), batch()
+    ledger.add(held)
+    ledger.begin(held)
+    shares = held.shared_by(n_agents)
+    shares[0].hold()
+    worker.oldest_in_flight = ledger.oldest
+    for share in shares:
+        share.end()
+        after(1)
     after(END_AFTER_S + 1)
     assert worker.ended == []
 
-    held.ended = False
+    ledger.finish(held)  # released: now the committer has to move it
     after(1)
     after(END_AFTER_S + 1)
-    assert len(worker.ended) == 1
+    assert worker.ended == ["nothing of events:0 got through for 121 s"]
+
+
+@pytest.mark.parametrize("n_agents", [1, 2])
+def test_a_batch_that_an_agent_holds_and_has_in_hand_ends_the_worker(watch, n_agents):
+    worker, after = watch()
+    ledger, held = InFlight(max_records=10), batch()
+    ledger.add(held)
+    ledger.begin(held)
+    *others, last = held.shared_by(n_agents)
+    last.hold()
+    for share in others:
+        share.hold()
+        share.end()
+    worker.oldest_in_flight = ledger.oldest
+    after(1)
+    after(END_AFTER_S + 1)
+    assert worker.ended == ["nothing of events:0 got through for 121 s"]
 
 
 def test_a_partition_that_hangs_while_another_one_flows_ends_the_worker(watch):

@@ -170,15 +170,19 @@ def test_what_a_timer_sends_is_processed_as_time_passes(app, drive):
     assert [x.timestamp()[1] - begun_ms for x in driver.read("seen")] == [10_000, 20_000, 30_000]
 
 
-def test_what_an_agent_holds_is_committed_when_it_is_released(app, drive):
+@pytest.mark.parametrize("n_agents", [1, 2])
+def test_what_agents_hold_is_committed_when_all_have_released_it(app, drive, n_agents):
     held = []
 
-    @app.agent(app.topic("events", value_type=Batch))
     async def write_in_bulk(batches):
         async for batch in batches:
             batch.hold()
             held.append(batch)
             yield len(batch)
+
+    for n in range(n_agents):
+        topic = app.topic("events", value_type=Batch)
+        app.agent(topic, name=f"write-in-bulk-{n}")(write_in_bulk)
 
     def write():
         while held:
