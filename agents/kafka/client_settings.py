@@ -116,7 +116,7 @@ class KafkaSettings:
                 "partition.assignment.strategy": self.rebalancing,
                 "session.timeout.ms": SESSION_TIMEOUT_MS,
                 # Members learn of a rebalance with their next heartbeat, and it waits for them.
-                "heartbeat.interval.ms": 500,
+                "heartbeat.interval.ms": 200,
             }
         return {
             **self.client(),

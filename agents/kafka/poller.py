@@ -24,6 +24,7 @@ from agents.kafka.restorer import Restoration
 from schemas.errors import DeliveryFailed
 
 POLL_S: Final = 0.1
+"""Also how often librdkafka is woken up: see `_nudge`."""
 PATIENCE_S: Final = 1.0
 """How long a full ledger is waited for before fetching is paused (which drops the prefetch)."""
 
@@ -85,6 +86,9 @@ class Poller:
         self._offsets: dict[TP, int] = {}
         self._paused: frozenset[TP] = frozenset()
         """What librdkafka was told to hold back."""
+        self._next_offset: dict[TP, int] = {}
+        """Where partitions of ours go on, as far as that is known."""
+        self._nudged_at_s = 0.0
         self._crowded: frozenset[TP] = frozenset()
         """Who had more than their share in flight when the ledger was found full."""
         self._closing = threading.Event()
@@ -166,6 +170,7 @@ class Poller:
                 self.turn_at_s = time.monotonic()
                 self._answer(consumer)
                 self._wait_for_room(consumer)
+                self._nudge(consumer)
                 self._poll(consumer)
             self.settle(consumer, self._rebalance.assigned)
             if self._settings.delivery == "at_least_once":
@@ -184,6 +189,7 @@ class Poller:
         finally:
             consumer.close()
             self._paused = self._crowded = frozenset()
+            self._next_offset.clear()
 
     def settle(self, consumer: Consumer, tps: Collection[TP]) -> bool:
         """Wait until nothing of these partitions is in flight; tell whether that came true.
@@ -210,18 +216,26 @@ class Poller:
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._metadata_known.clear()
         self._rebalance.on_assign(consumer, partitions)
+        tps = {TP(each.topic, each.partition) for each in partitions}
+        # Of these nothing is in flight yet: they go on where they are committed.
+        self._next_offset |= self._rebalance.began_at(tps)
         # librdkafka keeps a pause of ours over revoke and assign: tell it anew of all.
         consumer.resume(partitions)
-        self._paused -= {TP(each.topic, each.partition) for each in partitions}
+        self._paused -= tps
         self._hold(consumer)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._rebalance.on_revoke(consumer, partitions)
-        self._hold(consumer)  # what stays may have to wait for what went
+        self._go_without(consumer, partitions)
 
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._rebalance.on_lost(consumer, partitions)
-        self._hold(consumer)
+        self._go_without(consumer, partitions)
+
+    def _go_without(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        for each in partitions:
+            self._next_offset.pop(TP(each.topic, each.partition), None)
+        self._hold(consumer)  # what stays may have to wait for what went
 
     def _tell_metadata(self, consumer: Consumer) -> None:
         if not self._metadata_known.is_set() and self._rebalance.assigned:
@@ -253,6 +267,7 @@ class Poller:
         self._n_polled = sum(len(batch) for batch in batches)
         for batch in batches:
             self._in_flight.add(batch)
+            self._next_offset[batch.tp] = batch.next_offset
         self._deliver(batches)
 
     def _answer(self, consumer: Consumer) -> None:
@@ -307,7 +322,34 @@ class Poller:
             consumer.pause([TopicPartition(*tp) for tp in pause])
         if resume := (self._paused - wanted) & assigned:
             consumer.resume([TopicPartition(*tp) for tp in resume])
+            for tp in resume:
+                self._wake_fetcher(consumer, tp)
         self._paused = wanted
+
+    def _wake_fetcher(self, consumer: Consumer, tp: TP) -> None:
+        """Let records of a partition come at once that was resumed.
+
+        The thread that fetches them notices whenever it wakes up, within a second. A seek wakes it
+        up; it goes where the partition goes on anyway.
+        """
+        # `consumer.position` knows nothing between a seek and the next record.
+        if (offset := self._next_offset.get(tp)) is None:
+            return
+        try:
+            consumer.seek(TopicPartition(*tp, offset))
+        except KafkaException as exception:
+            if exception.args[0].code() != KafkaError._STATE:  # it has not begun, and will
+                raise
+
+    def _nudge(self, consumer: Consumer) -> None:
+        """Wake up librdkafka's main thread, that it may send a heartbeat which is due.
+
+        It sleeps for up to a second when nobody asks it anything, and heartbeats are how a member
+        learns of a rebalance, which waits for it.
+        """
+        if self.turn_at_s - self._nudged_at_s >= POLL_S:
+            self._nudged_at_s = self.turn_at_s
+            consumer.memberid()
 
     def _judge(self, error: KafkaError) -> None:
         # A member that was fenced out of its group learns it as `_FATAL`, without `fatal()`.

@@ -117,6 +117,10 @@ class Rebalance:
                 found[tp] = (began_at.get(tp) or 0) if at is None else at
         return found
 
+    def began_at(self, tps: Collection[TP]) -> dict[TP, int]:
+        """Tell the committed offsets of partitions as of their assignment, where there were any."""
+        return {tp: at for tp in tps if (at := self._began_at.get(tp)) is not None}
+
     def on_assign(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
         """Take partitions over; those whose state is not here wait until it is."""
         tps = _tps(partitions)

@@ -49,6 +49,9 @@ class IncrementalConsumer:
     def resume(self, partitions):
         self.paused -= tps(partitions)
 
+    def seek(self, at):
+        assert tps([at]) <= self.assigned - self.paused
+
 
 def tps(partitions) -> set[TP]:
     return {TP(each.topic, each.partition) for each in partitions}

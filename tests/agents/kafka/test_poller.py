@@ -23,26 +23,38 @@ NUMBERS = range(3)
 TOPICS = ("events", "labels")
 CROWDED = TP("events", 0)
 """The one partition that ever has something in flight."""
+COMMITTED = 7
+"""Where each partition goes on: nothing is polled here."""
 
 
 class FakeConsumer:
-    """Which partitions it has, and which of them are paused."""
+    """Which partitions it has, and which of them are paused, or resumed and not noticed to be."""
 
     def __init__(self):
         self.assigned: set[TP] = set()
         self.paused: set[TP] = set()
+        self.begun: set[TP] = set()
+        """Which of them are fetched or paused by now; what is assigned begins later."""
+        self.unnoticed: set[TP] = set()
 
     def subscribe(self, topics, **callbacks):
         self.callbacks = callbacks
 
     def assign(self, partitions):
         self.assigned = set(tps(partitions))  # what was paused stays so, as in librdkafka
+        self.begun, self.unnoticed = set(), set()
 
     def pause(self, partitions):
         self.paused |= tps(partitions)
+        self.unnoticed -= self.paused
 
     def resume(self, partitions):
+        self.unnoticed |= self.paused & self.begun & tps(partitions)
         self.paused -= tps(partitions)
+
+    def seek(self, at):
+        assert at.offset == COMMITTED
+        self.unnoticed -= tps([at])
 
 
 class FakeRestorer:
@@ -91,7 +103,7 @@ class FlowMachine(RuleBasedStateMachine):
             self.restorer,  # type: ignore[arg-type]
             on_change=lambda assigned, given_up: None,
             before_revoke=lambda: None,
-            take_over=lambda consumer, tps, new: None,
+            take_over=lambda consumer, tps, new: dict.fromkeys(tps, COMMITTED),
         )
         self.poller.subscribe(TOPICS, self.rebalance)
         self.poller._subscribe(self.consumer)  # type: ignore[arg-type]
@@ -137,6 +149,7 @@ class FlowMachine(RuleBasedStateMachine):
     @rule()
     def turn(self):
         """What the poller's thread does before each poll."""
+        self.consumer.begun = set(self.consumer.assigned)
         with patch.object(poller, "PATIENCE_S", 0):
             self.poller._answer(self.consumer)  # type: ignore[arg-type]
             self.poller._wait_for_room(self.consumer)  # type: ignore[arg-type]
@@ -146,6 +159,7 @@ class FlowMachine(RuleBasedStateMachine):
         is_full = not self.ledger.has_room
         crowded = {CROWDED} & assigned if is_full else set()
         assert self.consumer.paused & assigned == restoring | crowded
+        assert not self.consumer.unnoticed
 
 
 class StatelessFlowMachine(FlowMachine):

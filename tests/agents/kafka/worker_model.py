@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 from unittest.mock import patch
 from zlib import crc32
 
-from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from faust.types.tuples import TP
 
 from agents.kafka import calls, claim, exactly_once, poller, restorer
@@ -97,6 +97,16 @@ class ModelConsumer:
 
     def resume(self, partitions: list[TopicPartition]) -> None:
         self.paused -= tps(partitions)
+
+    def seek(self, at: TopicPartition) -> None:
+        (tp,) = tps([at])
+        if tp not in self.positions:
+            raise KafkaException(KafkaError(KafkaError._STATE))
+        # To fetch earlier records again would double them, to go on later would lose some.
+        assert at.offset == self.positions[tp]
+
+    def memberid(self) -> str:
+        return str(self.place)
 
     def consumer_group_metadata(self) -> Place:
         return self.place
