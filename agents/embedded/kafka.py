@@ -91,10 +91,14 @@ class EmbeddedKafka(EmbeddedServer):
         java = self._java(jars.ensure(self._progress))
         if not (self._storage / "meta.properties").exists():
             self._format(java)
-        elif kafka_fencing.was_killed(self._storage):
+        elif self._may_pass_for_alive():
             self._fence_dead_self(java)
         self._write_properties(self._storage)
         return [*java, "kafka.Kafka", str(self._properties_path)]
+
+    def _may_pass_for_alive(self) -> bool:
+        """Tell whether the controller was not told that the broker before this one ended."""
+        return kafka_fencing.was_killed(self._storage)
 
     def _fence_dead_self(self, java: list[str]) -> None:
         kafka_fencing.fence(

@@ -1,5 +1,6 @@
 """Call librdkafka for transactions: within a time, seen from outside, as often as it may help."""
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, Final, TypeVar, cast
@@ -29,8 +30,15 @@ FENCED: Final = frozenset(
 )
 
 
+class Abandoned(Exception):
+    """Its call came back long after it was left behind: this thread has nothing more to do."""
+
+
 class Calls:
     """What one worker's committer calls. One call at a time; others may look on.
+
+    Who looks on may leave a call behind that hangs. Its thread ends by `Abandoned` if it ever comes
+    back, and nothing between two calls is ever left behind.
 
     Parameters
     ----------
@@ -55,22 +63,36 @@ class Calls:
         self.awaits_broker = False
         """Whether nothing gets through because a broker is away, and was not away for too long."""
         self._must_return_by_s: float | None = None
+        self._n_abandoned = 0
+        self._ending = threading.Lock()
 
     @property
     def is_hung(self) -> bool:
-        """Whether a call is long past its timeout: only a new process helps."""
+        """Whether a call is long past its timeout, and will not come back."""
         deadline_s = self._must_return_by_s
         return deadline_s is not None and time.monotonic() > deadline_s
 
+    def abandon(self) -> bool:
+        """Leave the call behind that hangs; tell whether one does. For other threads."""
+        with self._ending:
+            if not self.is_hung:
+                return False
+            self._n_abandoned += 1
+            self._must_return_by_s = None
+            return True
+
     def call(self, call: Callable[..., Any], *arguments: object, timeout_s: float) -> Any:
         """Call with a timeout as its last argument."""
-        started_at = time.monotonic()
+        n_abandoned, started_at = self._n_abandoned, time.monotonic()
         self.latest = getattr(call, "__name__", "") or str(getattr(call, "func", call))
         self._must_return_by_s = started_at + timeout_s + GRACE_S
         try:
             return call(*arguments, timeout_s)
         finally:
-            self._must_return_by_s = None
+            with self._ending:
+                if n_abandoned != self._n_abandoned:
+                    raise Abandoned
+                self._must_return_by_s = None
             self.longest_s = max(self.longest_s, time.monotonic() - started_at)
 
     def patiently(self, call: Callable[[float], T], may_help: Callable[[KafkaError], bool]) -> T:

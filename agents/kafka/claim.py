@@ -33,6 +33,12 @@ class Claim:
         """Whether a transaction was begun whose end is not known. The committer says so."""
         self._staking = threading.Lock()
 
+    def inherited(self) -> "Claim":
+        """Tell the same claim to a thread that takes over from one which hangs, lock in hand."""
+        heir = Claim(self._settings, self._turn, self._calls)
+        heir._owned, heir.has_open = self._owned, self.has_open
+        return heir
+
     def stake(self, initialise: Callable[[float], T]) -> T:
         """Initialise the id, as often as that may help; whoever had it is fenced."""
         with self._staking:

@@ -166,7 +166,7 @@ class BatchConsumer(OffsetlessConsumer):
 
     def hang(self) -> str | None:
         """Tell whether librdkafka is known to hang."""
-        if isinstance(self._committer, ExactlyOnce) and self._committer.calls.is_hung:
+        if isinstance(self._committer, ExactlyOnce) and self._committer.is_stuck:
             return f"a transaction hangs in librdkafka ({self._committer.calls.latest})"
         return None
 

@@ -5,9 +5,6 @@ rare questions.
 """
 
 import asyncio
-import threading
-from collections.abc import Callable
-from concurrent.futures import Future
 from typing import Any, Final
 
 from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType  # type: ignore[import-untyped]
@@ -16,6 +13,7 @@ from aiokafka.errors import KafkaError as ClientError
 from aiokafka.helpers import create_ssl_context  # type: ignore[import-untyped]
 from confluent_kafka import KafkaError, KafkaException
 
+from agents.kafka import abandonable
 from agents.kafka.client_settings import ClientSettings, KafkaSettings
 
 __all__ = ["CoordinationType", "ask_coordinator", "failed_with"]
@@ -45,7 +43,11 @@ def ask_coordinator(
         within the answer are the caller's.
     """
     try:
-        return _within(timeout_s, lambda: asyncio.run(_ask(settings, kind, key, request)))
+        # In a name service it may hang.
+        asked = abandonable.start(
+            lambda: asyncio.run(_ask(settings, kind, key, request)), name="coordinator"
+        )
+        return asked.result(timeout_s)
     except (IncompatibleBrokerVersion, NotImplementedError) as error:
         raise KafkaException(KafkaError(UNSUPPORTED, str(error))) from error
     except TimeoutError as error:
@@ -60,20 +62,6 @@ def ask_coordinator(
             raise failed_with(code) from error
         reason = f"{type(error).__name__}: {error}"
         raise KafkaException(KafkaError(KafkaError._TRANSPORT, reason, retriable=True)) from error
-
-
-def _within(timeout_s: float, ask: Callable[[], Any]) -> Any:
-    """Ask in a thread that is left behind when it takes too long, in a name service, say."""
-    answer: Future[Any] = Future()
-
-    def run() -> None:
-        try:
-            answer.set_result(ask())
-        except BaseException as error:  # noqa: BLE001  # raised again below
-            answer.set_exception(error)
-
-    threading.Thread(target=run, name="coordinator", daemon=True).start()
-    return answer.result(timeout_s)
 
 
 def failed_with(code: int) -> KafkaException:

@@ -22,8 +22,14 @@ whose connection broke, and says nothing, so that a call which returned well may
 copy of its request on the way. A new producer has a new epoch, which fences that copy. When that is
 needed, time tells: librdkafka rests for `retry.backoff.ms` before it repeats, which we set to more
 than a call may take without being suspicious. The same holds for the end of an abort.
+
+Some calls never come back after a broker's death or absence (`OFFSETS_TIMEOUT_S`). Their thread is
+left behind, with its producer; what it held goes on in another one, under a new epoch, which fences
+whatever the old one may still send.
 """
 
+import concurrent.futures
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -33,6 +39,7 @@ from typing import Final, Protocol, cast
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 from faust.types.tuples import TP
 
+from agents.kafka import abandonable
 from agents.kafka.batch import Batch
 from agents.kafka.calls import CALL_TIMEOUT_S, Calls, pause_s
 from agents.kafka.claim import Claim
@@ -43,6 +50,8 @@ from agents.kafka.offsets import committed_offsets
 from agents.kafka.publish import publish
 from schemas.errors import DeliveryFailed
 
+logger = logging.getLogger(__name__)
+
 SUSPICIOUS_S: Final = 0.35
 """A call that takes longer may have sent its request twice: see the module's text. Shorter than
 the shortest rest of librdkafka, which is four fifths of `RETRY_BACKOFF_MS`."""
@@ -51,7 +60,11 @@ ATTEMPTS: Final = 20
 OFFSETS_TIMEOUT_S: Final = 5.0
 """As long as one request may take. After a broker's death librdkafka can wait for ever in
 `send_offsets_to_transaction`, whatever its timeout, for a coordinator that has moved (its issues
-5456 and 5511); nothing within the process ends that."""
+5456 and 5511)."""
+LOOK_EVERY_S: Final = 0.5
+"""How often it is looked whether a call hangs."""
+HANGS: Final = 3
+"""How many calls in a row may be left behind; what hangs then is beyond healing."""
 BROKER_GONE_S: Final = 2.0
 """A call that takes longer waited for others to take over from a broker that is gone. Producers
 that were told of a coordinator before do not ask again (above); new ones do."""
@@ -110,6 +123,9 @@ class ExactlyOnce:
         self._producers: dict[int, Producer] = {}
         self._turn = 0
         self._errors: list[KafkaError] = []
+        self._taken: Sequence[Batch] = ()
+        """What was taken from the ledger and is not retired yet."""
+        self._hangs_left = 0
 
     def initialise(self) -> None:
         """Make the producers, before `run`: whoever had their transactional ids is fenced."""
@@ -120,21 +136,59 @@ class ExactlyOnce:
         """Raise `Fenced` if another worker is known to have taken our slot. For other threads."""
         self._claims[0].end_if_known_lost()
 
+    @property
+    def is_stuck(self) -> bool:
+        """Whether a call hangs that is not going to be left behind: only a new process helps."""
+        return self.calls.is_hung and not self._hangs_left
+
     def run(self) -> None:
         """Commit until the ledger is closed; the last finished batches are still committed."""
+        self._hangs_left = HANGS
+        while not self._ends(shift := abandonable.start(self._work, name="transactions")):
+            logger.error("%s hangs in librdkafka; going on without it", self.calls.latest)
+            self._claims = [claim.inherited() for claim in self._claims]
+        shift.result()
+
+    def _ends(self, shift: "concurrent.futures.Future[None]") -> bool:
+        """Wait until a shift of work ends, or is left behind; tell which."""
+        was_hung = False
+        while not concurrent.futures.wait([shift], LOOK_EVERY_S).done:
+            # A process that stood still finds every call late, at one look.
+            is_hung = self.calls.is_hung
+            if is_hung and was_hung and self._hangs_left and self.calls.abandon():
+                self._hangs_left -= 1
+                return False
+            was_hung = is_hung
+        return True
+
+    def _work(self) -> None:
         ledger = self._in_flight
+        if self._taken:
+            self._go_on(self._taken)
         next_at_s = 0.0
         while True:
             wait_s = next_at_s - time.monotonic()
             if wait_s > 0 and not ledger.is_closed:
                 time.sleep(wait_s)
-            batches = ledger.take_finished(timeout_s=1.0)
-            if batches:
+            self._taken = ledger.take_finished(timeout_s=1.0)
+            if self._taken:
                 next_at_s = time.monotonic() + self._settings.commit_interval_s
-                self._commit(batches)
-                ledger.retire(batches)
+                self._commit(self._taken)
+                self._retire()
             elif ledger.is_closed:
                 return
+
+    def _go_on(self, taken: Sequence[Batch]) -> None:
+        """Commit what another thread hangs with, as far as it is not through."""
+        self._replace_producers(TURNS, f"{self.calls.latest} hangs")
+        if pending := self._without_committed(taken):
+            self._commit(pending)
+        self._retire()
+
+    def _retire(self) -> None:
+        self._in_flight.retire(self._taken)
+        self._taken = ()
+        self._hangs_left = HANGS
 
     def _initialise(self, turn: int) -> None:
         settings = self._settings.transactional_producer(turn)
@@ -272,8 +326,9 @@ class ExactlyOnce:
             self._initialise(turn)
 
     def _destroy_producer(self, turn: int, _: float) -> None:
-        # Its last reference: librdkafka sends nothing of it any more. `close` would flush.
-        del self._producers[turn]
+        # Its last reference, unless a thread hangs with it: nothing of it is sent any more. `close`
+        # would flush.
+        self._producers.pop(turn, None)
 
     def _without_committed(self, batches: Sequence[Batch]) -> list[Batch]:
         tps = {batch.tp for batch in batches}

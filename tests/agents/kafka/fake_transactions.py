@@ -1,5 +1,6 @@
 """A broker's transactions in memory, with the failures that the real one shows too rarely."""
 
+import threading
 from collections import defaultdict, deque
 from collections.abc import Callable
 from typing import Any, Literal, cast
@@ -21,6 +22,8 @@ Fate = Literal[
     "unknown, committed",
     "unknown, committed late",
     "unknown, aborted",
+    "hangs",
+    "hangs, committed",
     "fenced",
 ]
 
@@ -56,11 +59,19 @@ class FakeBroker:
         self.generation = 0
         self.pending: Transaction | None = None
         self.clock = Clock()
+        self.released = threading.Event()
+        """Lets calls go that hang."""
 
     @property
     def n_replaced(self) -> int:
         """Tell how many producers were made for an id that had one."""
         return sum(self.epochs.values()) - len(self.epochs)
+
+    def hang(self) -> KafkaException:
+        """Stand still until released, long past any timeout; tell what a caller hears then."""
+        self.clock.now += 60
+        assert self.released.wait(30)
+        return failure(KafkaError._TIMED_OUT, retriable=True)
 
     def producer(self, settings: dict[str, object]) -> "FakeProducer":
         self.settings = settings
@@ -157,6 +168,8 @@ class FakeProducer:
         for each in offsets:
             self._open.offsets[TP(each.topic, each.partition)] = each.offset
             self.identities.add(each.metadata)
+        if self._open.fate == "hangs":
+            raise self._broker.hang()
 
     def commit_transaction(self, _: float) -> None:
         broker, transaction = self._broker, self._open
@@ -179,6 +192,8 @@ class FakeProducer:
         broker.pending = None
         if transaction.fate == "unknown, committed":
             raise failure(KafkaError._TIMED_OUT, retriable=True)
+        if transaction.fate == "hangs, committed":
+            raise broker.hang()
 
     def abort_transaction(self, _: float) -> None:
         if self._open.fate == "abort fails":

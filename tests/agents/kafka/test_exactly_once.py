@@ -1,5 +1,6 @@
 """Laws of the committer: whatever becomes of its transactions, each batch is published once."""
 
+import threading
 import weakref
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -19,10 +20,10 @@ from hypothesis.stateful import (
     rule,
 )
 
-from agents.kafka import calls, claim, exactly_once
+from agents.kafka import abandonable, calls, claim, exactly_once
 from agents.kafka.batch import Batch
-from agents.kafka.client_settings import KafkaSettings
-from agents.kafka.exactly_once import ATTEMPTS, BROKER_GONE_S, SUSPICIOUS_S, ExactlyOnce
+from agents.kafka.client_settings import TURNS, KafkaSettings
+from agents.kafka.exactly_once import ATTEMPTS, BROKER_GONE_S, HANGS, SUSPICIOUS_S, ExactlyOnce
 from agents.kafka.in_flight import InFlight
 from schemas.errors import DeliveryFailed, Fenced
 from tests.agents.kafka.fake_transactions import (
@@ -33,6 +34,7 @@ from tests.agents.kafka.fake_transactions import (
     Notes,
     failure,
 )
+from tests.waiting import wait_until
 
 EVENTS = TP("events", 0)
 PARTITIONS = tuple(TP("events", partition) for partition in range(3))
@@ -43,6 +45,7 @@ UNKNOWN: tuple[Fate, ...] = (
     "slow",
     "error meanwhile",
 )
+HANGING: tuple[Fate, ...] = ("hangs", "hangs, committed")
 UNCERTAIN_ABORTS: tuple[Fate, ...] = ("aborted", "abort fails", "abort is slow")
 
 
@@ -61,6 +64,7 @@ class Bench:
         for module, name, fake in (
             (calls, "time", self.broker.clock),
             (exactly_once, "time", self.broker.clock),
+            (exactly_once, "LOOK_EVERY_S", 0.001),
             (exactly_once, "committed_offsets", self.broker.committed_offsets),
             (claim, "transaction_owner", self.broker.transaction_owner),
         ):
@@ -76,6 +80,7 @@ class Bench:
         self.committer.initialise()
 
     def close(self) -> None:
+        self.broker.released.set()
         self._patches.close()
 
     def deliver(self, tp: TP, first: int, end: int) -> Batch:
@@ -381,12 +386,52 @@ def test_who_is_in_doubt_after_a_successor_began_ends_and_leaves_it_its_id(bench
     assert bench.broker.epochs == begun
 
 
+@pytest.mark.parametrize("fate", HANGING)
+def test_a_call_that_hangs_is_left_behind_and_what_it_held_goes_on(bench, fate):
+    bench.broker.fates.append(fate)
+    bench.finished(EVENTS, 0, 3)
+    bench.finished(EVENTS, 3, 5)
+    bench.committer.run()
+
+    assert bench.published(EVENTS) == [0, 1, 2, 3, 4]
+    assert bench.broker.n_replaced == TURNS
+    assert [reason for reason in bench.notes.retried if "hangs" in reason] == bench.notes.retried
+
+
+def test_a_call_that_comes_back_after_it_was_left_behind_changes_nothing(bench):
+    bench.broker.fates.append("hangs")
+    bench.finished(EVENTS, 0, 3)
+    bench.committer.run()
+    began = {thread for thread in threading.enumerate() if thread.name == "transactions"}
+    bench.broker.released.set()
+    for thread in began:
+        thread.join(10)
+        assert not thread.is_alive()
+    bench.finished(EVENTS, 3, 5)
+    bench.committer.run()
+
+    assert began
+    assert bench.published(EVENTS) == [0, 1, 2, 3, 4]
+
+
+def test_who_hangs_again_and_again_is_stuck(bench):
+    bench.broker.fates.extend(["hangs"] * (HANGS + 1))
+    bench.finished(EVENTS, 0, 3)
+    assert not bench.committer.is_stuck
+    run = abandonable.start(bench.committer.run, name="run")
+    wait_until(lambda: bench.committer.is_stuck, 10)
+    bench.broker.released.set()
+    run.result(10)
+
+    assert bench.published(EVENTS) == [0, 1, 2]
+
+
 @pytest.mark.parametrize(("takes_s", "is_hung"), [(10.0, False), (60.0, True)])
 def test_an_initialisation_that_never_returns_is_seen_to_hang(takes_s, is_hung):
     class Hangs(FakeProducer):
         def init_transactions(self, timeout_s: float) -> None:
             broker.clock.now += takes_s
-            seen.append(committer.calls.is_hung)
+            seen.append(committer.is_stuck)
             super().init_transactions(timeout_s)
 
     broker, seen = FakeBroker(), cast(list[bool], [])
@@ -572,7 +617,7 @@ class ExactlyOnceMachine(RuleBasedStateMachine):
     @rule(
         fates=st.lists(
             st.sampled_from([fate for fate in get_args(Fate) if fate != "fenced"]), max_size=4
-        ),
+        ).filter(lambda fates: sum(fate in HANGING for fate in fates) <= HANGS),
         lost_meanwhile=st.none() | st.sampled_from(PARTITIONS),
     )
     def commit(self, fates: list[Fate], lost_meanwhile: TP | None) -> None:
