@@ -126,7 +126,9 @@ class Archive:
         self._writing = asyncio.Lock()
         self._not_before_s = 0.0
         self._rows_written = metrics.counter(metric_list.ARCHIVED_ROWS)
+        self._rows_waiting = metrics.gauge(metric_list.ARCHIVE_ROWS_WAITING)
         self._errors = metrics.counter(metric_list.ARCHIVE_ERRORS)
+        self.tell()
 
     @property
     def topics(self) -> list[str]:
@@ -146,6 +148,12 @@ class Archive:
             )
         batch.hold()
         gathering.add(batch, time.monotonic())
+        self.tell()
+
+    def tell(self) -> None:
+        """Tell how many rows wait, except those that a new owner of their partition gathers."""
+        gathered = self._gathering.values()
+        self._rows_waiting.set(sum(len(each) for each in gathered if not each.is_given_up))
 
     def is_due(self, tp: TP) -> bool:
         """Tell whether a partition has gathered enough, or for long enough."""
@@ -186,6 +194,8 @@ class Archive:
                 raise
             else:
                 self._let_go(gathering)
+            finally:
+                self.tell()
 
     def _write(self, gathering: Gathering, tp: TP) -> int:
         name = self._tables[tp.topic].name
@@ -231,3 +241,4 @@ def build(app: App, archive: Archive) -> None:
     @app.timer(LOOK_EVERY_S)  # type: ignore[untyped-decorator]
     async def write_due() -> None:
         await archive.write_due()
+        archive.tell()

@@ -346,6 +346,11 @@ PARITY_EXTRA: Final = CounterSpec(
 ARCHIVED_ROWS: Final = CounterSpec(
     "thalweg_archived_rows_total", "rows", "Rows written to the offline store."
 )
+ARCHIVE_ROWS_WAITING: Final = GaugeSpec(
+    "thalweg_archive_rows_waiting",
+    "rows",
+    "Rows gathered for the offline store and not written yet.",
+)
 ARCHIVE_ERRORS: Final = CounterSpec(
     "thalweg_archive_errors_total",
     "errors",
@@ -402,7 +407,7 @@ SECTIONS: Final[Mapping[str, tuple[MetricSpec, ...]]] = {
     "Parity of what is served": (
         *(PARITY_COMPARED, PARITY_MISMATCHES, PARITY_MISSING, PARITY_EXTRA),
     ),
-    "The offline store": (ARCHIVED_ROWS, ARCHIVE_ERRORS),
+    "The offline store": (ARCHIVED_ROWS, ARCHIVE_ROWS_WAITING, ARCHIVE_ERRORS),
     "Seen from outside": (LATENCY_SECONDS, LAG_RECORDS, LAG_SECONDS, ALERTS),
 }
 ALL: Final = tuple(spec for section in SECTIONS.values() for spec in section)

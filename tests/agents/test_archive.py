@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import urllib.request
 import uuid
 from datetime import timedelta
 from pathlib import Path
@@ -14,11 +15,13 @@ import polars as pl
 import pytest
 from confluent_kafka import Producer
 from faust.types.tuples import TP
+from prometheus_client.parser import text_string_to_metric_families
 
 from agents.admin import topic_admin, topic_reader
 from agents.archive import Archive, Gathering
 from agents.kafka.client_settings import KafkaSettings
 from agents.kafka.offsets import committed_offsets
+from agents.observability import metric_list
 from agents.observability.metrics import Metrics
 from agents.offline import tables
 from agents.offline.file_system import FileSystem
@@ -59,26 +62,25 @@ def prediction(n: int) -> Prediction:
 class Line:
     """An environment of its own, and the archive workers in it."""
 
-    def __init__(self, settings, directory):
+    def __init__(self, settings, directory, free_port):
         self.settings = settings
         self.directory = directory
         self.workers = []
+        self._free_port = free_port
+        self._metrics_ports = []
         self.interval_s = "0.3"
         self.producer = Producer(
             KafkaSettings(bootstrap=settings.kafka_bootstrap, group="predict").producer()
         )
 
-    @property
-    def log(self):
-        return (self.directory / "worker.log").read_text()
-
     def start(self, slot=0):
+        self._metrics_ports.append(self._free_port())
         environment = {
             "THALWEG_KAFKA_BOOTSTRAP": self.settings.kafka_bootstrap,
             "THALWEG_TOPIC_PREFIX": self.settings.topic_prefix,
             "THALWEG_OFFLINE_STORE": str(self.directory / "offline"),
             "THALWEG_ARCHIVE_INTERVAL_S": self.interval_s,
-            "THALWEG_METRICS_PORT": "0",
+            "THALWEG_METRICS_PORT": str(self._metrics_ports[-1]),
         }
         with (self.directory / "worker.log").open("ab") as log:
             worker = subprocess.Popen(
@@ -90,6 +92,10 @@ class Line:
             )
         self.workers.append(worker)
         return worker
+
+    def gauges(self, spec):
+        """Ask the workers, in the order of their start, for a figure; 0 while there is none."""
+        return [_sample(port, spec.name) for port in self._metrics_ports]
 
     def named(self, topic):
         return topic.named(self.settings.topic_prefix)
@@ -121,19 +127,39 @@ class Line:
     def wait_for_rows(self, table, n):
         wait_until(lambda: len(self.rows(table)) >= n, 60)
 
+    def wait_for_all_at_hand(self):
+        """Wait until every record is a row that is written, or that waits in a worker."""
+        expected = {table.name: len(self.records(table.topic)) for table in tables.ALL}
+
+        def at_hand():
+            written = sum(len(self.rows(table)) for table in tables.ALL)
+            return written + sum(self.gauges(metric_list.ARCHIVE_ROWS_WAITING))
+
+        wait_until(lambda: at_hand() == sum(expected.values()), 60)
+
     def n_in_files(self, table):
         """Count rows as who reads the Parquet files without the manifests does."""
         paths = [str(p) for p in (self.directory / "offline" / table.name).glob("**/*.parquet")]
         return sum(pl.read_parquet(path).height for path in paths)
 
 
+def _sample(port, name):
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            families = text_string_to_metric_families(answer.read().decode())
+    except OSError:
+        return 0.0
+    samples = (sample for family in families for sample in family.samples)
+    return next((sample.value for sample in samples if sample.name == name), 0.0)
+
+
 @pytest.fixture
-def line(kafka, tmp_path):
+def line(kafka, tmp_path, free_port):
     settings = Settings(
         kafka_bootstrap=kafka.bootstrap, topic_prefix=f"{uuid.uuid4().hex}-", partitions=2
     )
     topic_admin.create(settings)
-    made = Line(settings, tmp_path)
+    made = Line(settings, tmp_path, free_port)
     yield made
     for worker in made.workers:
         if worker.poll() is None:
@@ -144,9 +170,9 @@ def line(kafka, tmp_path):
 @pytest.mark.integration
 def test_each_record_becomes_one_row_though_workers_are_killed(line):
     for start in range(0, 8_000, 2_000):
+        n_before = len(line.rows(tables.PREDICTIONS))
         worker = line.start()
         line.publish(range(start, start + 2_000))
-        n_before = len(line.rows(tables.PREDICTIONS))
         # Of several partitions of two tables: the moment is somewhere among its writes.
         line.wait_for_rows(tables.PREDICTIONS, n_before + 1)
         worker.send_signal(signal.SIGKILL)
@@ -168,14 +194,19 @@ def test_the_end_and_a_second_worker_wait_for_no_interval(line):
     line.interval_s = "60"
     first = line.start()
     line.publish(range(500))
-    wait_until(lambda: "assigned" in line.log, 60)
+    line.wait_for_all_at_hand()
     second = line.start(slot=1)
-    expected = line.records(topics.PREDICTIONS)
-    wait_until(lambda: line.log.count("assigned ") >= 3, 60)
+    wait_until(lambda: all(line.gauges(metric_list.ASSIGNED_PARTITIONS)), 60)
+    gathered = line.records(topics.PREDICTIONS)
+    assert line.rows(tables.PREDICTIONS) == gathered, "a partition went before its rows"
+
+    line.publish(range(500, 1_000))
+    line.wait_for_all_at_hand()
     for worker in (first, second):
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(30) == 0
 
+    expected = line.records(topics.PREDICTIONS)
     assert line.rows(tables.PREDICTIONS) == expected
     assert line.n_in_files(tables.PREDICTIONS) == len(expected)
     kafka = KafkaSettings(
@@ -267,6 +298,7 @@ async def test_a_topic_that_was_made_anew_is_another_one(tmp_path):
 async def test_a_store_that_took_no_file_is_asked_again_with_all_of_it(
     tmp_path, monkeypatch, went_away, error
 ):
+    monkeypatch.setattr("agents.archive.RETRY_S", 1e8)
     archive, released = archive_in(tmp_path)
     first, second = delivered(0, 1), delivered(0, 1, 2) if went_away else delivered(2, 3)
     archive.add(first)

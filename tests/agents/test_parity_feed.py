@@ -81,7 +81,6 @@ def line(kafka):
 
 
 def test_metrics_tell_how_much_is_compared_and_what_differs(line, monkeypatch):
-    monkeypatch.setattr("agents.parity_feed.SLACK_S", 0.5)
     driver = served(seed=8, only_named=True)  # other ids hold the topic's full name
     outcomes = driver.read(topics.OUTCOMES)
     feed = line.feed()
@@ -89,6 +88,8 @@ def test_metrics_tell_how_much_is_compared_and_what_differs(line, monkeypatch):
     line.publish(driver.read(topics.USER_EVENTS))
     line.publish(outcomes)
     wait_until(lambda: line.counted("compared") >= len(outcomes), 30)
+    # Before that, the events of outcomes may have been still on their way for longer.
+    monkeypatch.setattr("agents.parity_feed.SLACK_S", 0.5)
     stranger = msgspec.structs.replace(driver.outcomes[0], prediction_id="purchase-intent:nobody")
     output = Output("outcomes", encoded(stranger), b"u", 0, None)
     line.publish([MemoryRecord(TP("outcomes", 0), 0, output, 0)])
