@@ -21,6 +21,7 @@ The way of a record through the modules of this package::
                     it is
 `at_least_once`     commits offsets behind deliveries
 `publish`           hands outputs of either to librdkafka
+`copartitioning`    refuses topics that share state but not their number of partitions
 `rebalance`         hands partitions over; `departure` leaves the group for good
 `takeover`          ends what a dead owner left open; `offsets` tells what is committed and by
                     whom, `coordinator` who may know

@@ -18,6 +18,7 @@ from mode import Service
 
 from agents.kafka.at_least_once import AtLeastOnce
 from agents.kafka.batch import Batch
+from agents.kafka.copartitioning import check_copartitioned
 from agents.kafka.exactly_once import ExactlyOnce
 from agents.kafka.in_flight import InFlight
 from agents.kafka.offsetless_consumer import OffsetlessConsumer
@@ -56,6 +57,7 @@ class BatchConsumer(OffsetlessConsumer):
             self._on_batches,
             self._on_kafka_error,
             on_settle=self._on_settle,
+            before_joining=self._check_topics,
             before_rejoining=self._end_if_succeeded,
         )
         self._standby = (
@@ -329,9 +331,16 @@ class BatchConsumer(OffsetlessConsumer):
             self._observer.on_restore(restoration)
             self._poller.resume_restored(restoration)
 
+    def _check_topics(self, consumer: Consumer) -> None:
+        topics = self._rebalance.topics
+        if self._state is not None and len(topics) > 1:
+            check_copartitioned(consumer, topics)
+
     def _take_over(
         self, consumer: Consumer, tps: Collection[TP], new: Collection[int]
     ) -> Mapping[TP, int] | None:
+        # Whoever gives a topic more partitions causes a rebalance.
+        self._check_topics(consumer)
         changelog = None if self._state is None else self._state.changelog
         return take_over(self._kafka, consumer, tps, new=new, changelog=changelog)
 

@@ -6,6 +6,7 @@ import signal
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewPartitions
 from faust.types.tuples import TP
 
 from agents.kafka.client_settings import KafkaSettings
@@ -200,6 +201,37 @@ def test_other_ways_to_share_out_partitions_lose_and_double_nothing(bench, rebal
     assert counted.lost(range(4_000)) == []
     assert counted.duplicated == {}
     assert counted.keys_with_wrong_counts == {}
+
+
+TOGETHER = ("events", "labels")
+UNEQUAL = r"events \(4 partitions\) and \S+labels \(5 partitions\) share state"
+
+
+def test_topics_that_share_state_and_have_other_numbers_of_partitions_are_refused(bench):
+    bench.create("labels", partitions=PARTITIONS + 1)
+    bench.send(range(100))
+    worker = bench.start(topics=TOGETHER)
+
+    assert worker.wait(60) != 0
+    assert re.search(UNEQUAL, bench.logs())
+    assert "assigned " not in bench.logs()
+
+
+@pytest.mark.parametrize("rebalancing", ["range", "consumer"])
+def test_a_topic_that_is_given_more_partitions_than_those_it_shares_state_with_ends_workers(
+    bench, rebalancing
+):
+    bench.create("labels")
+    counted = bench.reader()
+    worker = bench.start(topics=TOGETHER, rebalancing=rebalancing)
+    bench.send(range(100))
+    counted.wait_for(100)
+    admin = AdminClient({"bootstrap.servers": bench.bootstrap})
+    more = admin.create_partitions([NewPartitions(f"{bench.prefix}labels", PARTITIONS + 1)])
+    more[f"{bench.prefix}labels"].result(30)
+
+    assert worker.wait(60) != 0
+    assert re.search(UNEQUAL, bench.logs())
 
 
 def test_a_standby_takes_over_without_reading_a_whole_changelog(bench, group):
