@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Final
 
 import faust
@@ -70,14 +71,19 @@ def _measure_latency(app: faust.App, settings: Settings, metrics: Metrics) -> No
 def _measure_lag(app: faust.App, settings: Settings, metrics: Metrics) -> None:
     prefix = settings.topic_prefix
     client = {"bootstrap.servers": settings.kafka_bootstrap, "client.id": f"{prefix}watch-lag"}
-    groups = {
-        role: GroupLag(client, prefix + role, [topic.named(prefix) for topic in read])
-        for role, read in READS.items()
-    }
+
+    # Made with the first look: until the broker is there, each client would complain of it.
+    @cache
+    def groups() -> dict[str, GroupLag]:
+        return {
+            role: GroupLag(client, prefix + role, [topic.named(prefix) for topic in read])
+            for role, read in READS.items()
+        }
+
     thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lag")
 
     def read() -> None:
-        for role, group in groups.items():
+        for role, group in groups().items():
             for topic, lag in group.read(_now_ms()).items():
                 labels = {"group": role, "topic": topic.removeprefix(prefix)}
                 metrics.gauge(metric_list.LAG_RECORDS, **labels).set(lag.records)
