@@ -5,10 +5,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from agents import pipeline
+from agents import key_files, pipeline
 from agents.admin import topic_admin
 from agents.garbage import GarbagePolicy
 from agents.kafka.app import App, KafkaSettings
@@ -131,29 +130,6 @@ def run(role: str, slot: int, settings: Settings) -> NoReturn:
             sys.stderr.write(f"thalweg: {app.failure}\n")
 
 
-def trusted_keys(settings: Settings) -> list[bytes]:
-    """Read the public keys whose snapshots may be loaded."""
-    directory = settings.trusted_keys_dir
-    if directory is None:
-        raise InvalidSetting("THALWEG_TRUSTED_KEYS_DIR is not set: no model could be trusted")
-    return [path.read_bytes() for path in sorted(directory.glob("*.pem"))]
-
-
-def signing_key(settings: Settings) -> bytes:
-    """Read the private key that snapshots are signed with."""
-    path = settings.signing_key_file
-    if path is None:
-        raise InvalidSetting("THALWEG_SIGNING_KEY_FILE is not set: learn could not sign snapshots")
-    return _read(path, "THALWEG_SIGNING_KEY_FILE")
-
-
-def _read(path: Path, setting: str) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InvalidSetting(f"{setting}: cannot read {path}: {error.strerror}") from error
-
-
 def _not_ready(app: App, worker: Worker) -> str | None:
     """Tell the first reason why records cannot flow."""
     reasons = (probe() for probe in (app.not_ready, *worker.not_ready))
@@ -214,7 +190,7 @@ def _predict(worker: Worker) -> App:
     served = ServedModels(
         {declared.champion, *declared.challengers},
         plan.fold.schema,
-        Verifier(trusted_keys(worker.settings)),
+        Verifier(key_files.trusted_keys(worker.settings)),
         worker.metrics,
     )
     feed = ModelFeed(
@@ -253,8 +229,8 @@ def _learn(worker: Worker) -> App:
         KafkaOutcomeLog(worker.kafka, worker.topic(topics.OUTCOMES)),
         models=worker.topic(topics.MODELS),
         dead_letters=worker.topic(topics.DEAD_LETTERS),
-        signer=Signer.from_pem(signing_key(worker.settings)),
-        verifier=Verifier(trusted_keys(worker.settings)),
+        signer=Signer.from_pem(key_files.signing_key(worker.settings)),
+        verifier=Verifier(key_files.trusted_keys(worker.settings)),
         metrics=worker.metrics,
         dead_letter_limit=worker.settings.dead_letter_limit,
     )

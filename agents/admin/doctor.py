@@ -13,14 +13,14 @@ from typing import Final, Literal
 
 import msgspec
 
-from agents import pipeline, settings
+from agents import key_files, pipeline, settings
 from agents.admin import topic_admin
 from agents.embedded import jars
 from agents.embedded.errors import DataDirInUse
 from agents.local import ports
 from agents.local.data_dir import DataDir
 from agents.settings import Settings
-from schemas.errors import ThalwegError
+from schemas.errors import InvalidSetting, ThalwegError
 
 Level = Literal["ok", "warn", "fail"]
 
@@ -53,6 +53,7 @@ def examine() -> Iterator[Finding]:
         return
     yield Finding("settings", "ok", "valid")
     yield check_pipeline(here.pipeline)
+    yield check_keys(here)
     directory = check_data_dir(here)
     yield directory
     if directory.found != RUNNING:  # else the ports are taken, and rightly so
@@ -147,6 +148,28 @@ def check_pipeline(module: str) -> Finding:
     except ThalwegError as error:
         return Finding("pipeline", "fail", str(error), "see THALWEG_PIPELINE")
     return Finding("pipeline", "ok", f"{declared.use_case}, {len(fold.names)} features")
+
+
+def check_keys(here: Settings) -> Finding:
+    """See whether models could be signed with the keys that are set, and would be trusted."""
+    from online_models.signing import Signer, Verifier  # noqa: PLC0415  # one check's own
+
+    subject = "keys"
+    if here.signing_key_file is None and here.trusted_keys_dir is None:
+        return Finding(subject, "ok", "none set; `thalweg up` has its own")
+    try:
+        trusted = key_files.trusted_keys(here)
+        if not trusted:
+            raise InvalidSetting(f"THALWEG_TRUSTED_KEYS_DIR: no *.pem in {here.trusted_keys_dir}")
+        verifier = Verifier(trusted)
+        if here.signing_key_file is not None:
+            signer = Signer.from_pem(key_files.signing_key(here))
+            verifier.verify(signer.sign(b"a model"), b"a model")
+    except ThalwegError as error:
+        advice = "see THALWEG_SIGNING_KEY_FILE and THALWEG_TRUSTED_KEYS_DIR"
+        return Finding(subject, "fail", str(error), advice)
+    signs = "" if here.signing_key_file is None else ", the signing key's among them"
+    return Finding(subject, "ok", f"{len(trusted)} trusted{signs}")
 
 
 def check_data_dir(here: Settings) -> Finding:

@@ -12,6 +12,7 @@ from agents.embedded import jars
 from agents.local.data_dir import DataDir
 from agents.settings import Settings
 from examples.shop.pipeline import PIPELINE
+from online_models.signing import Signer
 from schemas import topics
 from streams.expectations import expect
 
@@ -102,6 +103,60 @@ def test_an_expectation_that_cannot_hold_is_a_failure(monkeypatch):
         "fail",
         "the expectation of `colour` is of no field that ShopEvent has",
     )
+
+
+@pytest.fixture
+def with_keys(tmp_path):
+    """Make settings with keys on disk: the signing one, and whom readers trust."""
+
+    def make(signing: bytes | None, *trusted: bytes) -> Settings:
+        directory = tmp_path / "trusted"
+        directory.mkdir()
+        for n, pem in enumerate(trusted):
+            (directory / f"{n}.pem").write_bytes(pem)
+        if signing is not None:
+            (tmp_path / "signing.pem").write_bytes(signing)
+        return Settings(
+            trusted_keys_dir=directory,
+            signing_key_file=tmp_path / "signing.pem" if signing is not None else None,
+        )
+
+    return make
+
+
+def test_keys_that_fit_are_in_order(with_keys):
+    ours, theirs = Signer.generate(), Signer.generate()
+    finding = doctor.check_keys(with_keys(ours.to_pem(), theirs.public_pem(), ours.public_pem()))
+
+    assert (finding.level, finding.found) == ("ok", "2 trusted, the signing key's among them")
+
+
+def test_who_only_reads_models_needs_no_signing_key(with_keys):
+    assert doctor.check_keys(with_keys(None, Signer.generate().public_pem())).level == "ok"
+
+
+@pytest.mark.parametrize(
+    ("signing", "trusted", "found"),
+    [
+        (Signer.generate().to_pem(), Signer.generate().public_pem(), "none of the 1 trusted keys"),
+        (b"no key", Signer.generate().public_pem(), "signing key is no unencrypted private key"),
+        (None, b"no key", "trusted key is no public key"),
+        (None, None, "THALWEG_TRUSTED_KEYS_DIR: no *.pem in"),
+    ],
+)
+def test_keys_that_would_stop_models_are_a_failure(with_keys, signing, trusted, found):
+    finding = doctor.check_keys(with_keys(signing, *([] if trusted is None else [trusted])))
+
+    assert finding.level == "fail"
+    assert found in finding.found
+
+
+def test_a_signing_key_that_is_not_there_is_named(with_keys, tmp_path):
+    ours = Signer.generate()
+    here = with_keys(ours.to_pem(), ours.public_pem())
+    (tmp_path / "signing.pem").unlink()
+
+    assert "THALWEG_SIGNING_KEY_FILE: cannot read" in doctor.check_keys(here).found
 
 
 @pytest.mark.integration
