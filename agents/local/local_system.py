@@ -22,7 +22,9 @@ from agents.local.data_dir import DataDir
 from agents.local.keys import KeyFiles, ensure_keys
 from agents.local.supervisor import Child, Death, Supervisor
 from agents.local.vital_signs import VitalSigns
+from agents.serving.address import require_loopback
 from agents.settings import Settings
+from schemas.errors import InvalidSetting
 
 READY_TIMEOUT_S: Final = 60.0
 # Together less than the ten seconds that a Ctrl-C may take.
@@ -49,7 +51,8 @@ class LocalSystem:
     Raises
     ------
     InvalidSetting
-        A port is taken, or the data directory is in use or not ours.
+        A port is taken, the page would be reached from elsewhere, or the data directory is in use
+        or not ours.
     EmbeddedError
         Kafka or Redis cannot be started.
     """
@@ -76,6 +79,8 @@ class LocalSystem:
         )
         self._redis = EmbeddedRedis(self.data_dir.path, redis_port)
         self._stopping = threading.Event()
+        self._given_up: Death | None = None
+        """Who is not started again: its configuration is wrong."""
 
     def __enter__(self) -> Self:
         # What is entered here is undone in the opposite order, also when a later step fails.
@@ -112,11 +117,16 @@ class LocalSystem:
 
         Raises
         ------
+        InvalidSetting
+            Somebody ended, and would again: says what they said.
         StartFailed
             Somebody is not ready in time; names who, and where their logs are.
         """
         deadline = time.monotonic() + READY_TIMEOUT_S
         while waiting_for := self._unready():
+            if (death := self._given_up) is not None:
+                said = death.last_words.removeprefix("thalweg: ")
+                raise InvalidSetting(f"{death.name} cannot start: {said}")
             if time.monotonic() > deadline:
                 raise StartFailed(
                     f"not ready after {READY_TIMEOUT_S:.0f} s: {', '.join(waiting_for)}; "
@@ -125,7 +135,8 @@ class LocalSystem:
             time.sleep(_POLL_S)
 
     def _require_free_ports(self) -> None:
-        """Look at all ports before anything is started."""
+        """Look at all addresses before anything is started."""
+        require_loopback(self.settings.web_host)
         for server in (self._kafka, self._redis):
             # A server that is noted there may be the orphan of a crash; its start takes care.
             if not (self.data_dir.path / f"{server.name}.pid").exists():
@@ -180,6 +191,8 @@ class LocalSystem:
             self._stopping.wait(REVIVE_AGAIN_S)
 
     def _report_death(self, death: Death) -> None:
+        if death.restart_in_s is None:
+            self._given_up = death
         again = (
             "not started again: its configuration is wrong"
             if death.restart_in_s is None

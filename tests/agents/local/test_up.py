@@ -25,11 +25,11 @@ END_S = 10.0
 class Up:
     """One `thalweg up` in a process of its own."""
 
-    def __init__(self, flags: list[str]) -> None:
+    def __init__(self, flags: list[str], env: dict[str, str]) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "agents.cli", "up", *flags],
             cwd=ROOT,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            env=os.environ | {"PYTHONUNBUFFERED": "1"} | env,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -65,11 +65,11 @@ def flags(tmp_path, free_port) -> list[str]:
 
 
 @pytest.fixture
-def up() -> Iterator[Callable[[list[str]], Up]]:
+def up() -> Iterator[Callable[..., Up]]:
     started: list[Up] = []
 
-    def start(flags: list[str]) -> Up:
-        started.append(Up(flags))
+    def start(flags: list[str], **env: str) -> Up:
+        started.append(Up(flags, env))
         return started[-1]
 
     yield start
@@ -92,6 +92,27 @@ def test_a_taken_port_is_one_line_before_anything_is_started(up, flags, flag, tm
     assert err.count("\n") == 1
     assert "ready" not in out
     assert not (tmp_path / "data" / "logs").exists()
+
+
+def test_a_page_that_others_would_reach_is_refused_before_anything_is_started(up, flags, tmp_path):
+    refused = up([*flags, "--no-replay"], THALWEG_WEB_HOST="0.0.0.0")
+    _, err = refused.process.communicate(timeout=30)
+
+    assert refused.process.returncode == 78
+    assert err.startswith("thalweg: THALWEG_WEB_HOST: the page has no authentication")
+    assert not (tmp_path / "data" / "logs").exists()
+
+
+@pytest.mark.integration
+def test_who_cannot_start_whatever_happens_ends_the_wait_for_it(up, flags, tmp_path):
+    (tmp_path / "signing.pem").write_text("no key")
+    refused = up([*flags, "--no-replay"], THALWEG_SIGNING_KEY_FILE=str(tmp_path / "signing.pem"))
+    out, err = refused.process.communicate(timeout=120)
+
+    assert refused.process.returncode == 78
+    assert "thalweg: learn-0 cannot start: signing key is no unencrypted" in err
+    assert "ready" not in out
+    assert "not ready after" not in err
 
 
 def _with(flags: list[str], flag: str, value: str) -> list[str]:

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from agents.observability import metric_list
 from agents.observability.metrics import Metrics
-from agents.serving.server import listen
+from agents.serving.address import listen
 from agents.settings import Settings
 from schemas.alerts import Alert
 from schemas.errors import InvalidSetting
