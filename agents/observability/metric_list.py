@@ -45,7 +45,8 @@ GC_PAUSE_SECONDS: Final = HistogramSpec(
 EVENTS: Final = CounterSpec(
     "thalweg_events_total",
     "records",
-    "Records taken in, valid or not; topics are named without the environment's prefix.",
+    "Records taken in, valid or not; those that a worker had in hand when it was killed count again"
+    " with its successor. Topics are named without the environment's prefix.",
     ("topic",),
 )
 PREDICTIONS: Final = CounterSpec("thalweg_predictions_total", "records", "Predictions made.")
