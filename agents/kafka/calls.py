@@ -13,7 +13,7 @@ from schemas.errors import DeliveryFailed, Fenced
 T = TypeVar("T")
 
 CALL_TIMEOUT_S: Final = 10.0
-GRACE_S: Final = 2.0
+GRACE_S: Final = 1.0
 """How long after its timeout a call must have come back."""
 BROKER_AWAY_S: Final = 300.0
 """How long a broker may be away before its worker ends, and is started anew by who supervises it.
