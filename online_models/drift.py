@@ -80,7 +80,8 @@ class _State(msgspec.Struct, array_like=True):
     spread: float = 0.0
     warmup: list[float] = []
     edges: list[float] = []
-    """Some scores of the warm-up, sorted. Each is a bin, and so is each gap around them."""
+    """Some scores of the warm-up, sorted. Each is a bin, and so is each gap around them. There are
+    none until the warm-up is over."""
     counts: list[int] = []
     """Scores in each bin."""
     tree: list[int] = []
@@ -129,9 +130,9 @@ class ScoreDrift:
         distance = abs(score - state.total / n)
         state.total_distance += distance
         state.spread += weight * (distance - state.spread)
-        if n <= self._warmup_scores:
+        if not state.edges:  # not `n`: the policy may have changed since the reference was set
             state.warmup.append(score)
-            if n == self._warmup_scores:
+            if n >= self._warmup_scores:
                 _set_reference(state)
             return None
 
@@ -181,7 +182,17 @@ class ScoreDrift:
     def decode(
         cls, blob: bytes, *, scores_per_false_alarm: float, warmup_scores: int
     ) -> "ScoreDrift":
-        """Go on where the encoded detector was, under a policy that may have changed."""
+        """Go on where the encoded detector was, under a policy that may have changed.
+
+        Another warm-up holds for a reference that is not set yet; one that is set stays.
+
+        >>> policy = {"scores_per_false_alarm": 100_000}
+        >>> drift = ScoreDrift(**policy, warmup_scores=100)
+        >>> alarms = [drift.update(0.3) for _ in range(60)]
+        >>> shorter = ScoreDrift.decode(drift.encode(), **policy, warmup_scores=50)
+        >>> shorter.update(0.4), shorter.n
+        (None, 61)
+        """
         drift = cls(scores_per_false_alarm=scores_per_false_alarm, warmup_scores=warmup_scores)
         drift._state = msgspec.msgpack.decode(blob, type=_State)
         return drift

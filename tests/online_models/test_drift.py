@@ -104,6 +104,39 @@ def test_a_decoded_detector_goes_on_where_the_encoded_one_was(seed, at):
     assert second.encode() == uninterrupted.encode()
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 999),
+    first=st.integers(2, 300),
+    then=st.integers(2, 300),
+    at=st.integers(0, 400),
+)
+def test_another_warmup_holds_for_a_reference_that_is_not_set_yet(seed, first, then, at):
+    rng = random.Random(seed)
+    scores = [beta(0.3)(rng) for _ in range(1_000)]
+    policy = {"scores_per_false_alarm": 1e9}
+    before = ScoreDrift(**policy, warmup_scores=first)
+    alarms(before, scores[:at])
+    after = ScoreDrift.decode(before.encode(), **policy, warmup_scores=then)
+    found = alarms(after, scores[at:])
+
+    warmed_up_with = first if at >= first else max(then, at + 1)
+    expected = ScoreDrift(**policy, warmup_scores=warmed_up_with)
+    assert alarms(expected, scores) == found == []
+    assert after.encode() == expected.encode()
+
+
+def test_a_longer_warmup_raises_no_alarm_by_itself():
+    policy = {"scores_per_false_alarm": 100_000}
+    for seed in range(20):
+        rng = random.Random(seed)
+        before = ScoreDrift(**policy, warmup_scores=100)
+        alarms(before, (beta(2 / 7)(rng) for _ in range(150)))
+        after = ScoreDrift.decode(before.encode(), **policy, warmup_scores=200)
+
+        assert alarms(after, (beta(2 / 7)(rng) for _ in range(1_000))) == []
+
+
 def test_scores_that_never_vary_never_alarm():
     assert alarms(detector(100), [0.5] * 5_000) == []
 
