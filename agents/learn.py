@@ -96,6 +96,7 @@ class Training:
         """Stop learning: another worker is the writer now, and publishes what was learned."""
         self.learners = {}
         self._learned_since_ms.clear()
+        self._metrics.no_longer_ours()
 
     def restored(self, snapshots: Mapping[str, bytes]) -> dict[str, Learner]:
         """Load each model's snapshot, or begin anew where there is no good one."""

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable
+from typing import Final
 
 from agents.observability import metric_list
 from agents.observability.metrics import Metrics
@@ -9,6 +10,14 @@ from online_models.learner import Learner
 from online_models.prequential import Prequential
 
 logger = logging.getLogger(__name__)
+
+_OF_THE_LEARNERS: Final = (
+    *(metric_list.MODEL_EVALUATED, metric_list.MODEL_UNJUDGED, metric_list.MODEL_SKIPPED),
+    *(metric_list.MODEL_ROC_AUC, metric_list.MODEL_LOG_LOSS, metric_list.MODEL_WINDOW_ROC_AUC),
+    *(metric_list.MODEL_WINDOW_LOG_LOSS, metric_list.MODEL_WINDOW_OUTCOMES),
+    metric_list.SNAPSHOT_BYTES,
+)
+"""Gauges that are true only of who has the learners."""
 
 
 class LearnerMetrics:
@@ -36,6 +45,14 @@ class LearnerMetrics:
             # The baselines see the same outcomes with every learner: any learner's will do.
             self._evaluated(metric_list.BASELINE_RATE, learner.progress.base_rate)
             self._evaluated(metric_list.BASELINE_LAST_CLASS, learner.progress.last_class)
+
+    def no_longer_ours(self) -> None:
+        """Stop telling of models that another worker teaches now.
+
+        Beside its figures ours would be those of another, worse or better model.
+        """
+        for spec in _OF_THE_LEARNERS:
+            self._metrics.remove(spec)
 
     def published(self, model: str, n_bytes: int) -> None:
         """Note a snapshot that is on its way."""

@@ -60,8 +60,26 @@ class Metrics:
         return self._find(Histogram, spec, labels)
 
     def remove(self, spec: MetricSpec, **labels: object) -> None:
-        """Forget what is no longer ours to tell, such as the drift of a revoked partition."""
-        self._instruments.get(spec, {}).pop(_in_order(spec, labels), None)
+        """Forget what is no longer ours to tell, such as the drift of a revoked partition.
+
+        Labels that are not given may have any value.
+
+        >>> metrics = Metrics()
+        >>> for topic in ("user-events", "labels"):
+        ...     metrics.counter(metric_list.EVENTS, topic=topic).inc()
+        >>> metrics.remove(metric_list.EVENTS, topic="labels")
+        >>> metrics.samples()
+        {'thalweg_events_total{topic="user-events"}': 1.0}
+        >>> metrics.remove(metric_list.EVENTS)
+        >>> metrics.samples()
+        {}
+        """
+        if unknown := labels.keys() - set(spec.labels):
+            raise ValueError(f"{spec.name} has the labels {spec.labels}, not {sorted(unknown)}")
+        wanted = {(label, str(value)) for label, value in labels.items()}
+        instruments = self._instruments.get(spec, {})
+        for found in [each for each in instruments if wanted <= set(each)]:
+            del instruments[found]
 
     def samples(self) -> dict[str, float]:
         """Tell all samples, named as Prometheus names them."""

@@ -20,6 +20,7 @@ from agents.observability import metric_list
 from agents.observability.metrics import Metrics
 from agents.outcome_log import KafkaOutcomeLog
 from agents.prediction.served_models import LEARNED_SINCE
+from agents.serving.samples import parse
 from agents.settings import Settings
 from examples.shop.pipeline import PIPELINE
 from online_models.learner import Learner
@@ -397,6 +398,28 @@ async def test_the_last_outcomes_before_a_quiet_time_wait_for_their_snapshot():
 
     assert set(published(first)) == {CHAMPION, CHALLENGER}
     assert set(published(last)) == {CHAMPION}
+
+
+def test_who_lost_the_log_tells_nothing_of_its_models_any_more():
+    """Two who tell figures of one model look like a model that begins anew each second."""
+    metrics = Metrics()
+    training = training_on(metrics=metrics)
+    training.learners = new_learners()
+    step = outcomes_at(packed(200))
+    training.learn(step, PUBLISHED_MS)
+    training.publish_due(step, now_s=1_000)
+    training.tell()
+    before = metrics.samples()
+    training.discard(0)
+    training.tell()
+
+    gone = {parse(sample).name for sample in before.keys() - metrics.samples().keys()}
+    left = {name for name in metrics.samples() if name.startswith(("thalweg_model_", "thalweg_sn"))}
+    assert {metric_list.MODEL_WINDOW_ROC_AUC.name, metric_list.MODEL_WINDOW_OUTCOMES.name} <= gone
+    assert {parse(name).name for name in left} == {
+        metric_list.MODEL_LEARNED.name,
+        metric_list.SNAPSHOTS.name,
+    }
 
 
 def test_what_is_told_of_models_only_grows_though_a_restore_takes_outcomes_back():
