@@ -31,7 +31,7 @@ from schemas import topics
 from schemas.errors import DeliveryFailed, SnapshotRefused
 from schemas.outcomes import Outcome
 from schemas.reasons import Reason
-from streams.fold import FeatureFold
+from streams.feature_set import FeatureSet
 from streams.state import Table
 
 SOURCE: Final = "/thalweg/learn"
@@ -55,7 +55,7 @@ class Training:
     def __init__(
         self,
         pipeline: Pipeline,
-        fold: FeatureFold,
+        features: FeatureSet,
         log: OutcomeLog,
         *,
         models: str,
@@ -68,7 +68,7 @@ class Training:
         self.changelog: Final = models
         self.learners: dict[str, Learner] = {}
         self._pipeline = pipeline
-        self._fold = fold
+        self._features = features
         self._log = log
         self._dead_letter_limit = dead_letter_limit
         # In memory alone: the changelog is the models'.
@@ -108,14 +108,15 @@ class Training:
     def _load(self, name: str, blob: bytes | None) -> Learner:
         if blob is not None:
             try:
-                return decode(blob, self._verifier, model=name, schema=self._fold.schema).learner
+                schema = self._features.schema
+                return decode(blob, self._verifier, model=name, schema=schema).learner
             except SnapshotRefused as refusal:
                 self._metrics.refused(name, str(refusal))
         rule, lateness = self._pipeline.label, self._pipeline.allowed_lateness
         return Learner(
             name,
-            feature_names=self._fold.names,
-            schema=self._fold.schema,
+            feature_names=self._features.names,
+            schema=self._features.schema,
             label_delay=rule.horizon + lateness,
         )
 

@@ -30,7 +30,6 @@ from schemas.errors import InvalidRecord
 from schemas.outcomes import Outcome
 from streams.clean import EventCleaner
 from streams.feature_history import FeatureHistory
-from streams.fold import compile_features
 from streams.parity import Parity, SampledPartition
 
 logger = logging.getLogger(__name__)
@@ -45,17 +44,18 @@ SLACK_S: Final = 5.0
 
 def new_parity(pipeline: Pipeline) -> Parity:
     """Make the comparison of a pipeline."""
-    fold = compile_features(pipeline.features, pipeline.event)
+    features = pipeline.compiled()
     return Parity(
-        fold,
+        features,
         share=pipeline.parity_share,
         prediction_id=f"{pipeline.use_case}:".__add__,
         horizon=pipeline.label.horizon,
         new_partition=lambda: SampledPartition(
             FeatureHistory(
-                fold,
+                features.user,
                 deduplication=pipeline.deduplication,
                 max_event_ids=pipeline.max_event_ids,
+                views=features.of_user,
             ),
             lateness=pipeline.allowed_lateness,
         ),

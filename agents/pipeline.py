@@ -11,8 +11,10 @@ from datetime import date, timedelta
 
 from schemas.errors import InvalidDeclaration
 from schemas.events import UserEvent
+from streams.entities import FeatureView
 from streams.expectations import Expectation
 from streams.feature_kinds import Feature
+from streams.feature_set import FeatureSet, compile_feature_set
 from streams.label_join import LabelRule
 
 
@@ -65,11 +67,14 @@ class Pipeline:
     actions: frozenset[str]
     """Actions the pipeline knows; others are set aside as `unknown_action`."""
     features: tuple[Feature, ...]
+    """Of the event's user, and of the event itself."""
     label: LabelRule
     champion: str
     """Model of `online_models.catalogue` that serves."""
     challengers: tuple[str, ...] = ()
     """Models that learn beside it."""
+    entities: tuple[FeatureView, ...] = ()
+    """Features of what else events are about, an item, say: `streams.entities.about`."""
     challenger_share: float = 0.01
     """Share of events that challengers score in the predict role, to prove their latency."""
     threshold: float = 0.5
@@ -95,6 +100,16 @@ class Pipeline:
     drift: DriftPolicy = DriftPolicy()
     replay: Replay | None = None
     incidents: tuple[Incident, ...] = ()
+
+    def compiled(self) -> FeatureSet:
+        """Compile all features.
+
+        Raises
+        ------
+        InvalidDeclaration
+            Names the feature or the entity, and what is wrong with it.
+        """
+        return compile_feature_set(self.features, self.entities, self.event)
 
 
 def load(module: str) -> Pipeline:

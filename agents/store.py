@@ -22,7 +22,9 @@ from redis.exceptions import RedisError
 from agents.feast.online_view import Forgotten, OnlineView
 from agents.kafka.app import App, Batch
 from agents.observability import metric_list
+from agents.observability.metric_spec import CounterSpec
 from agents.observability.metrics import Metrics
+from schemas.entity_features import EntityFeatures
 from schemas.feature_updates import FeatureUpdate
 
 logger = logging.getLogger(__name__)
@@ -44,11 +46,8 @@ return 1
 """
 
 
-_decode = msgspec.json.Decoder(FeatureUpdate).decode
-
-
 class FeatureStore:
-    """Features by user in Redis hashes.
+    """Features in Redis hashes, by what a record's key names: a user, or another entity.
 
     Parameters
     ----------
@@ -59,54 +58,65 @@ class FeatureStore:
     ttl
         How long the features of a user who does nothing are kept.
     feast
-        Where they are written too, for those who read through Feast.
+        Where users' are written too, for those who read through Feast.
+    record
+        What the topic's records are.
     """
 
     def __init__(
-        self, redis: Redis, namespace: str, ttl: timedelta, feast: OnlineView | None = None
+        self,
+        redis: Redis,
+        namespace: str,
+        ttl: timedelta,
+        feast: OnlineView | None = None,
+        *,
+        record: type[FeatureUpdate | EntityFeatures] = FeatureUpdate,
     ) -> None:
+        self._decode = msgspec.json.Decoder(record).decode
         self._redis = redis
         self._feast = feast
         self._namespace = namespace
         self._ttl_ms = ttl // timedelta(milliseconds=1)
         self._write: AsyncScript = redis.register_script(WRITE_IF_NEWER)
 
-    def key(self, user_id: str) -> str:
-        """Name the hash of a user.
+    def key(self, entity: str) -> str:
+        """Name the hash of a user, by id, or of another entity, as `item:sku-1`.
 
         >>> redis = Redis(decode_responses=True)
         >>> FeatureStore(redis, "features:purchase-intent", timedelta(days=90)).key("ada")
         'features:purchase-intent:ada'
         """
-        return f"{self._namespace}:{user_id}"
+        return f"{self._namespace}:{entity}"
 
     async def write(self, records: Iterable[Message]) -> int:
-        """Write the newest update of each user, in one round trip; tell how many users."""
+        """Write the newest update of each, in one round trip; tell how many were updated."""
         records = list(records)
         newest = {record.key(): record for record in records if record.value() is not None}
-        updates: list[tuple[int, FeatureUpdate]] = []
-        for record in newest.values():
+        updates: list[tuple[int, str, FeatureUpdate | EntityFeatures]] = []
+        for key, record in newest.items():
             try:
-                updates.append((record.offset() or 0, _decode(record.value() or b"")))
-            except msgspec.MsgspecError as error:
+                entity = (key or b"").decode()
+                updates.append((record.offset() or 0, entity, self._decode(record.value() or b"")))
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
                 # The topic is ours alone: whoever wrote this can write it again.
                 logger.warning("no feature update at offset %s: %s", record.offset(), error)
         async with self._redis.pipeline(transaction=False) as pipeline:
-            for offset, update in updates:
+            for offset, entity, update in updates:
                 values: list[str | float | int] = [offset, self._ttl_ms]
                 values += ("_as_of", update.as_of, "_schema", update.schema)
                 for name, value in update.features.items():
                     values += (name, value)
-                await self._write(keys=[self.key(update.user_id)], args=values, client=pipeline)
+                await self._write(keys=[self.key(entity)], args=values, client=pipeline)
             if self._feast is not None:
-                await self._feast.write(updates, _forgotten(records), pipeline)
+                of_users = [(n, each) for n, _, each in updates if isinstance(each, FeatureUpdate)]
+                await self._feast.write(of_users, _forgotten(records), pipeline)
             if len(pipeline):
                 await pipeline.execute()
         return len(updates)
 
-    async def read(self, user_id: str) -> dict[str, float]:
-        """Read the features of a user; empty when there are none."""
-        found = await self._redis.hgetall(self.key(user_id))
+    async def read(self, entity: str) -> dict[str, float]:
+        """Read the features of a user, or of another entity; empty when there are none."""
+        found = await self._redis.hgetall(self.key(entity))
         return {str(name): float(value) for name, value in found.items() if name[:1] != "_"}
 
 
@@ -120,21 +130,28 @@ def _forgotten(records: Iterable[Message]) -> list[Forgotten]:
     ]
 
 
-def build(app: App, feature_updates: str, store: FeatureStore, metrics: Metrics) -> None:
-    """Register the role's agent on an app."""
-    users_written = metrics.counter(metric_list.USERS_WRITTEN)
+def build(
+    app: App,
+    updates: str,
+    store: FeatureStore,
+    metrics: Metrics,
+    *,
+    written: CounterSpec = metric_list.USERS_WRITTEN,
+) -> None:
+    """Register an agent on an app that writes the features of one topic."""
+    n_written = metrics.counter(written)
     redis_seconds = metrics.histogram(metric_list.REDIS_SECONDS)
     redis_errors = metrics.counter(metric_list.REDIS_ERRORS)
     behind = metrics.gauge(metric_list.STORE_BEHIND_SECONDS)
 
-    @app.agent(app.topic(feature_updates, value_type=Batch))  # type: ignore[arg-type]
+    @app.agent(app.topic(updates, value_type=Batch), name=f"store-{updates}")  # type: ignore[arg-type]
     async def store_features(batches: faust.StreamT[Batch]) -> AsyncIterator[int]:
         async for batch in batches:
             attempt = 0
             started_at = time.monotonic()
             while True:
                 try:
-                    users_written.inc(await store.write(batch))
+                    n_written.inc(await store.write(batch))
                     break
                 except RedisError as error:
                     redis_errors.inc()

@@ -32,8 +32,9 @@ LAG_INTERVAL_S: Final = 1.0
 
 READS: Final = {
     "predict": (topics.USER_EVENTS, topics.LABELS),
+    "aggregate": (topics.ENTITY_EVENTS,),
     "learn": (topics.OUTCOMES,),
-    "store": (topics.FEATURE_UPDATES,),
+    "store": (topics.FEATURE_UPDATES, topics.ENTITY_FEATURES),
     "watch": (topics.PREDICTIONS,),
 }
 """What each role's consumer group reads; a group is named like its role."""
@@ -52,7 +53,7 @@ _decode_telemetry = msgspec.json.Decoder(Telemetry).decode
 def build(app: faust.App, settings: Settings, pipeline: Pipeline, metrics: Metrics) -> None:
     """Register the role's agents and timers on an app."""
     _measure_latency(app, settings, metrics)
-    _measure_lag(app, settings, metrics)
+    _measure_lag(app, settings, pipeline, metrics)
     _judge(app, settings, pipeline, metrics)
 
 
@@ -68,7 +69,7 @@ def _measure_latency(app: faust.App, settings: Settings, metrics: Metrics) -> No
             yield len(batch)
 
 
-def _measure_lag(app: faust.App, settings: Settings, metrics: Metrics) -> None:
+def _measure_lag(app: faust.App, settings: Settings, pipeline: Pipeline, metrics: Metrics) -> None:
     prefix = settings.topic_prefix
     client = {"bootstrap.servers": settings.kafka_bootstrap, "client.id": f"{prefix}watch-lag"}
 
@@ -78,6 +79,7 @@ def _measure_lag(app: faust.App, settings: Settings, metrics: Metrics) -> None:
         return {
             role: GroupLag(client, prefix + role, [topic.named(prefix) for topic in read])
             for role, read in READS.items()
+            if role != "aggregate" or pipeline.compiled().gathered
         }
 
     thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lag")

@@ -26,6 +26,7 @@ from schemas.topics import Topic
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
+    from agents.entities.known_entities import KnownEntities
     from agents.feast.online_view import OnlineView
 
 TELEMETRY_INTERVAL_S: Final = 1.0
@@ -47,6 +48,8 @@ class Worker:
     each_second: list[Callable[[], None]] = field(default_factory=list)
     not_ready: list[Probe] = field(default_factory=list)
     on_stop: list[Callable[[], None]] = field(default_factory=list)
+    reads: list[Topic] = field(default_factory=list)
+    """Topics that must be there, beside those of every worker of the role."""
 
     @property
     def name(self) -> str:
@@ -90,7 +93,7 @@ def run(role: str, slot: int, settings: Settings) -> NoReturn:
             group=f"{settings.topic_prefix}{role}",
             slot=slot,
             # Writing to Redis and counting can be repeated: no transaction is needed for them.
-            delivery=settings.delivery if role in ("predict", "learn") else "at_least_once",
+            delivery=settings.delivery if role in _TRANSACTIONAL else "at_least_once",
             rebalancing=settings.rebalancing,
             stall_timeout_s=settings.stall_timeout_s,
             standby=settings.standby,
@@ -111,7 +114,7 @@ def run(role: str, slot: int, settings: Settings) -> NoReturn:
     # What takes long, the imports, is behind us: they cost nothing while Kafka itself starts.
     topic_admin.wait_until_there(
         settings,
-        (*_READS[role], topics.TELEMETRY),
+        (*_READS[role], *worker.reads, topics.TELEMETRY),
         timeout_s=TOPICS_TIMEOUT_S,
         tell=lambda line: sys.stderr.write(f"thalweg: {line}\n"),
     )
@@ -189,7 +192,7 @@ def _predict(worker: Worker) -> App:
     )
     served = ServedModels(
         {declared.champion, *declared.challengers},
-        plan.fold.schema,
+        plan.features.schema,
         Verifier(key_files.trusted_keys(worker.settings)),
         worker.metrics,
     )
@@ -206,6 +209,8 @@ def _predict(worker: Worker) -> App:
     predict.build(app, partitions, worker.topic(topics.USER_EVENTS), worker.topic(topics.LABELS))
     worker.on_start.append(feed.start)
     worker.on_stop.append(feed.stop)
+    if plan.features.gathered:
+        _follow_entities(worker, plan.known_entities, on_failure=app.fail)
     worker.not_ready.append(
         lambda: None if feed.caught_up.is_set() else "the models are not all read yet"
     )
@@ -216,16 +221,49 @@ def _predict(worker: Worker) -> App:
     return app
 
 
+def _follow_entities(
+    worker: Worker, known: "KnownEntities", *, on_failure: Callable[[BaseException], None]
+) -> None:
+    from agents.entities.entity_feed import EntityFeed  # noqa: PLC0415
+
+    topic = worker.topic(topics.ENTITY_FEATURES)
+    feed = EntityFeed(worker.kafka, topic, known, worker.metrics, on_failure=on_failure)
+    worker.reads.append(topics.ENTITY_FEATURES)
+    worker.on_start.append(feed.start)
+    worker.on_stop.append(feed.stop)
+    worker.not_ready.append(
+        lambda: None if feed.caught_up.is_set() else "the entities' features are not all read yet"
+    )
+    worker.each_second.append(feed.tell)
+
+
+def _aggregate(worker: Worker) -> App:
+    from agents import aggregate  # noqa: PLC0415
+    from agents.entities.aggregate_plan import AggregatePlan  # noqa: PLC0415
+
+    plan = AggregatePlan(
+        worker.pipeline,
+        worker.metrics,
+        worker.topic,
+        deduplicates=worker.kafka.delivery == "at_least_once",
+        dead_letter_limit=worker.settings.dead_letter_limit,
+    )
+    partitions = aggregate.Partitions(plan)
+    app = worker.app(partitions)
+    aggregate.build(app, partitions, worker.topic(topics.ENTITY_EVENTS))
+    worker.each_second.append(partitions.tell)
+    return app
+
+
 def _learn(worker: Worker) -> App:
     from agents import learn  # noqa: PLC0415
     from agents.outcome_log import KafkaOutcomeLog  # noqa: PLC0415
     from online_models.signing import Signer, Verifier  # noqa: PLC0415
-    from streams.fold import compile_features  # noqa: PLC0415
 
     declared = worker.pipeline
     training = learn.Training(
         declared,
-        compile_features(declared.features, declared.event),
+        declared.compiled(),
         KafkaOutcomeLog(worker.kafka, worker.topic(topics.OUTCOMES)),
         models=worker.topic(topics.MODELS),
         dead_letters=worker.topic(topics.DEAD_LETTERS),
@@ -252,6 +290,15 @@ def _store(worker: Worker) -> App:
     feast = _feast(worker, redis, ttl) if settings.feast_project else None
     features = store.FeatureStore(redis, f"{settings.topic_prefix}features:{use_case}", ttl, feast)
     store.build(app, worker.topic(topics.FEATURE_UPDATES), features, worker.metrics)
+    if worker.pipeline.entities:
+        from schemas.entity_features import EntityFeatures  # noqa: PLC0415
+
+        namespace = f"{settings.topic_prefix}entity-features:{use_case}"
+        entities = store.FeatureStore(redis, namespace, ttl, record=EntityFeatures)
+        written = metric_list.ENTITIES_WRITTEN
+        topic = worker.topic(topics.ENTITY_FEATURES)
+        store.build(app, topic, entities, worker.metrics, written=written)
+        worker.reads.append(topics.ENTITY_FEATURES)
     return app
 
 
@@ -311,6 +358,7 @@ def _archive(worker: Worker) -> App:
     return app
 
 
+_TRANSACTIONAL: Final = ("predict", "aggregate", "learn")
 _PATIENCE: Final[dict[str, dict[str, Any]]] = {
     "learn": {"commit_interval_s": 0.1, "fetch_wait_ms": 100},
     "store": {"fetch_wait_ms": 100},
@@ -320,6 +368,7 @@ _PATIENCE: Final[dict[str, dict[str, Any]]] = {
 
 _READS: Final[dict[str, tuple[Topic, ...]]] = {
     "predict": (topics.USER_EVENTS, topics.LABELS, topics.PREDICT_STATE, topics.MODELS),
+    "aggregate": (topics.ENTITY_EVENTS, topics.AGGREGATE_STATE),
     "learn": (topics.OUTCOMES, topics.MODELS),
     "store": (topics.FEATURE_UPDATES,),
     "watch": (topics.PREDICTIONS, topics.USER_EVENTS, topics.OUTCOMES),
@@ -327,6 +376,7 @@ _READS: Final[dict[str, tuple[Topic, ...]]] = {
 }
 _BUILDERS: Final[dict[str, Callable[[Worker], App]]] = {
     "predict": _predict,
+    "aggregate": _aggregate,
     "learn": _learn,
     "store": _store,
     "watch": _watch,

@@ -68,6 +68,19 @@ FEATURE_UPDATES: Final = Topic(
     partitioned=False,
     cleanup="compact",
 )
+ENTITY_EVENTS: Final = Topic(
+    "entity-events",
+    "entity",
+    "Accepted events again, keyed by what they are about beside their user.",
+    max_record_bytes=4 << 20,
+)
+ENTITY_FEATURES: Final = Topic(
+    "entity-features",
+    "entity",
+    "Latest features of each entity that is no user.",
+    partitioned=False,
+    cleanup="compact",
+)
 MODELS: Final = Topic(
     "models",
     "model name",
@@ -112,6 +125,12 @@ PREDICT_STATE: Final = Topic(
     "Changelog of what the predict role must not lose, partition by partition.",
     cleanup="compact",
 )
+AGGREGATE_STATE: Final = Topic(
+    "aggregate-state",
+    "table and entity",
+    "Changelog of what the aggregate role must not lose, partition by partition.",
+    cleanup="compact",
+)
 
 ALL: Final = (
     USER_EVENTS,
@@ -120,6 +139,8 @@ ALL: Final = (
     SHADOW_PREDICTIONS,
     OUTCOMES,
     FEATURE_UPDATES,
+    ENTITY_EVENTS,
+    ENTITY_FEATURES,
     MODELS,
     DEPLOYMENTS,
     ALERTS,
@@ -129,4 +150,5 @@ ALL: Final = (
     DEAD_LETTER_FATES,
     TELEMETRY,
     PREDICT_STATE,
+    AGGREGATE_STATE,
 )

@@ -4,14 +4,18 @@ What predict would have served, had these events come in this order: the same cl
 the same deduplication, the same compiled update function.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 from schemas.events import UserEvent
 from streams.deduplicate import Deduplicator, segment_table
+from streams.feature_set import CompiledView
 from streams.fold import FeatureFold
 from streams.fold_state import UserState
+
+K = TypeVar("K", str, str | int)
+"""What states are kept by."""
 
 SEAL_EVERY: Final = 500
 """Event ids that are remembered together, as those of a batch are."""
@@ -24,10 +28,21 @@ class FeatureHistory:
     ----------
     deduplication, max_event_ids
         As in the pipeline's declaration.
+    views
+        Of other entities, whose features follow those of users.
     """
 
-    def __init__(self, fold: FeatureFold, *, deduplication: timedelta, max_event_ids: int) -> None:
+    def __init__(
+        self,
+        fold: FeatureFold,
+        *,
+        deduplication: timedelta,
+        max_event_ids: int,
+        views: Sequence[CompiledView] = (),
+    ) -> None:
         self._fold = fold
+        self._views = views
+        self._entities: dict[str, UserState] = {}
         self._users: dict[str | int, UserState] = {}
         self._seen = Deduplicator(segment_table(), retention=deduplication, capacity=max_event_ids)
         self._newest_ms = 0
@@ -45,19 +60,39 @@ class FeatureHistory:
         self._newest_ms = max(self._newest_ms, at_ms)
         if not self._seen.is_new(event.event_id or "", self._newest_ms):
             return None
-        fold, users = self._fold, self._users
-        user = users.get(event.user_id)
-        before = None if user is None else fold.encode(user)
-        if user is None:
-            user = fold.new()
+        undo: list[Callable[[], None]] = []
         try:
-            features = fold.update(user, event)
+            features = _fold(self._fold, self._users, event.user_id, event, undo)
+            for view in self._views:
+                key = view.key(event)
+                if key is None:
+                    features |= zip(view.names, view.absent, strict=True)
+                else:
+                    of_entity = _fold(view.fold, self._entities, key, event, undo)
+                    features |= zip(view.names, of_entity.values(), strict=True)
         except Exception:
-            if before is not None:
-                users[event.user_id] = fold.decode(before)
+            for step in undo:
+                step()
             raise
-        users[event.user_id] = user
         return features
+
+
+def _fold(
+    fold: FeatureFold,
+    states: dict[K, UserState],
+    key: K,
+    event: UserEvent,
+    undo: list[Callable[[], None]],
+) -> dict[str, float]:
+    """Add an event to one of the states; append how to take that back."""
+    state = states.get(key)
+    if state is None:
+        state = states[key] = fold.new()
+        undo.append(lambda: states.__delitem__(key))
+    else:
+        before = fold.encode(state)
+        undo.append(lambda: states.__setitem__(key, fold.decode(before)))
+    return fold.update(state, event)
 
 
 def feature_history(
@@ -67,6 +102,7 @@ def feature_history(
     deduplication: timedelta,
     max_event_ids: int,
     on_failure: Callable[[UserEvent, Exception], None],
+    views: Sequence[CompiledView] = (),
 ) -> Iterator[tuple[UserEvent, dict[str, float]]]:
     """Yield each event that is new with the features as of it, the event included.
 
@@ -74,8 +110,8 @@ def feature_history(
     ----------
     events
         Cleaned, in the order in which they came, each with an `event_id`.
-    deduplication, max_event_ids
-        As in the pipeline's declaration.
+    deduplication, max_event_ids, views
+        As of `FeatureHistory`.
     on_failure
         Called with an event that makes a feature raise. It changes nothing: predict sets it aside.
 
@@ -91,7 +127,9 @@ def feature_history(
     >>> [(event.event_id, features["event_count_1h"]) for event, features in history]
     [('e0', 1.0), ('e30', 2.0), ('e95', 1.0)]
     """
-    history = FeatureHistory(fold, deduplication=deduplication, max_event_ids=max_event_ids)
+    history = FeatureHistory(
+        fold, deduplication=deduplication, max_event_ids=max_event_ids, views=views
+    )
     for event in events:
         try:
             features = history.add(event)

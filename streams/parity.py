@@ -16,6 +16,7 @@ import msgspec
 from schemas.events import UserEvent
 from schemas.outcomes import Outcome
 from streams.feature_history import FeatureHistory
+from streams.feature_set import FeatureSet
 from streams.fold import FeatureFold
 from streams.watermark import Watermark
 
@@ -77,6 +78,8 @@ class Parity:
 
     Parameters
     ----------
+    features
+        What was served. Those that do not follow from one partition's events are not compared.
     share
         Share of users, 0 to 1.
     prediction_id
@@ -109,7 +112,7 @@ class Parity:
 
     def __init__(
         self,
-        fold: FeatureFold,
+        features: FeatureFold | FeatureSet,
         *,
         share: float,
         prediction_id: Callable[[str], str],
@@ -117,7 +120,7 @@ class Parity:
         new_partition: Callable[[], SampledPartition],
     ) -> None:
         self.counts = ParityCounts()
-        self._fold = fold
+        self._names, self._schema = features.names, features.schema
         self._n_buckets = round(share * _BUCKETS)
         self._prediction_id = prediction_id
         self._horizon_ms = horizon // timedelta(milliseconds=1)
@@ -164,18 +167,18 @@ class Parity:
         due = [each for each, (_, at_s) in self._early.items() if at_s < log_read_at_s]
         for prediction_id in due:
             outcome, _ = self._early.pop(prediction_id)
-            self.counts.extra += outcome.schema == self._fold.schema
+            self.counts.extra += outcome.schema == self._schema
 
     def _compare(self, partition: SampledPartition, outcome: Outcome) -> None:
         counts = self.counts
         _, values = partition.expected.pop(outcome.prediction_id)
-        if outcome.schema != self._fold.schema:
+        if outcome.schema != self._schema:
             return
         counts.compared += 1
-        if outcome.features != values:
-            for name, served, computed in zip(
-                self._fold.names, outcome.features, values, strict=True
-            ):
+        served_as = outcome.features[: len(values)]
+        if served_as != values:
+            # Further names are of features that are not computed again.
+            for name, served, computed in zip(self._names, served_as, values, strict=False):
                 if served != computed:
                     counts.mismatches[name] = counts.mismatches.get(name, 0) + 1
         # What no label came for is told in the order of its events: those before are due.

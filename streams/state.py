@@ -5,9 +5,9 @@ batch writes is encoded once, when `PartitionState.changes` collects it for the 
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any, Final, Generic, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from schemas.errors import InvalidDeclaration
 
@@ -82,6 +82,11 @@ class Table(Generic[V]):
         return len(self._logged) + sum(
             (self._touched[key] is not None) - (key in self._logged) for key in self._changed
         )
+
+    @property
+    def n_changed(self) -> int:
+        """Count the keys that changed since the changelog was last written."""
+        return len(self._changed)
 
     def __contains__(self, key: str) -> bool:
         if key in self._changed:
@@ -225,6 +230,26 @@ class Table(Generic[V]):
             self._logged.move_to_end(key)
 
 
+class Logged(Protocol):
+    """What takes part in a changelog: a table, or several that share its prefix."""
+
+    @property
+    def prefix(self) -> str:
+        """One ASCII character."""
+
+    def restore(self, key: str, raw: bytes | None) -> None:
+        """Take over one changelog record."""
+
+    def staged(self) -> list[Change]:
+        """Encode what changed since the last `log`, one record for each key."""
+
+    def log(self, staged: list[Change]) -> None:
+        """Take over what `staged` told: it cannot be undone any more."""
+
+    def undo(self) -> object:
+        """Forget what changed since the last `log`."""
+
+
 class PartitionState:
     """All tables of one partition behind one changelog.
 
@@ -242,7 +267,7 @@ class PartitionState:
     []
     """
 
-    def __init__(self, tables: list[Table[Any]]) -> None:
+    def __init__(self, tables: Sequence[Logged]) -> None:
         self.tables: Final = tuple(tables)
         self._by_prefix = {ord(table.prefix): table for table in tables}
         if len(self._by_prefix) < len(tables):

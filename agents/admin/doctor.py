@@ -138,16 +138,15 @@ def check_jars() -> Finding:
 
 def check_pipeline(module: str) -> Finding:
     """See whether the pipeline's declarations can be built."""
-    from streams.fold import compile_features  # noqa: PLC0415  # one check's own
     from streams.quality import QualityJudge  # noqa: PLC0415
 
     try:
         declared = pipeline.load(module)
-        fold = compile_features(declared.features, declared.event)
+        features = declared.compiled()
         QualityJudge(declared.quality, declared.event)
     except ThalwegError as error:
         return Finding("pipeline", "fail", str(error), "see THALWEG_PIPELINE")
-    return Finding("pipeline", "ok", f"{declared.use_case}, {len(fold.names)} features")
+    return Finding("pipeline", "ok", f"{declared.use_case}, {len(features.names)} features")
 
 
 def check_keys(here: Settings) -> Finding:

@@ -5,7 +5,7 @@ from typing import Literal
 from agents.commands.flag import Slot, Standby
 from agents.commands.override import override
 
-Role = Literal["predict", "learn", "store", "watch", "archive"]
+Role = Literal["predict", "aggregate", "learn", "store", "watch", "archive"]
 
 
 def worker(role: Role, /, *, slot: Slot = 0, standby: Standby = None) -> int:

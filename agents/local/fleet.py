@@ -10,6 +10,7 @@ from agents.local.supervisor import Child
 from agents.settings import PREFIX, Settings
 
 SERVE: Final = "serve"
+AGGREGATE: Final = "aggregate"
 _SINGLE_ROLES: Final = ("learn", "store", "watch")
 
 
@@ -25,15 +26,26 @@ class Process:
     """0 when it has none of its own."""
 
 
-def processes(settings: Settings, predict_workers: int) -> list[Process]:
+def processes(
+    settings: Settings, predict_workers: int, *, aggregate: bool = False
+) -> list[Process]:
     """Plan the fleet: predict workers, one of each other role, and the page.
 
+    Parameters
+    ----------
+    aggregate
+        Whether the pipeline has entities whose events are to be gathered.
+
+    Examples
+    --------
     >>> [(each.name, each.metrics_port) for each in processes(Settings(), predict_workers=2)]
     [('predict-0', 9600), ('predict-1', 9601), ('learn-0', 9602), ('store-0', 9603),
      ('watch-0', 9604), ('serve', 0)]
     """
     workers = [("predict", slot) for slot in range(predict_workers)]
     workers += [(role, 0) for role in _SINGLE_ROLES]
+    # Last: with it the others keep their ports.
+    workers += [(AGGREGATE, 0)] if aggregate else []
     first_port = settings.metrics_port
     return [
         *(

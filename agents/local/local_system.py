@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from signal import Signals
 from typing import Final, Self
 
+from agents import pipeline
 from agents.admin import topic_admin
 from agents.embedded.errors import EmbeddedError, StartFailed
 from agents.embedded.kafka import EmbeddedKafka
@@ -71,7 +72,11 @@ class LocalSystem:
         self.settings = settings
         self.data_dir = DataDir(settings.data_dir)
         self.log_dir = self.data_dir.path / "logs"
-        self.processes = fleet.processes(settings, predict_workers)
+        self.processes = fleet.processes(
+            settings,
+            predict_workers,
+            aggregate=bool(pipeline.load(settings.pipeline).compiled().gathered),
+        )
         self._fresh = fresh
         self._tell = tell
         self._kafka = EmbeddedKafka(

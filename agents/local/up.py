@@ -24,7 +24,6 @@ from agents.observability.lag_reader import GroupLag
 from agents.pipeline import Pipeline
 from agents.settings import Settings
 from schemas import topics
-from streams.fold import compile_features
 
 CHECKOUT: Final = Path(__file__).resolve().parents[2]
 """What the file of a pipeline's replay is relative to."""
@@ -63,7 +62,7 @@ def run(settings: Settings, options: Options) -> int:
     started = time.monotonic()
     console = Console(stderr=options.json, highlight=False)
     declared = pipeline.load(settings.pipeline)
-    compile_features(declared.features, declared.event)  # what is wrong with it shows now
+    declared.compiled()  # what is wrong with it shows now
     _interrupt_once()
     exit_code = EX_INTERRUPTED
     try:

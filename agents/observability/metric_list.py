@@ -304,10 +304,29 @@ CHALLENGER_SCORE_SECONDS: Final = HistogramSpec(
     buckets=MICROSECONDS,
 )
 
+# --- entities -------------------------------------------------------------------------------------
+
+KNOWN_ENTITIES: Final = GaugeSpec(
+    "thalweg_known_entities",
+    "entities",
+    "Entities gathered from all partitions whose features this predict worker knows.",
+)
+ENTITY_STALENESS_SECONDS: Final = HistogramSpec(
+    "thalweg_entity_staleness_seconds",
+    "seconds",
+    "From an event's prediction until features of its entity that count it are known to predict.",
+    buckets=LATENCY,
+)
+
 # --- the online store -----------------------------------------------------------------------------
 
 USERS_WRITTEN: Final = CounterSpec(
     "thalweg_users_written_total", "users", "Users whose features were written to Redis."
+)
+ENTITIES_WRITTEN: Final = CounterSpec(
+    "thalweg_entities_written_total",
+    "entities",
+    "Entities other than users whose features were written to Redis.",
 )
 REDIS_SECONDS: Final = HistogramSpec(
     "thalweg_redis_seconds",
@@ -397,6 +416,7 @@ SECTIONS: Final[Mapping[str, tuple[MetricSpec, ...]]] = {
         *(STATE_ENTRIES, STATES_BEGUN_ANEW),
         *(RESTORE_PROGRESS, RESTORED_KEYS, STANDBY_PARTITIONS),
     ),
+    "Entities": (KNOWN_ENTITIES, ENTITY_STALENESS_SECONDS),
     "Drift": (DRIFT_STATISTIC, DRIFT_THRESHOLD, DRIFT_MEAN, DRIFT_REFERENCE, DRIFT_ALARMS),
     "Models": (
         *(MODEL_VERSION, MODEL_AGE_SECONDS, MODEL_LEARNED, MODEL_EVALUATED),
@@ -404,7 +424,10 @@ SECTIONS: Final[Mapping[str, tuple[MetricSpec, ...]]] = {
         *(MODEL_LOG_LOSS, MODEL_WINDOW_ROC_AUC, MODEL_WINDOW_LOG_LOSS, MODEL_WINDOW_OUTCOMES),
         *(SNAPSHOT_BYTES, SNAPSHOTS, FRESHNESS_SECONDS, CHALLENGER_SCORE_SECONDS),
     ),
-    "The online store": (USERS_WRITTEN, REDIS_SECONDS, REDIS_ERRORS, STORE_BEHIND_SECONDS),
+    "The online store": (
+        *(USERS_WRITTEN, ENTITIES_WRITTEN),
+        *(REDIS_SECONDS, REDIS_ERRORS, STORE_BEHIND_SECONDS),
+    ),
     "Parity of what is served": (
         *(PARITY_COMPARED, PARITY_MISMATCHES, PARITY_MISSING, PARITY_EXTRA),
     ),

@@ -23,7 +23,7 @@ from schemas.events import UserEvent
 from schemas.reasons import Reason
 from streams.clean import EventCleaner
 from streams.feature_history import feature_history
-from streams.fold import FeatureFold, compile_features
+from streams.feature_set import FeatureSet
 
 CHUNK: Final = 100_000
 """Rows that are written together."""
@@ -57,7 +57,7 @@ class Backfilled:
 
 def table_of(pipeline: Pipeline) -> str:
     """Name the table of a pipeline's features: other declarations make another table."""
-    return _table(pipeline, compile_features(pipeline.features, pipeline.event))
+    return _table(pipeline, pipeline.compiled())
 
 
 def backfill(
@@ -86,17 +86,17 @@ def backfill(
     AnotherHistory
         Features of other files are there: windows that reach into both would be wrong.
     """
-    fold = compile_features(pipeline.features, pipeline.event)
+    features = pipeline.compiled()
     columns = pipeline.replay.columns if pipeline.replay is not None else {}
     read = (event_file.read(path, pipeline.event, columns) for path in paths)
     events = sorted(chain.from_iterable(read), key=attrgetter("ts"))
-    table = _table(pipeline, fold)
+    table = _table(pipeline, features)
     told = Backfilled(table, len(events))
     schema: dict[str, Any] = {
         "event_id": pl.String,
         "user_id": pl.String,
         "event_at": pl.Datetime("ms", "UTC"),
-        **dict.fromkeys(fold.names, pl.Float64),
+        **dict.fromkeys(features.names[: features.n_exact], pl.Float64),
         PARTITION: pl.Int32,
         OFFSET: pl.Int64,
     }
@@ -115,15 +115,16 @@ def backfill(
         told.set_aside[Reason.PROCESSING_FAILED] += 1
 
     history = feature_history(
-        fold,
+        features.user,
         _cleaned(pipeline, events, told, report, now_ms),
         deduplication=pipeline.deduplication,
         max_event_ids=pipeline.max_event_ids,
+        views=features.of_user,
         on_failure=set_aside,
     )
     rows = (
-        (event.event_id, event.user_id, event.ts, *features.values(), 0, n)
-        for n, (event, features) in enumerate(history)
+        (event.event_id, event.user_id, event.ts, *values.values(), 0, n)
+        for n, (event, values) in enumerate(history)
     )
     while chunk := list(islice(rows, CHUNK)):
         _write(writer, source, chunk, n_there, told)
@@ -164,7 +165,7 @@ def _cleaned(
             told.set_aside[invalid.reason] += 1
 
 
-def _table(pipeline: Pipeline, fold: FeatureFold) -> str:
+def _table(pipeline: Pipeline, features: FeatureSet) -> str:
     # With another cleaning other events are accepted, and rows are numbered otherwise.
     cleaning = (
         sorted(pipeline.actions),
@@ -173,7 +174,7 @@ def _table(pipeline: Pipeline, fold: FeatureFold) -> str:
         pipeline.deduplication,
         (pipeline.max_event_ids, pipeline.max_event_bytes),
     )
-    return f"features-{pipeline.use_case}-{fold.schema}-{_digest(repr(cleaning))[:8]}"
+    return f"features-{pipeline.use_case}-{features.schema}-{_digest(repr(cleaning))[:8]}"
 
 
 def _digest(text: str) -> str:

@@ -1,7 +1,7 @@
 """Write the records of the hot path: predictions, shadow predictions, feature updates.
 
-The contracts are `schemas.predictions` and `schemas.feature_updates`; here a record is one literal
-and one call of orjson, and its constant headers are built once.
+The contracts are `schemas.predictions`, `feature_updates` and `entity_features`; here a record is
+one literal and one call of orjson, and its constant headers are built once.
 """
 
 from typing import Final
@@ -10,6 +10,7 @@ import orjson
 
 from schemas import cloudevents
 from schemas.cloudevents import TRACEPARENT, Headers
+from streams.feature_set import CompiledView
 
 
 class Envelope:
@@ -108,4 +109,16 @@ def feature_update(user_id: str, as_of: int, schema: str, features: dict[str, fl
     """
     return orjson.dumps(
         {"user_id": user_id, "as_of": as_of, "schema": schema, "features": features}
+    )
+
+
+def entity_features(view: CompiledView, as_of: int, features: dict[str, float]) -> bytes:
+    """Write the latest features of one entity, under the names that predictions see."""
+    return orjson.dumps(
+        {
+            "entity": view.entity.name,
+            "as_of": as_of,
+            "schema": view.fold.schema,
+            "features": dict(zip(view.names, features.values(), strict=True)),
+        }
     )

@@ -13,6 +13,7 @@ import msgspec
 from confluent_kafka import Message
 
 from agents.dead_letter_limit import note_dead_letters
+from agents.entities.entity_states import EntityStates
 from agents.isolation import process_apart
 from agents.kafka.batch import Batch
 from agents.prediction.partition_outputs import PartitionOutputs
@@ -23,6 +24,7 @@ from online_models.drift import ScoreDrift
 from schemas.errors import InvalidRecord
 from schemas.events import UserEvent
 from streams.deduplicate import Deduplicator, segment_table
+from streams.feature_set import CompiledView
 from streams.label_join import Fates, LabelJoin
 from streams.pending import Pending, pack_features, pending_table
 from streams.positives import positives_table
@@ -49,9 +51,12 @@ class Partition:
         self._singles: Table[bytes] = Table("s", bytes, bytes)
         self._states = UserStates(plan.fold, self._singles, warm=WARM_USERS)
         self._users = self._states.table
+        self._entities = EntityStates(plan.features.of_user, self._singles, warm=WARM_USERS)
         self._segments = segment_table()
         self._pending = pending_table()
         self._positives = positives_table()
+        self._touched_entities: dict[str, tuple[CompiledView, int, dict[str, float]]] = {}
+        """By key: those of the part of a batch that is in hand."""
         self._marks: Table[int] = Table("w", b"%d".__mod__, int)
         self._state = PartitionState(
             # At least once, a crash may cut a batch's changes short.
@@ -59,6 +64,7 @@ class Partition:
                 # First: how to read users' states must be known by then.
                 self._singles,
                 self._users,
+                self._entities,
                 self._pending,
                 self._positives,
                 self._marks,
@@ -84,8 +90,9 @@ class Partition:
         )
         self._told_fates = msgspec.structs.astuple(self._join.fates)
         self._told_crowded_out = 0
-        self._told_begun_anew = self._states.n_begun_anew
+        self._told_begun_anew = self._states.n_begun_anew + self._entities.n_begun_anew
         self._states.read_layouts()
+        self._entities.read_layouts()
         self._read_singles()
 
     def _read_singles(self) -> None:
@@ -126,11 +133,13 @@ class Partition:
     def _process_events(self, batch: Batch, serving: dict[str, Served], now_ms: int) -> None:
         plan = self._plan
         clean, predict = plan.events.clean, self._predict
+        is_handed_on = bool(plan.features.gathered)
         deduplicator, watermark = self._deduplicator, self._watermark
         outputs = PartitionOutputs(plan, batch, now_ms)
         answer = plan.answer(serving)
         unnamed = f"{batch.tp.topic}-{batch.tp.partition}-"
         touched: dict[str, dict[str, float]] = {}
+        self._touched_entities.clear()
         scores: list[float] = []
         served: list[UserEvent] = []
         refused: list[InvalidRecord] = []
@@ -159,8 +168,10 @@ class Partition:
             n_late += is_late
             watermark.advance(at_ms)
 
-            features, score = predict(event, answer, outputs, is_late=is_late)
-            touched[event.user_id] = features  # type: ignore[index]  # text, once cleaned
+            of_user, features, score = predict(event, answer, outputs, is_late=is_late)
+            touched[event.user_id] = of_user  # type: ignore[index]  # text, once cleaned
+            if is_handed_on:
+                self._hand_on(event, record, outputs)
             scores.append(score)
             served.append(event)
             outputs.prediction(event, answer, score, published_ms, record, is_late=is_late)
@@ -173,6 +184,8 @@ class Partition:
             user = self._users.get(user_id)
             if user is not None:
                 outputs.feature_update(user_id, user.last_ms, features)
+        for entity, (view, as_of_ms, features) in self._touched_entities.items():
+            outputs.entity_features(view, entity, as_of_ms, features)
         self._end(batch, outputs)
         plan.metrics.predicted(scores, n_duplicates, n_late)
         plan.metrics.quality(
@@ -181,8 +194,11 @@ class Partition:
 
     def _predict(
         self, event: UserEvent, answer: Answer, outputs: PartitionOutputs, *, is_late: bool
-    ) -> tuple[dict[str, float], float]:
-        """Take an event into the user's features, score it, and let the prediction wait."""
+    ) -> tuple[dict[str, float], dict[str, float], float]:
+        """Take an event into the user's features, score it, and let the prediction wait.
+
+        Returns the user's features, all features, and the score.
+        """
         plan, users, join = self._plan, self._users, self._join
         fold = plan.fold
         user_id: str = event.user_id  # type: ignore[assignment]  # text, once cleaned
@@ -200,7 +216,8 @@ class Partition:
         else:
             users.mark(user_id)
         is_visit = at_ms - user.last_ms >= plan.visit_gap_ms
-        features = fold.update(user, event)
+        of_user = fold.update(user, event)
+        features = self._with_entities(event, of_user) if plan.features.views else of_user
         score = answer.score(features)
         if is_visit and answer.is_warm:
             self._has_watched = True
@@ -217,13 +234,39 @@ class Partition:
                 score,
                 answer.model,
                 answer.version,
-                fold.schema,
+                plan.features.schema,
                 pack_features(features.values()),
             )
             settled = join.enrol(prediction)
             if settled is not None:
                 outputs.outcome(settled)
-        return features, score
+        return of_user, features, score
+
+    def _with_entities(self, event: UserEvent, of_user: dict[str, float]) -> dict[str, float]:
+        """Join a user's features with those of what else the event is about.
+
+        An entity of the user is as of this very event; one whose events come from all partitions
+        is as known by now, this event not included.
+        """
+        features = of_user.copy()
+        plan = self._plan
+        for view in plan.features.of_user:
+            key = view.key(event)
+            if key is None:
+                features |= zip(view.names, view.absent, strict=True)
+                continue
+            as_of_ms, of_entity = self._entities.update(view, key, event)
+            self._touched_entities[key] = (view, as_of_ms, of_entity)
+            features |= zip(view.names, of_entity.values(), strict=True)
+        for view in plan.features.gathered:
+            known = plan.known_entities.features(view, view.key(event))
+            features |= zip(view.names, known, strict=True)
+        return features
+
+    def _hand_on(self, event: UserEvent, record: Message, outputs: PartitionOutputs) -> None:
+        """Let the event reach those entities whose features are kept elsewhere."""
+        keys = [view.key(event) for view in self._plan.features.gathered]
+        outputs.entity_events(event, [key for key in keys if key is not None], record)
 
     def _process_labels(self, batch: Batch, now_ms: int) -> None:
         clean = self._plan.labels.clean
@@ -254,8 +297,8 @@ class Partition:
         self._join.fates = Fates(*self._told_fates)
         self._deduplicator.undo()
         self._deduplicator.n_crowded_out = self._told_crowded_out
-        self._states.n_begun_anew = self._told_begun_anew
         self._state.undo()
+        self._states.n_begun_anew = self._told_begun_anew - self._entities.n_begun_anew
         self._read_singles()
 
     def _end(self, batch: Batch, outputs: PartitionOutputs) -> None:
@@ -263,6 +306,7 @@ class Partition:
         self._deduplicator.seal()
         self._forget_inactive(outputs)
         self._states.write_layout()
+        self._entities.write_layouts()
         if self._newest_ms != self._marks.get(_NEWEST):
             self._marks.put(_NEWEST, self._newest_ms)
         if self._has_watched:  # its count would not tell: an alarm sets it back
@@ -274,7 +318,7 @@ class Partition:
         if n_crowded_out != self._told_crowded_out:
             self._plan.metrics.crowded_out(n_crowded_out - self._told_crowded_out)
             self._told_crowded_out = n_crowded_out
-        n_begun_anew = self._states.n_begun_anew
+        n_begun_anew = self._states.n_begun_anew + self._entities.n_begun_anew
         if n_begun_anew != self._told_begun_anew:
             self._plan.metrics.begun_anew(n_begun_anew - self._told_begun_anew)
             self._told_begun_anew = n_begun_anew
@@ -309,16 +353,18 @@ class Partition:
             self._plan.metrics.drift_alarm(number, signal)
 
     def _forget_inactive(self, outputs: PartitionOutputs) -> None:
-        """Forget users whose last event no window reaches any more."""
+        """Forget users and entities whose last event no window reaches any more."""
         users, last_event_ms = self._users, self._plan.fold.last_event_ms
         horizon_ms = self._watermark.at_ms - self._plan.retention_ms
         for _ in range(FORGET_PER_BATCH):
             user_id = users.oldest()
             raw = None if user_id is None else users.raw(user_id)
             if user_id is None or raw is None or last_event_ms(raw) >= horizon_ms:
-                return
+                break
             users.delete(user_id)
             outputs.forgotten(user_id)
+        for key in self._entities.forget_inactive(self._watermark.at_ms):
+            outputs.entity_forgotten(key)
 
     # ---- what is told --------------------------------------------------------------------------
 
@@ -331,6 +377,7 @@ class Partition:
         """Count what is remembered, by table."""
         return {
             "users": len(self._users),
+            "entities": len(self._entities),
             "pending": len(self._join),
             "event_ids": len(self._deduplicator),
         }

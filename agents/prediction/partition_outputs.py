@@ -1,5 +1,6 @@
 """What a batch of predict causes, record by record; it becomes visible when the batch commits."""
 
+from collections.abc import Iterable
 from time import perf_counter
 
 import msgspec
@@ -16,8 +17,9 @@ from schemas.errors import InvalidRecord
 from schemas.events import UserEvent
 from schemas.outcomes import Outcome
 from schemas.reasons import Reason
+from streams.feature_set import CompiledView
 
-_encode_outcome = msgspec.msgpack.Encoder().encode
+_encode_event = _encode_outcome = msgspec.msgpack.Encoder().encode
 
 
 class PartitionOutputs:
@@ -104,6 +106,32 @@ class PartitionOutputs:
         value = encode.feature_update(user_id, as_of_ms, plan.fold.schema, features)
         headers = plan.feature_envelope.headers(f"{batch.partition}-{batch.next_offset}-{user_id}")
         self._emit(self._topics.feature_updates, value, user_id.encode(), headers=headers)
+
+    def entity_features(
+        self, view: CompiledView, key: str, as_of_ms: int, features: dict[str, float]
+    ) -> None:
+        """Tell the latest features of an entity of a user."""
+        plan, batch = self._plan, self._batch
+        value = encode.entity_features(view, as_of_ms, features)
+        id_ = f"{batch.partition}-{batch.next_offset}-{key}"
+        headers = plan.entity_features_envelope.headers(id_)
+        self._emit(self._topics.entity_features, value, key.encode(), headers=headers)
+
+    def entity_forgotten(self, key: str) -> None:
+        """Let the compacted topic forget an entity too; in Redis its features expire."""
+        self._emit(self._topics.entity_features, None, key.encode())
+
+    def entity_events(self, event: UserEvent, keys: Iterable[str], record: Message) -> None:
+        """Hand an event on to where all events of what it is about come together.
+
+        The partition follows from the key alone, by the partitioner of all topics.
+        """
+        value = _encode_event(event)
+        headers = self._plan.entity_event_envelope.headers(
+            event.event_id or "", _traceparent(record)
+        )
+        for key in keys:
+            self._emit(self._topics.entity_events, value, key.encode(), headers=headers)
 
     def forgotten(self, user_id: str) -> None:
         """Let the compacted topic forget a user too; in Redis their features expire."""

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 from agents.dead_letters import DeadLetters
+from agents.entities.known_entities import KnownEntities
 from agents.observability.metrics import Metrics
 from agents.pipeline import Pipeline
 from agents.prediction.encode import Envelope
@@ -16,7 +17,6 @@ from schemas import topics
 from schemas.cloudevents import rfc3339
 from schemas.topics import Topic
 from streams.clean import EventCleaner, LabelCleaner
-from streams.fold import compile_features
 from streams.quality import QualityJudge
 
 SOURCE: Final = "/thalweg/predict"
@@ -35,6 +35,8 @@ class TopicNames:
     shadow_predictions: str
     outcomes: str
     feature_updates: str
+    entity_events: str
+    entity_features: str
     alerts: str
     state: str
 
@@ -88,7 +90,9 @@ class PredictPlan:
     ) -> None:
         self.pipeline: Final = pipeline
         self.dead_letter_limit: Final = dead_letter_limit
-        self.fold: Final = compile_features(pipeline.features, pipeline.event)
+        self.features: Final = pipeline.compiled()
+        self.fold: Final = self.features.user
+        self.known_entities: Final = KnownEntities(self.features.gathered)
         self.retention_ms: Final = self.fold.retention // _MS
         self.visit_gap_ms: Final = pipeline.drift.visit_gap // _MS
         self.events: Final = EventCleaner(
@@ -107,6 +111,8 @@ class PredictPlan:
             shadow_predictions=name(topics.SHADOW_PREDICTIONS),
             outcomes=name(topics.OUTCOMES),
             feature_updates=name(topics.FEATURE_UPDATES),
+            entity_events=name(topics.ENTITY_EVENTS),
+            entity_features=name(topics.ENTITY_FEATURES),
             alerts=name(topics.ALERTS),
             state=name(topics.PREDICT_STATE),
         )
@@ -117,6 +123,8 @@ class PredictPlan:
         self.alert_envelope: Final = Envelope("thalweg.alert", SOURCE)
         self.shadow_envelope: Final = Envelope("thalweg.shadow-prediction", SOURCE)
         self.feature_envelope: Final = Envelope("thalweg.feature-update", SOURCE)
+        self.entity_event_envelope: Final = Envelope("thalweg.entity-event", SOURCE)
+        self.entity_features_envelope: Final = Envelope("thalweg.entity-features", SOURCE)
         self.dead_letters: Final = DeadLetters(name(topics.DEAD_LETTERS), SOURCE, metrics)
         self._envelopes = [each for each in vars(self).values() if isinstance(each, Envelope)]
         self._every = round(1 / pipeline.challenger_share) if pipeline.challenger_share else 0

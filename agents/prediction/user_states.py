@@ -10,7 +10,8 @@ from streams.fold import FeatureFold
 from streams.fold_state import UserState
 from streams.state import Table
 
-_PREFIX: Final = "layout:"
+USER_TABLE: Final = "u"
+USER_LAYOUTS: Final = "layout:"
 
 
 class UserStates:
@@ -24,14 +25,26 @@ class UserStates:
         The partition's table that layouts are kept in. Its changes must not come after `table`'s.
     warm
         See `Table`.
+    prefix, layouts
+        Of the table's keys in the changelog, and of the layouts' keys in `singles`: those of other
+        entities (`agents.entities.entity_states`) stand apart.
     """
 
-    def __init__(self, fold: FeatureFold, singles: Table[bytes], *, warm: int) -> None:
+    def __init__(
+        self,
+        fold: FeatureFold,
+        singles: Table[bytes],
+        *,
+        warm: int,
+        prefix: str = USER_TABLE,
+        layouts: str = USER_LAYOUTS,
+    ) -> None:
         self._fold = fold
         self._singles = singles
-        self._own_key = _PREFIX + fold.schema
+        self._layouts = layouts
+        self._own_key = layouts + fold.schema
         self._unused: list[str] = []
-        self.table: Final[Table[UserState]] = Table("u", fold.encode, self._decode, warm=warm)
+        self.table: Final[Table[UserState]] = Table(prefix, fold.encode, self._decode, warm=warm)
         self.n_begun_anew = 0
         """States that nobody knew how to read any more."""
 
@@ -40,9 +53,9 @@ class UserStates:
         in_use = set(map(self._fold.schema_of, self.table.logged()))
         self._unused = []
         for key, layout in self._singles.scan():
-            if not key.startswith(_PREFIX) or key == self._own_key:
+            if not key.startswith(self._layouts) or key == self._own_key:
                 continue
-            schema = key.removeprefix(_PREFIX)
+            schema = key.removeprefix(self._layouts)
             if schema in in_use:
                 self._fold.adopt(schema, layout)
             else:

@@ -13,6 +13,8 @@ from typing import Any, Final, Literal, TypeVar
 import msgspec
 from faust.types.tuples import TP
 
+from agents.entities.aggregate_partition import AggregatePartition
+from agents.entities.aggregate_plan import AggregatePlan
 from agents.kafka.batch import Output
 from agents.learn import Training
 from agents.observability.accuracy_alert import alert_headers
@@ -26,6 +28,7 @@ from agents.testing.memory_topics import MemoryRecord, MemoryTopics
 from online_models.signing import Signer, Verifier
 from schemas import topics
 from schemas.alerts import Alert
+from schemas.entity_features import EntityFeatures
 from schemas.events import UserEvent
 from schemas.feature_updates import FeatureUpdate
 from schemas.labels import Label
@@ -40,7 +43,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _OUTCOMES: Final = TP(topics.OUTCOMES.name, 0)
 _INPUTS: Final = (topics.USER_EVENTS, topics.LABELS)
 
-Role = Literal["predict", "learn"]
+Role = Literal["predict", "aggregate", "learn"]
 R = TypeVar("R")
 
 
@@ -151,6 +154,7 @@ class PipelineDriver:
         if crash:
             self._restart_predict()
         else:
+            self._aggregate()
             self._learn()
             self._watch()
 
@@ -163,6 +167,8 @@ class PipelineDriver:
         """Kill a worker; its successor restores from what was committed."""
         if role == "predict":
             self._restart_predict()
+        elif role == "aggregate":
+            self._restart_aggregate()
         else:
             self._restart_learn()
 
@@ -171,6 +177,7 @@ class PipelineDriver:
         self._pipeline = pipeline
         self._plan = PredictPlan(pipeline, self.metrics, _name)
         self._restart_predict()
+        self._restart_aggregate()
         self._restart_learn()
         self._quality = QualityWatch(pipeline, self.metrics)
         self._watch()
@@ -217,6 +224,14 @@ class PipelineDriver:
                 found = record.value()
         return None if found is None else msgspec.json.decode(found, type=FeatureUpdate).features
 
+    def entity_features(self, entity: str) -> dict[str, float] | None:
+        """Tell the features of an entity, such as `item:sku-1`, as the online store has them."""
+        found = None
+        for record in self.read(topics.ENTITY_FEATURES):
+            if record.key() == entity.encode():
+                found = record.value()
+        return None if found is None else msgspec.json.decode(found, type=EntityFeatures).features
+
     @property
     def model_versions(self) -> dict[str, int]:
         """Tell the version of each model in service."""
@@ -236,6 +251,25 @@ class PipelineDriver:
         if not crash:
             self._topics.append(*batch.outputs, at_ms=self.now_ms)
             self._committed[tp] = batch.next_offset
+
+    def _aggregate(self) -> None:
+        for number, partition in self._aggregates.items():
+            tp = TP(topics.ENTITY_EVENTS.name, number)
+            batch = self._topics.batch(tp, self._committed.get(tp, 0))
+            if batch.records:
+                partition.process(batch, self.now_ms)
+                self._topics.append(*batch.outputs, at_ms=self.now_ms)
+                self._committed[tp] = batch.next_offset
+        self._look_for_entities()
+
+    def _look_for_entities(self) -> None:
+        """Let predict know what was published of entities since it looked last."""
+        for number in self._partitions:
+            tp = TP(topics.ENTITY_FEATURES.name, number)
+            batch = self._topics.batch(tp, self._offered.get(tp, 0))
+            for record in batch:
+                self._plan.known_entities.offer(record.key(), record.value())
+            self._offered[tp] = batch.next_offset
 
     def _learn(self) -> None:
         batch = self._topics.batch(_OUTCOMES, self._committed.get(_OUTCOMES, 0))
@@ -263,10 +297,23 @@ class PipelineDriver:
 
     def _restart_predict(self) -> None:
         names = {self._pipeline.champion, *self._pipeline.challengers}
-        self._served = ServedModels(names, self._plan.fold.schema, self._verifier, self.metrics)
+        self._served = ServedModels(names, self._plan.features.schema, self._verifier, self.metrics)
         for key, value in self._topics.compacted(TP(topics.MODELS.name, 0)):
             self._served.offer(key.decode(), value)
         self._by_number = {number: self._restored(number) for number in self._partitions}
+        self._offered: dict[TP, int] = {}
+        self._look_for_entities()
+
+    def _restart_aggregate(self) -> None:
+        self._aggregates: dict[int, AggregatePartition] = {}
+        if not self._plan.features.gathered:
+            return
+        plan = AggregatePlan(self._pipeline, self.metrics, _name, deduplicates=False)
+        for number in self._partitions:
+            partition = self._aggregates[number] = AggregatePartition(number, plan)
+            for key, value in self._topics.compacted(TP(topics.AGGREGATE_STATE.name, number)):
+                partition.restore(key, value)
+            partition.complete()
 
     def _restored(self, number: int) -> Partition:
         partition = Partition(number, self._plan)
@@ -278,7 +325,7 @@ class PipelineDriver:
     def _restart_learn(self) -> None:
         self._training = Training(
             self._pipeline,
-            self._plan.fold,
+            self._plan.features,
             _CommittedOutcomes(self._topics, self._committed),
             models=topics.MODELS.name,
             dead_letters=topics.DEAD_LETTERS.name,

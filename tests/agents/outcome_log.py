@@ -4,9 +4,9 @@ import random
 
 from examples.shop.pipeline import PIPELINE
 from schemas.outcomes import Outcome
-from streams.fold import compile_features
 
-FOLD = compile_features(PIPELINE.features, PIPELINE.event)
+FEATURES = PIPELINE.compiled()
+FOLD = FEATURES.user
 
 
 def make_outcomes(n: int, *, seed: int = 0) -> list[Outcome]:

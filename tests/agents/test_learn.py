@@ -30,7 +30,7 @@ from schemas import topics
 from schemas.errors import DeliveryFailed, TooManyDeadLetters
 from schemas.outcomes import Outcome
 from streams.dead_letter_share import WINDOW
-from tests.agents.outcome_log import FOLD, make_outcomes
+from tests.agents.outcome_log import FEATURES, FOLD, make_outcomes
 from tests.agents.record import PUBLISHED_MS, Record, batch
 
 SIGNER = Signer.generate()
@@ -52,7 +52,7 @@ def training_on(
 ) -> Training:
     return Training(
         PIPELINE,
-        FOLD,
+        FEATURES,
         KafkaOutcomeLog(kafka, outcomes),
         models="models",
         dead_letters="dead-letters",

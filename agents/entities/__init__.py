@@ -1,0 +1,1 @@
+"""Features of entities beside users: kept by `aggregate` or `predict`, known to every `predict`."""
