@@ -38,7 +38,7 @@ def test_a_dashboard_asks_for_metrics_that_exist(path: Path) -> None:
 def test_compose_runs_every_role(compose: dict[str, Any]) -> None:
     roles = {service.get("command", [""])[0:2][-1] for service in compose.values()}
 
-    assert {"predict", "learn", "store", "watch", "archive", "serve"} <= roles
+    assert {"predict", "aggregate", "learn", "store", "watch", "archive", "serve"} <= roles
 
 
 def test_compose_sets_only_settings_that_exist(compose: dict[str, Any]) -> None:

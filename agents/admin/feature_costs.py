@@ -13,9 +13,12 @@ from msgspec import inspect
 
 from agents.pipeline import Pipeline
 from schemas.events import UserEvent
+from streams.feature_set import CompiledView
 from streams.fold import FeatureFold, compile_features
 
 USER_ID: Final = "user-" + "0" * 12
+ID: Final = USER_ID
+"""As long as the id of an item or of a session is taken to be."""
 _HOUR_MS: Final = 3_600_000
 _START_MS: Final = 1_704_067_200_000
 _DAY_S: Final = 86_400
@@ -31,14 +34,16 @@ PAIR: Final = 6
 
 @dataclass(frozen=True, slots=True)
 class FeatureCosts:
-    """Bytes of one user, after one event and after a busy quarter of a year."""
+    """Bytes of one user, or one other entity."""
 
     state: int
     """In the changelog: key and value."""
     memory: int
-    """In the predict role, of whoever has the user's partition."""
+    """In the worker that has its partition: of predict, or of aggregate for what is gathered."""
     redis: int
     """In the online store."""
+    known: int = 0
+    """In each predict worker, of what is gathered."""
 
 
 def costs(pipeline: Pipeline) -> tuple[FeatureCosts, FeatureCosts]:
@@ -53,6 +58,32 @@ def costs(pipeline: Pipeline) -> tuple[FeatureCosts, FeatureCosts]:
         fold, _events(pipeline.event, actions, hours=fold.retention // timedelta(hours=1))
     )
     return once, busy
+
+
+def entity_costs(pipeline: Pipeline) -> dict[str, tuple[FeatureCosts, FeatureCosts]]:
+    """Tell likewise what one entity of each other kind costs, by its name."""
+    actions = sorted(pipeline.actions)
+    found = {}
+    for view in pipeline.compiled().views:
+        hours = view.retention_ms // _HOUR_MS
+        histories = [_events(pipeline.event, actions, hours=each) for each in (0, hours)]
+        once, busy = (_entity_costs(view, each) for each in histories)
+        found[view.entity.name] = once, busy
+    return found
+
+
+def _entity_costs(view: CompiledView, events: Iterator[UserEvent]) -> FeatureCosts:
+    kept = _costs(view.fold, events)
+    key_bytes = len(view.entity.name) + len(ID) * len(view.entity.keys)
+    prefixes = sum(map(len, view.names)) - sum(map(len, view.fold.names))
+    packed = sys.getsizeof(b"") + 8 * len(view.names)
+    key = sys.getsizeof("") + key_bytes
+    return FeatureCosts(
+        state=kept.state - len(USER_ID) + key_bytes,
+        memory=kept.memory - len(USER_ID) + key_bytes,
+        redis=kept.redis - len(USER_ID) + key_bytes + prefixes,
+        known=0 if view.entity.is_of_user else packed + key + TABLE_ENTRY,
+    )
 
 
 def changelog_bytes_per_s(busy: FeatureCosts, users: float, events_per_day: float) -> float:

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Final
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -11,21 +12,30 @@ from agents.settings import Settings
 from agents.store import FeatureStore
 from schemas.errors import ThalwegError
 
+USER: Final = "user"
 
-def read(settings: Settings, declared: Pipeline, user_id: str) -> dict[str, float]:
-    """Read the latest features of a user; empty when there are none.
+
+def read(
+    settings: Settings, declared: Pipeline, id_: str, *, entity: str = USER
+) -> dict[str, float]:
+    """Read the latest features of a user, or of another entity; empty when there are none.
 
     Raises
     ------
+    InvalidDeclaration
+        The pipeline declares no such entity.
     ThalwegError
         Redis does not answer.
     """
     namespace = f"{settings.topic_prefix}features:{declared.use_case}"
+    if entity != USER:
+        declared.compiled().view(entity)
+        namespace = f"{settings.topic_prefix}entity-features:{declared.use_case}:{entity}"
     ttl = timedelta(days=settings.feature_ttl_days)
 
     async def look() -> dict[str, float]:
         async with Redis.from_url(settings.redis_url, decode_responses=True) as redis:
-            return await FeatureStore(redis, namespace, ttl).read(user_id)
+            return await FeatureStore(redis, namespace, ttl).read(id_)
 
     try:
         return asyncio.run(look())

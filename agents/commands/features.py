@@ -8,6 +8,7 @@ from cyclopts import App
 from agents.commands.flag import Flag, Rate
 
 if TYPE_CHECKING:
+    from agents.admin.feature_costs import FeatureCosts
     from agents.pipeline import Pipeline
 
 app = App(
@@ -44,20 +45,35 @@ def ls(*, json: Flag = False) -> int:
     from agents.commands.declarations import describe  # noqa: PLC0415  # --help stays quick
     from agents.commands.output import write_json, write_table  # noqa: PLC0415
 
-    rows = [(name, describe(feature)) for feature in _pipeline().features for name in feature.names]
+    declared = _pipeline()
+    rows = [
+        (name, "user", describe(feature)) for feature in declared.features for name in feature.names
+    ]
+    order = declared.compiled().names
+    rows += [
+        (f"{view.entity.name}_{name}", view.entity.name, describe(feature))
+        for view in declared.entities
+        for feature in view.features
+        for name in feature.names
+    ]
+    rows.sort(key=lambda row: order.index(row[0]))
     if json:
-        write_json([{"name": name, **declared._asdict()} for name, declared in rows])
+        write_json(
+            [{"name": name, "entity": entity, **said._asdict()} for name, entity, said in rows]
+        )
     else:
         write_table(
-            ("feature", "kind", "over", "of"),
-            [(name, declared.kind, declared.over, declared.of) for name, declared in rows],
+            ("feature", "entity", "kind", "over", "of"),
+            [(name, entity, said.kind, said.over, said.of) for name, entity, said in rows],
         )
     return 0
 
 
 @app.command
 def explain() -> int:
-    """Show the function that the declarations are compiled to: this very code runs per event.
+    """Show the functions that the declarations are compiled to: this very code runs per event.
+
+    First that of users, then that of each other entity, with what keys it and where it runs.
 
     For example:
 
@@ -66,15 +82,20 @@ def explain() -> int:
     """
     import sys  # noqa: PLC0415  # --help stays quick
 
-    from streams.fold import compile_features  # noqa: PLC0415
-
-    declared = _pipeline()
-    sys.stdout.write(compile_features(declared.features, declared.event).source)
+    built = _pipeline().compiled()
+    sys.stdout.write(built.user.source)
+    for view in built.views:
+        entity, keys = view.entity, " and ".join(view.entity.keys)
+        where = "in predict, before the score" if entity.is_of_user else "in aggregate, after it"
+        sys.stdout.write(f"\n\n# entity {entity.name}, by {keys}: {where};")
+        sys.stdout.write(f" served as {entity.name}_...\n{view.fold.source}")
     return 0
 
 
 @app.command
-def plan(*, users: Rate = 1e6, events_per_day: Rate = 50, json: Flag = False) -> int:
+def plan(
+    *, users: Rate = 1e6, events_per_day: Rate = 50, entities: Rate = 1e5, json: Flag = False
+) -> int:
     """Tell what the features cost to keep, before there are users: it follows from declarations.
 
     Of each figure the first is for users who came once, the second for users who have an event in
@@ -92,13 +113,23 @@ def plan(*, users: Rate = 1e6, events_per_day: Rate = 50, json: Flag = False) ->
         How many there are within the widest window.
     events_per_day
         Events of each of them.
+    entities
+        How many there are of each other kind.
     json
         Write the answer as JSON.
     """
-    from agents.admin.feature_costs import changelog_bytes_per_s, costs  # noqa: PLC0415
+    from dataclasses import asdict  # noqa: PLC0415  # --help stays quick
+
+    from agents.admin.feature_costs import (  # noqa: PLC0415
+        changelog_bytes_per_s,
+        costs,
+        entity_costs,
+    )
     from agents.commands.output import write_json, write_table  # noqa: PLC0415
 
-    both = costs(_pipeline())
+    declared = _pipeline()
+    both = costs(declared)
+    others = entity_costs(declared)
     if json:
         write_json(
             [
@@ -107,8 +138,12 @@ def plan(*, users: Rate = 1e6, events_per_day: Rate = 50, json: Flag = False) ->
                     "memory_bytes": each.memory,
                     "redis_bytes": each.redis,
                     "changelog_bytes_per_s": changelog_bytes_per_s(each, users, events_per_day),
+                    "entities": {
+                        name: {f"{what}_bytes": n for what, n in asdict(costs[index]).items()}
+                        for name, costs in others.items()
+                    },
                 }
-                for each in both
+                for index, each in enumerate(both)
             ]
         )
         return 0
@@ -128,24 +163,46 @@ def plan(*, users: Rate = 1e6, events_per_day: Rate = 50, json: Flag = False) ->
                 ),
             ),
             (f"Redis, {n}", *(_gb(each.redis * users) for each in both)),
+            *(row for name, costs in others.items() for row in _entity_rows(name, costs, entities)),
         ],
     )
     return 0
 
 
+def _entity_rows(
+    name: str, costs: "tuple[FeatureCosts, FeatureCosts]", entities: float
+) -> list[tuple[str, ...]]:
+    once, busy = costs
+    n = f"{entities:,.0f} of {name}"
+    keeper = "aggregate" if once.known else "predict"
+    rows: list[tuple[str, ...]] = [
+        (f"state of one {name}", f"{once.state:,} B", f"{busy.state:,} B"),
+        (f"memory of {keeper}, {n}", *(_mb(each.memory * entities) for each in costs)),
+        (f"Redis, {n}", *(_mb(each.redis * entities) for each in costs)),
+    ]
+    if once.known:
+        known = (_mb(each.known * entities) for each in costs)
+        rows.insert(2, (f"memory of each predict, {n}", *known))
+    return rows
+
+
 @app.command
-def show(user: str, /, *, json: Flag = False) -> int:
-    """Show the latest features of one user, as Redis has them.
+def show(user: str, /, *, entity: str = "user", json: Flag = False) -> int:
+    """Show the latest features of one user, or of another entity, as Redis has them.
 
     For example:
 
         thalweg features show user_0042
+        thalweg features show sku-4711 --entity item
         thalweg features show user_0042 --json | jq .click_rate_7d
 
     Parameters
     ----------
     user
-        The user's id.
+        The user's id; with --entity, that of an item, say.
+    entity
+        A kind of entity that the pipeline declares, where it is not users. The parts of a pair are
+        separated by `|`.
     json
         Write the answer as JSON.
     """
@@ -155,9 +212,9 @@ def show(user: str, /, *, json: Flag = False) -> int:
     from schemas.errors import ThalwegError  # noqa: PLC0415
 
     here = settings.load()
-    found = online_features.read(here, pipeline.load(here.pipeline), user)
+    found = online_features.read(here, pipeline.load(here.pipeline), user, entity=entity)
     if not found:
-        raise ThalwegError(f"Redis has no features of user `{user}`")
+        raise ThalwegError(f"Redis has no features of {entity} `{user}`")
     if json:
         write_json(found)
     else:
@@ -313,6 +370,10 @@ def feast(*, out: Path) -> int:
     names = feature_repo.write(here, pipeline.load(here.pipeline), out)
     console().print(f"{out}: {len(names)} features of project {here.feast_project}")
     return 0
+
+
+def _mb(n_bytes: float) -> str:
+    return f"{n_bytes / 1e6:,.1f} MB"
 
 
 def _gb(n_bytes: float) -> str:

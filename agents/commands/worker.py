@@ -21,8 +21,9 @@ def worker(role: Role, /, *, slot: Slot = 0, standby: Standby = None) -> int:
     Parameters
     ----------
     role
-        Scores events, teaches models, keeps Redis up to date, raises alerts, or writes what was
-        predicted and what came of it to Parquet.
+        Scores events, keeps the features of entities that are not of one user, teaches models,
+        keeps Redis up to date, raises alerts, or writes what was predicted and what came of it to
+        Parquet.
     slot
         Which of the role's workers this is: its successor takes over its partitions at once.
     standby

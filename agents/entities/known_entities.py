@@ -24,6 +24,7 @@ class KnownEntities:
     Examples
     --------
     >>> from datetime import timedelta
+    >>> from schemas.events import UserEvent
     >>> from streams.entities import ITEM, about
     >>> from streams.feature_set import compile_feature_set
     >>> from streams.features import count

@@ -9,6 +9,7 @@ import pytest
 from schemas.errors import InvalidDeclaration
 from schemas.events import UserEvent
 from streams.entities import ITEM, SESSION, USER_ITEM, Entity, about
+from streams.feature_kinds import Feature
 from streams.feature_set import compile_feature_set, without_events
 from streams.features import (
     action,
@@ -99,7 +100,7 @@ def test_what_is_served_of_nothing_is_what_the_fold_gives_when_nothing_counts():
     def doubled(n: float) -> float:
         return 2 * n + 1
 
-    features = [
+    features: list[Feature] = [
         count(never, over=HOUR),
         rate(never, over=HOUR),
         *(each("amount", never, over=HOUR) for each in (total, mean, variance)),
@@ -143,7 +144,7 @@ def test_what_is_served_of_nothing_is_what_the_fold_gives_when_nothing_counts():
         ),
         (
             lambda: compile_feature_set(
-                [derived("item_event_count_1h", float, "event_count_1h"), HOURLY][::-1],
+                [HOURLY, derived("item_event_count_1h", float, "event_count_1h")],
                 [about(ITEM, HOURLY)],
                 Sale,
             ),
