@@ -21,6 +21,9 @@ from streams.feature_kinds import (
 USER_KEY: Final = "user_id"
 """What `user-events` is keyed by."""
 
+USER: Final = "user"
+"""The entity that every event is about."""
+
 _OF_THE_EVENT: Final = (FieldValue, HourOfDay, IsAction, OneOf, RequestTime)
 
 
@@ -40,7 +43,7 @@ class Entity:
     """Fields of the event. One that lacks any of them is not about such an entity."""
 
     def __post_init__(self) -> None:
-        if not self.name.isidentifier() or self.name != self.name.lower() or self.name == "user":
+        if not self.name.isidentifier() or self.name != self.name.lower() or self.name == USER:
             raise InvalidDeclaration(
                 f"an entity's name begins those of its features: {self.name!r} cannot"
             )

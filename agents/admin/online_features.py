@@ -2,7 +2,6 @@
 
 import asyncio
 from datetime import timedelta
-from typing import Final
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -11,8 +10,7 @@ from agents.pipeline import Pipeline
 from agents.settings import Settings
 from agents.store import FeatureStore
 from schemas.errors import ThalwegError
-
-USER: Final = "user"
+from streams.entities import USER
 
 
 def read(

@@ -223,7 +223,7 @@ def show(user: str, /, *, entity: str = "user", json: Flag = False) -> int:
 
 
 @app.command
-def backfill(*files: Path, json: Flag = False) -> int:
+def backfill(*files: Path, entity: str = "user", json: Flag = False) -> int:
     """Compute the features of a history, as predict would have served them, into the offline store.
 
     Events are cleaned, deduplicated and folded by the very code that serves. A row is written for
@@ -234,12 +234,16 @@ def backfill(*files: Path, json: Flag = False) -> int:
 
         thalweg features backfill january.csv.gz february.csv.gz
         thalweg features backfill                     # the pipeline's own history
+        thalweg features backfill january.csv.gz --entity item
         THALWEG_OFFLINE_STORE=s3://bucket/thalweg thalweg features backfill 2024.parquet
 
     Parameters
     ----------
     files
         CSV, JSON lines (both possibly gzipped) or Parquet; columns as for `thalweg replay`.
+    entity
+        Whose features: users', with those of entities of one user, or those of a kind of entity
+        that the pipeline declares.
     json
         Write the answer as JSON.
     """
@@ -262,7 +266,12 @@ def backfill(*files: Path, json: Flag = False) -> int:
     name = paths[0].name if len(paths) == 1 else f"{len(paths)} files"
     with progress(console(stderr=True), f"features of {name}") as report:
         told = offline.backfill(
-            declared, paths, store, now_ms=time.time_ns() // 1_000_000, report=report
+            declared,
+            paths,
+            store,
+            now_ms=time.time_ns() // 1_000_000,
+            entity=entity,
+            report=report,
         )
     if json:
         write_json(
@@ -274,6 +283,7 @@ def backfill(*files: Path, json: Flag = False) -> int:
                 "written": told.written,
                 "duplicates": told.duplicates,
                 "set_aside": dict(told.set_aside),
+                "elsewhere": told.elsewhere,
             }
         )
         return 0
@@ -295,7 +305,13 @@ def backfill(*files: Path, json: Flag = False) -> int:
 
 @app.command
 def historical(
-    entities: Path, /, *, out: Path, at: str = "event_timestamp", max_age_days: Rate = 0
+    entities: Path,
+    /,
+    *,
+    out: Path,
+    at: str = "event_timestamp",
+    entity: str = "user",
+    max_age_days: Rate = 0,
 ) -> int:
     """Join rows with their users' features as they were at a point in time, for training.
 
@@ -306,15 +322,19 @@ def historical(
 
         thalweg features historical decisions.csv --out training.parquet
         thalweg features historical decisions.parquet --at decided_at --out training.csv
+        thalweg features historical prices.csv --entity item --out items.parquet
 
     Parameters
     ----------
     entities
-        CSV or Parquet with `user_id` and a moment; further columns are kept.
+        CSV or Parquet with `user_id`, or the key of another entity, and a moment; further columns
+        are kept.
     out
         Where the rows go, with features: `.parquet` or `.csv`.
     at
         The column that holds the moment, in UTC unless it says otherwise.
+    entity
+        Whose features, as of `thalweg features backfill`.
     max_age_days
         Features of a user who did nothing for longer are left out; 0: however long.
     """
@@ -331,13 +351,11 @@ def historical(
 
     here = settings.load()
     frames.check_suffix(out)
-    asked = frames.read(entities, moments=at)
-    features = scan(
-        FileSystem(here.offline_store), offline.table_of(pipeline.load(here.pipeline))
-    ).drop("event_id", PARTITION, OFFSET)
-    joined = get_historical_features(
-        asked, features, at=at, max_age=timedelta(days=max_age_days) if max_age_days else None
-    )
+    table = offline.feature_table(pipeline.load(here.pipeline), entity)
+    asked = frames.read(entities, moments=at, ids=table.keys)
+    features = scan(FileSystem(here.offline_store), table.name).drop("event_id", PARTITION, OFFSET)
+    max_age = timedelta(days=max_age_days) if max_age_days else None
+    joined = get_historical_features(asked, features, at=at, by=table.keys, max_age=max_age)
     frames.write(joined, out)
     n_known = joined["feature_timestamp"].count()
     console().print(f"{out}: {joined.height:,} rows, {n_known:,} of them with features")

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from operator import attrgetter
@@ -22,13 +22,15 @@ from schemas.errors import InvalidRecord, ThalwegError
 from schemas.events import UserEvent
 from schemas.reasons import Reason
 from streams.clean import EventCleaner
+from streams.entities import USER, USER_KEY
 from streams.feature_history import feature_history
-from streams.feature_set import FeatureSet
+from streams.feature_set import CompiledView
 
 CHUNK: Final = 100_000
 """Rows that are written together."""
 TELL_EVERY: Final = 2_000
 
+Features = Mapping[str, float]
 Report = Callable[[int, int], None]
 """Called with how many events are done, and how many there are."""
 
@@ -48,16 +50,53 @@ class Backfilled:
     written: int = 0
     set_aside: Counter[str] = field(default_factory=Counter)
     """By reason; predict would have made dead letters of them."""
+    elsewhere: int = 0
+    """Events that are about no entity of the kind that was asked for."""
 
     @property
     def duplicates(self) -> int:
         """Events whose id came before."""
-        return self.events - self.rows - self.set_aside.total()
+        return self.events - self.rows - self.set_aside.total() - self.elsewhere
 
 
-def table_of(pipeline: Pipeline) -> str:
-    """Name the table of a pipeline's features: other declarations make another table."""
-    return _table(pipeline, pipeline.compiled())
+@dataclass(frozen=True, slots=True)
+class FeatureTable:
+    """What a row is about, and what it tells."""
+
+    name: str
+    keys: tuple[str, ...]
+    """Columns that name the entity: fields of the event."""
+    features: tuple[str, ...]
+    views: tuple[CompiledView, ...]
+    """Whose features are computed beside the user's."""
+    key: Callable[[UserEvent], str | None]
+    """Tells the entity of an event; `None`: it has no row."""
+
+
+def table_of(pipeline: Pipeline, entity: str = USER) -> str:
+    """Name the table of an entity's features: see `feature_table`."""
+    return feature_table(pipeline, entity).name
+
+
+def feature_table(pipeline: Pipeline, entity: str = USER) -> FeatureTable:
+    """Tell the table of a kind of entity; with other declarations it is another one.
+
+    That of users holds whatever follows from one user's events, entities of the user included.
+
+    Raises
+    ------
+    InvalidDeclaration
+        The pipeline declares no such entity.
+    """
+    built = pipeline.compiled()
+    if entity == USER:
+        names = built.names[: built.n_exact]
+        name = _table(pipeline, built.schema)
+        return FeatureTable(name, (USER_KEY,), names, built.of_user, lambda event: USER_KEY)
+    view = built.view(entity)
+    views = built.of_user if view in built.of_user else (*built.of_user, view)
+    name = _table(pipeline, f"{entity}-{view.fold.schema}")
+    return FeatureTable(name, view.entity.keys, view.names, views, view.key)
 
 
 def backfill(
@@ -66,6 +105,7 @@ def backfill(
     files: FileSystem,
     *,
     now_ms: int,
+    entity: str = USER,
     report: Report = lambda _done, _of: None,
 ) -> Backfilled:
     """Write a row for each event of one history: who, when, and the features as of it.
@@ -78,6 +118,9 @@ def backfill(
         The files that hold the history, in whatever order.
     now_ms
         The present, ms since the epoch: what claims to be later is no event.
+    entity
+        Whose features: a kind that the pipeline declares, or users. Features of an entity are as of
+        its latest event, whoever's it was.
 
     Raises
     ------
@@ -86,27 +129,27 @@ def backfill(
     AnotherHistory
         Features of other files are there: windows that reach into both would be wrong.
     """
-    features = pipeline.compiled()
+    table = feature_table(pipeline, entity)
     columns = pipeline.replay.columns if pipeline.replay is not None else {}
     read = (event_file.read(path, pipeline.event, columns) for path in paths)
     events = sorted(chain.from_iterable(read), key=attrgetter("ts"))
-    table = _table(pipeline, features)
-    told = Backfilled(table, len(events))
+    told = Backfilled(table.name, len(events))
     schema: dict[str, Any] = {
         "event_id": pl.String,
-        "user_id": pl.String,
+        **dict.fromkeys(table.keys, pl.String),
         "event_at": pl.Datetime("ms", "UTC"),
-        **dict.fromkeys(features.names[: features.n_exact], pl.Float64),
+        **dict.fromkeys(table.features, pl.Float64),
         PARTITION: pl.Int32,
         OFFSET: pl.Int64,
     }
-    writer = TableWriter(files, table, schema, event_at=list(schema).index("event_at"))
+    writer = TableWriter(files, table.name, schema, event_at=list(schema).index("event_at"))
     fingerprints = "".join(sorted(map(event_file.fingerprint, paths)))
     source = f"{min(map(event_file.stem, paths))}-{_digest(fingerprints)}"
     ranges = writer.manifests.ranges()
     if others := ranges.keys() - {source}:
+        place = files.path(table.name)
         raise AnotherHistory(
-            f"{files.path(table)} holds the history {min(others)}: name all files of one history"
+            f"{place} holds the history {min(others)}: name all files of one history"
             " together, and remove that directory or choose another THALWEG_OFFLINE_STORE"
         )
     n_there = max((each.end for each in ranges.get(source, ())), default=0)
@@ -115,21 +158,39 @@ def backfill(
         told.set_aside[Reason.PROCESSING_FAILED] += 1
 
     history = feature_history(
-        features.user,
+        pipeline.compiled().user,
         _cleaned(pipeline, events, told, report, now_ms),
         deduplication=pipeline.deduplication,
         max_event_ids=pipeline.max_event_ids,
-        views=features.of_user,
+        views=table.views,
         on_failure=set_aside,
     )
     rows = (
-        (event.event_id, event.user_id, event.ts, *values.values(), 0, n)
-        for n, (event, values) in enumerate(history)
+        (
+            event.event_id,
+            *(str(getattr(event, key)) for key in table.keys),
+            event.ts,
+            *map(values.__getitem__, table.features),
+            0,
+            n,
+        )
+        for n, (event, values) in enumerate(_about(table, history, told))
     )
     while chunk := list(islice(rows, CHUNK)):
         _write(writer, source, chunk, n_there, told)
     report(told.events, told.events)
     return told
+
+
+def _about(
+    table: FeatureTable, history: Iterator[tuple[UserEvent, Features]], told: Backfilled
+) -> Iterator[tuple[UserEvent, Features]]:
+    """Pass over events that are about no entity of the table's kind."""
+    for event, values in history:
+        if table.key(event) is None:
+            told.elsewhere += 1
+        else:
+            yield event, values
 
 
 def _write(
@@ -165,7 +226,7 @@ def _cleaned(
             told.set_aside[invalid.reason] += 1
 
 
-def _table(pipeline: Pipeline, features: FeatureSet) -> str:
+def _table(pipeline: Pipeline, schema: str) -> str:
     # With another cleaning other events are accepted, and rows are numbered otherwise.
     cleaning = (
         sorted(pipeline.actions),
@@ -174,7 +235,7 @@ def _table(pipeline: Pipeline, features: FeatureSet) -> str:
         pipeline.deduplication,
         (pipeline.max_event_ids, pipeline.max_event_bytes),
     )
-    return f"features-{pipeline.use_case}-{features.schema}-{_digest(repr(cleaning))[:8]}"
+    return f"features-{pipeline.use_case}-{schema}-{_digest(repr(cleaning))[:8]}"
 
 
 def _digest(text: str) -> str:

@@ -1,13 +1,14 @@
 """Tables in single files, as people hand them over: CSV or Parquet."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import polars as pl
 
-from agents.offline.historical_features import USER
 from schemas.errors import ThalwegError
+from streams.entities import USER_KEY
 
 SUFFIXES: Final = (".csv", ".parquet")
 
@@ -22,7 +23,7 @@ def check_suffix(path: Path) -> None:
         raise UnusableFile(f"{path}: expected {' or '.join(SUFFIXES)}")
 
 
-def read(path: Path, *, moments: str) -> pl.DataFrame:
+def read(path: Path, *, moments: str, ids: Sequence[str] = (USER_KEY,)) -> pl.DataFrame:
     """Read a table.
 
     Parameters
@@ -30,11 +31,13 @@ def read(path: Path, *, moments: str) -> pl.DataFrame:
     moments
         A column that holds points in time; a CSV has them as text, and those are read: RFC 3339,
         in UTC unless they say otherwise.
+    ids
+        Columns that hold ids, which are text.
     """
     check_suffix(path)
     try:
         # Else `0042` would be a number, and another user.
-        as_text = {USER: pl.String}
+        as_text = dict.fromkeys(ids, pl.String)
         frame = (
             pl.read_csv(path, schema_overrides=as_text)
             if path.suffix == ".csv"

@@ -1,13 +1,14 @@
 """Features as they were at a point in time: for training, without a look into the future."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
 import polars as pl
 
 from schemas.errors import ThalwegError
+from streams.entities import USER_KEY
 
-USER: Final = "user_id"
 EVENT_AT: Final = "event_at"
 _ROW: Final = "_row"
 _FINE: Final = pl.Datetime("us", "UTC")
@@ -23,9 +24,10 @@ def get_historical_features(
     features: pl.LazyFrame,
     *,
     at: str = "event_timestamp",
+    by: Sequence[str] = (USER_KEY,),
     max_age: timedelta | None = None,
 ) -> pl.DataFrame:
-    """Join each row with its user's features as of the latest event before the row's moment.
+    """Join each row with its entity's features as of the latest event before the row's moment.
 
     An event at that very moment does not count: whoever decides then cannot know of it yet.
     Features are as of that event, as they are in the online store; `feature_timestamp` tells when
@@ -34,11 +36,13 @@ def get_historical_features(
     Parameters
     ----------
     entities
-        Rows with `user_id` and a moment; further columns, such as labels, are kept.
+        Rows with the entity's key and a moment; further columns, such as labels, are kept.
     features
         A table of features (`agents.offline.backfill`), or the outcomes' as served.
     at
         The column of `entities` with the moment, in UTC unless it says otherwise.
+    by
+        The columns of both that name the entity: the user, or the key of another one.
     max_age
         Features of a user who did nothing for longer are taken for missing.
 
@@ -57,7 +61,7 @@ def get_historical_features(
     >>> get_historical_features(asked, features)["clicks"].to_list()
     [None, 1, 2]
     """
-    asked = _checked(entities, features, at)
+    asked = _checked(entities, features, at, by)
     joined = (
         asked.lazy()
         .with_row_index(_ROW)
@@ -69,7 +73,7 @@ def get_historical_features(
             .cast({_ROW + EVENT_AT: _FINE}),
             left_on=at,
             right_on=_ROW + EVENT_AT,
-            by=USER,
+            by=list(by),
             strategy="backward",
             tolerance=max_age,
             allow_exact_matches=False,
@@ -82,11 +86,13 @@ def get_historical_features(
     return joined.collect()
 
 
-def _checked(entities: pl.DataFrame, features: pl.LazyFrame, at: str) -> pl.DataFrame:
-    for column in (USER, at):
+def _checked(
+    entities: pl.DataFrame, features: pl.LazyFrame, at: str, by: Sequence[str]
+) -> pl.DataFrame:
+    for column in (*by, at):
         if column not in entities.columns:
             raise InvalidRequest(f"the rows lack the column `{column}`")
-    both = set(entities.columns) & (set(features.collect_schema().names()) - {USER})
+    both = set(entities.columns) & (set(features.collect_schema().names()) - set(by))
     if both:
         raise InvalidRequest(f"`{min(both)}` is a column of the rows and of the features")
     moments = entities.schema[at]
@@ -95,4 +101,4 @@ def _checked(entities: pl.DataFrame, features: pl.LazyFrame, at: str) -> pl.Data
     in_utc = pl.col(at).dt.replace_time_zone("UTC")
     if moments.time_zone is not None:
         in_utc = pl.col(at).dt.convert_time_zone("UTC")
-    return entities.with_columns(pl.col(USER).cast(pl.String), in_utc.cast(_FINE))
+    return entities.with_columns(pl.col(*by).cast(pl.String), in_utc.cast(_FINE))

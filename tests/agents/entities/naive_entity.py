@@ -15,11 +15,9 @@ def naive_rolling(events: Iterable[UserEvent]) -> dict[str, float]:
     now_ms = max(int(event.ts) for event in events)
 
     def within(span_ms: int, tile_ms: int) -> list[UserEvent]:
-        def is_in(event: UserEvent) -> bool:
-            last_of_tile_ms = int(event.ts) // tile_ms * tile_ms + tile_ms - 1
-            return last_of_tile_ms > now_ms - span_ms
-
-        return [event for event in events if is_in(event)]
+        # A window begins with the tile that it begins in, which its end is part of.
+        start_ms = (now_ms - span_ms) // tile_ms * tile_ms
+        return [event for event in events if int(event.ts) > start_ms]
 
     hour = within(HOUR_MS, FIVE_MINUTES_MS)
     day = within(DAY_MS, HOUR_MS)
