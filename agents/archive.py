@@ -7,9 +7,10 @@ the offsets that the manifests tell, and so each record becomes one row.
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import faust
@@ -19,13 +20,18 @@ from faust.types.tuples import TP
 from agents.kafka.app import App, Batch
 from agents.observability import metric_list
 from agents.observability.metrics import Metrics
+from agents.offline import compaction
 from agents.offline.file_system import FileSystem
+from agents.offline.sweeping import sweep
 from agents.offline.table_writer import TableWriter
 from agents.offline.tables import Row, Table
 
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY_S: Final = 1.0
+MERGE_EVERY_S: Final = 30.0
+SWEEP_EVERY_S: Final = 3_600.0
+"""It looks at every file of a table, and what it removes has waited for longer anyway."""
 MAX_ROWS: Final = 20_000
 """Rows of one partition that are gathered at most, whatever the interval."""
 RETRY_S: Final = 5.0
@@ -122,7 +128,11 @@ class Archive:
         }
         self._interval_s = interval.total_seconds()
         self._max_rows = max_rows
+        self._files = files
         self._gathering: dict[TP, Gathering] = {}
+        self._written: set[tuple[str, str]] = set()
+        """Tables and sources that got new files since they were merged last."""
+        self._swept_at_s: dict[str, float] = {}
         self._writing = asyncio.Lock()
         self._not_before_s = 0.0
         self._rows_written = metrics.counter(metric_list.ARCHIVED_ROWS)
@@ -197,9 +207,31 @@ class Archive:
             finally:
                 self.tell()
 
+    async def merge(self) -> None:
+        """Merge small files of what this worker wrote, and remove what was merged long ago.
+
+        Others may write, read and merge meanwhile, and it may be killed: see `agents.offline`.
+        """
+        while self._written:
+            table, source = self._written.pop()
+            try:
+                await asyncio.to_thread(self._merge, table, source)
+            except Exception as error:  # noqa: BLE001  # each kind of store has errors of its own
+                self._errors.inc()
+                logger.warning("%s of %s was not merged: %r", source, table, error)
+
+    def _merge(self, table: str, source: str) -> None:
+        compaction.compact(self._files, table, choose=compaction.newest_when_many, sources=[source])
+        if time.monotonic() - self._swept_at_s.get(table, -math.inf) >= SWEEP_EVERY_S:
+            sweep(self._files, table, now=datetime.now(UTC))
+            self._swept_at_s[table] = time.monotonic()
+
     def _write(self, gathering: Gathering, tp: TP) -> int:
         name = self._tables[tp.topic].name
-        return gathering.write(f"{name}-{tp.partition}-{self._topic_id(tp.topic)}")
+        source = f"{name}-{tp.partition}-{self._topic_id(tp.topic)}"
+        n_rows = gathering.write(source)
+        self._written.add((name, source))
+        return n_rows
 
     def _put_back(self, gathering: Gathering, tp: TP) -> None:
         """Gather on where a write failed, with what came meanwhile behind it."""
@@ -242,3 +274,7 @@ def build(app: App, archive: Archive) -> None:
     async def write_due() -> None:
         await archive.write_due()
         archive.tell()
+
+    @app.timer(MERGE_EVERY_S)  # type: ignore[untyped-decorator]
+    async def merge() -> None:
+        await archive.merge()

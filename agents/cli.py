@@ -39,6 +39,7 @@ COMMANDS: Final = (
     Command("replay", "agents.commands.replay:replay", "Publish a file of events at a rate."),
     Command("topics", "agents.commands.topics:app", "List the topics, or create them."),
     Command("features", "agents.commands.features:app", "List, explain or look up features."),
+    Command("offline", "agents.commands.offline:app", "Look after the offline store."),
     Command("models", "agents.commands.models:app", "List the models that serve and compete."),
     Command(
         "dead-letters",

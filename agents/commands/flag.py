@@ -34,6 +34,8 @@ Limit = Annotated[int | None, Parameter(validator=_positive)]
 """At most so many, if there is a limit at all."""
 Rate = Annotated[float, Parameter(validator=_not_negative)]
 """Events a second; 0 for as fast as possible."""
+Hours = Annotated[float, Parameter(validator=_not_negative)]
+"""A span of time."""
 Slot = Annotated[int, Parameter(validator=_not_negative)]
 """Which of a role's workers, from 0."""
 Standby = Annotated[int | None, Parameter(show_default=False)]

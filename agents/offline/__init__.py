@@ -2,9 +2,11 @@
 
 ::
 
-    outcomes, predictions ──▶ archive ──▶ table_writer ──▶ manifests ──▶ tables ──▶ (you)
-    files of events ────────▶ backfill ──▶ table_writer
+    outcomes, predictions ──▶ archive ──▶ table_writer ──▶ manifests ──▶ reader ──▶ (you)
+    files of events ────────▶ backfill ──▶ table_writer      │   ▲
+                                                             ▼   │
+                                         sweeping ◀─────── compaction
 
 A row is there exactly once however often its record was delivered: files become part of a table
-by a manifest that names the offsets they stand for.
+by a manifest that names the offsets they stand for. One that names those of others replaces them.
 """

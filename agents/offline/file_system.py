@@ -3,6 +3,8 @@
 import os
 import posixpath
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
 from typing import IO, Any, Final
 
 import fsspec  # type: ignore[import-untyped]
@@ -74,6 +76,24 @@ class FileSystem:
             return []
         names = (posixpath.basename(str(each)) for each in found)
         return sorted(name for name in names if not name.endswith(UNFINISHED))
+
+    def find(self, directory: str) -> list[str]:
+        """Name all files below a directory, unfinished ones too."""
+        found: list[Any] = self._files.find(self.path(directory))
+        return sorted(posixpath.relpath(str(each), self.root) for each in found)
+
+    def modified_at(self, path: str) -> datetime | None:
+        """Tell when a file was written, by the clock of where it is; `None` if it is gone."""
+        try:
+            found: datetime = self._files.modified(self.path(path))
+        except FileNotFoundError:
+            return None
+        return found
+
+    def remove(self, path: str) -> None:
+        """Remove a file, if it is there."""
+        with suppress(FileNotFoundError):
+            self._files.rm_file(self.path(path))
 
     def path(self, path: str) -> str:
         """Tell where a file is, as fsspec's file system names it."""

@@ -39,6 +39,11 @@ class Range(NamedTuple):
     end: int
     name: str
 
+    @property
+    def n_offsets(self) -> int:
+        """How many offsets it stands for: about as many rows as it has."""
+        return self.end - self.start
+
 
 class Manifests:
     """The manifests of one table.
@@ -71,22 +76,44 @@ class Manifests:
         """Tell by source what there is, in the order of offsets; what is in another's is left out.
 
         Two workers write the same offsets if one of them was taken for dead. Of two manifests that
-        overlap, both count, and `Tables.scan` takes each record once.
+        overlap, both count, and `reader.scan` takes each record once. A manifest that was merged
+        from others holds all of theirs, and so takes their place by being there.
         """
+        return {source: _without_covered(ranges) for source, ranges in self._found().items()}
+
+    def replaced(self) -> list[tuple[Range, Range]]:
+        """Pair each manifest that adds nothing with one that holds all of its offsets."""
+        pairs: list[tuple[Range, Range]] = []
+        for ranges in self._found().values():
+            kept = _without_covered(ranges)
+            pairs += [
+                (each, next(by for by in kept if by.start <= each.start and each.end <= by.end))
+                for each in set(ranges).difference(kept)
+            ]
+        return sorted(pairs)
+
+    def all(self) -> list[Range]:
+        """Tell all manifests, of whatever source, also those that add nothing."""
+        return sorted(each for ranges in self._found().values() for each in ranges)
+
+    def path(self, manifest: Range) -> str:
+        """Tell where a manifest is, within the store."""
+        return f"{self._directory}/{manifest.name}"
+
+    def read(self, ranges: Sequence[Range]) -> list[Manifest]:
+        """Read what manifests hold."""
+        return [
+            msgspec.json.decode(self._files.read(self.path(each)), type=Manifest) for each in ranges
+        ]
+
+    def _found(self) -> dict[str, list[Range]]:
         self._files.forget_listings()
         found: dict[str, list[Range]] = {}
         for name in self._files.ls(self._directory):
             if (match := _NAME.fullmatch(name)) is not None:
                 source, start, end = match["source"], int(match["start"]), int(match["end"])
                 found.setdefault(source, []).append(Range(start, end, name))
-        return {source: _without_covered(ranges) for source, ranges in found.items()}
-
-    def read(self, ranges: Sequence[Range]) -> list[Manifest]:
-        """Read what manifests hold."""
-        return [
-            msgspec.json.decode(self._files.read(f"{self._directory}/{each.name}"), type=Manifest)
-            for each in ranges
-        ]
+        return found
 
 
 def _without_covered(ranges: list[Range]) -> list[Range]:

@@ -1,11 +1,12 @@
 """Read tables of the offline store, each record once."""
 
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import polars as pl
 
 from agents.offline.file_system import FileSystem
-from agents.offline.manifests import Manifests
+from agents.offline.manifests import Manifest, Manifests
 from agents.offline.tables import OFFSET, PARTITION
 from schemas.errors import ThalwegError
 
@@ -29,17 +30,29 @@ def scan(
     manifests = Manifests(files, table)
     frames: list[pl.LazyFrame] = []
     for ranges in manifests.ranges().values():
-        at = 0
-        for manifest in manifests.read(ranges):
-            frame = _of_dates(files, table, manifest.files, first, last)
-            if frame is not None:
-                # What a predecessor wrote before it is not taken again.
-                is_overlapped = manifest.start < at
-                frames.append(frame.filter(pl.col(OFFSET) >= at) if is_overlapped else frame)
-            at = max(at, manifest.end)
+        frames += frames_of(files, table, manifests.read(ranges), first=first, last=last)
     if not frames:
         raise EmptyTable(f"there are no `{table}` in {files.root}: does `archive` run?")
     return pl.concat(frames, how="diagonal_relaxed")
+
+
+def frames_of(
+    files: FileSystem,
+    table: str,
+    manifests: Iterable[Manifest],
+    *,
+    first: str | None = None,
+    last: str | None = None,
+) -> Iterator[pl.LazyFrame]:
+    """Read what manifests of one source, in the order of offsets, hold of some dates."""
+    at = 0
+    for manifest in manifests:
+        frame = _of_dates(files, table, manifest.files, first, last)
+        if frame is not None:
+            # What a predecessor wrote before it is not taken again.
+            is_overlapped = manifest.start < at
+            yield frame.filter(pl.col(OFFSET) >= at) if is_overlapped else frame
+        at = max(at, manifest.end)
 
 
 def in_order(frame: pl.LazyFrame) -> pl.LazyFrame:
@@ -53,11 +66,12 @@ def _of_dates(
     chosen = [
         path
         for path in paths
-        if (first is None or _date(path) >= first) and (last is None or _date(path) <= last)
+        if (first is None or date_of(path) >= first) and (last is None or date_of(path) <= last)
     ]
     if not chosen:
         return None
-    return pl.concat([_scan(files, f"{table}/{path}") for path in chosen])
+    # Of merged files, older ones may lack columns that came with an update.
+    return pl.concat([_scan(files, f"{table}/{path}") for path in chosen], how="diagonal_relaxed")
 
 
 def _scan(files: FileSystem, path: str) -> pl.LazyFrame:
@@ -67,10 +81,10 @@ def _scan(files: FileSystem, path: str) -> pl.LazyFrame:
         return pl.read_parquet(file).lazy()
 
 
-def _date(path: str) -> str:
+def date_of(path: str) -> str:
     """Tell the date that a file holds.
 
-    >>> _date("date=2024-01-01/outcomes-0-00000000000000000000-0badcafe.parquet")
+    >>> date_of("date=2024-01-01/outcomes-0-00000000000000000000-0badcafe.parquet")
     '2024-01-01'
     """
     return path.partition(DATE)[2].partition("/")[0]

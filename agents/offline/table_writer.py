@@ -1,16 +1,25 @@
 """Gather rows of one table and write them to Parquet, a file for each date."""
 
+import time
 import uuid
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
 from agents.offline.file_system import FileSystem
 from agents.offline.manifests import Manifest, Manifests
 from agents.offline.tables import Row
+from schemas.errors import ThalwegError
+
+WRITE_WITHIN_S: Final = 1_800.0
+"""How long a writer may take, or stand still, before its files count as left behind."""
+
+
+class TookTooLong(ThalwegError, TimeoutError):
+    """A writer stood still for so long that nobody counts on its files any more."""
 
 
 class TableWriter:
@@ -45,18 +54,50 @@ class TableWriter:
         self.manifests = Manifests(files, name)
 
     def write(self, source: str, start: int, end: int, rows: Sequence[Row]) -> None:
-        """Write the rows of one source's records from `start` to before `end`."""
+        """Write the rows of one source's records from `start` to before `end`.
+
+        Raises
+        ------
+        TookTooLong
+            When the files may be swept away already; nothing became part of the table.
+        """
         by_date: defaultdict[str, list[Row]] = defaultdict(list)
         for row in rows:
             by_date[date_of(row[self._event_at])].append(row)
-        unique = uuid.uuid4().hex[:8]
-        written = []
-        for date, rows_of_date in sorted(by_date.items()):
-            frame = pl.DataFrame(rows_of_date, schema=self._schema, orient="row")
-            file = f"date={date}/{source}-{start:020d}-{unique}.parquet"
-            self._files.write(f"{self._name}/{file}", frame.write_parquet)
-            written.append(file)
-        self.manifests.add(Manifest(source, start, end, len(rows), written))
+        frames = (
+            (date, pl.DataFrame(rows_of_date, schema=self._schema, orient="row"))
+            for date, rows_of_date in sorted(by_date.items())
+        )
+        write_frames(self._files, self._name, source, frames, start=start, end=end)
+
+
+def write_frames(
+    files: FileSystem,
+    table: str,
+    source: str,
+    frames: Iterable[tuple[str, pl.DataFrame]],
+    *,
+    start: int,
+    end: int,
+) -> None:
+    """Write a file for each date, then the manifest that makes them part of a table.
+
+    Raises
+    ------
+    TookTooLong
+        When the files may be swept away already; nothing became part of the table.
+    """
+    began_at_s = time.time()
+    unique = uuid.uuid4().hex[:8]
+    written, n_rows = [], 0
+    for date, frame in frames:
+        file = f"date={date}/{source}-{start:020d}-{unique}.parquet"
+        files.write(f"{table}/{file}", frame.write_parquet)
+        written.append(file)
+        n_rows += frame.height
+    if time.time() - began_at_s > WRITE_WITHIN_S:
+        raise TookTooLong(f"{table}: the files of {source} took too long to be written")
+    Manifests(files, table).add(Manifest(source, start, end, n_rows, written))
 
 
 def date_of(at_ms: int) -> str:

@@ -24,7 +24,9 @@ from agents.kafka.offsets import committed_offsets
 from agents.observability import metric_list
 from agents.observability.metrics import Metrics
 from agents.offline import tables
+from agents.offline.compaction import AT_LEAST, compact
 from agents.offline.file_system import FileSystem
+from agents.offline.manifests import Manifests
 from agents.offline.reader import EmptyTable, in_order, scan
 from agents.offline.table_writer import TableWriter
 from agents.offline.tables import OFFSET, PARTITION
@@ -179,6 +181,8 @@ def test_each_record_becomes_one_row_though_workers_are_killed(line):
         worker.wait()
     line.start()
     for table in tables.ALL:
+        compact(FileSystem(str(line.directory / "offline")), table.name)
+    for table in tables.ALL:
         expected = line.records(table.topic)
         line.wait_for_rows(table, len(expected))
         assert line.rows(table) == expected
@@ -291,6 +295,41 @@ async def test_a_topic_that_was_made_anew_is_another_one(tmp_path):
         await archive.write_all()
 
     assert rows_in(tmp_path) == [0, 0, 1, 1]
+
+
+async def write_often(archive, n):
+    for offset in range(n):
+        archive.add(delivered(offset))
+        await archive.write_all()
+
+
+async def test_many_small_files_are_merged_by_the_worker_that_wrote_them(tmp_path):
+    archive, _ = archive_in(tmp_path)
+    await write_often(archive, AT_LEAST)
+    await archive.merge()
+    (merged,) = Manifests(FileSystem(str(tmp_path)), "predictions").ranges()["predictions-0-t1"]
+    assert (merged.start, merged.end) == (0, AT_LEAST)
+
+    archive.add(delivered(AT_LEAST - 1, AT_LEAST))
+    await archive.write_all()
+    assert rows_in(tmp_path) == list(range(AT_LEAST + 1))
+
+
+async def test_what_was_not_merged_is_told_and_waits_for_more(tmp_path, monkeypatch, caplog):
+    archive, _ = archive_in(tmp_path)
+    await write_often(archive, AT_LEAST)
+    with monkeypatch.context() as patched:
+        patched.setattr(FileSystem, "write", lambda *_: (_ for _ in ()).throw(OSError("full")))
+        await archive.merge()
+    assert "predictions-0-t1 of predictions was not merged" in caplog.text
+    assert rows_in(tmp_path) == list(range(AT_LEAST))
+
+    archive.add(delivered(AT_LEAST))
+    await archive.write_all()
+    await archive.merge()
+    (merged,) = Manifests(FileSystem(str(tmp_path)), "predictions").ranges()["predictions-0-t1"]
+    assert merged.end == AT_LEAST + 1
+    assert rows_in(tmp_path) == list(range(AT_LEAST + 1))
 
 
 @pytest.mark.parametrize("error", [OSError("no space left"), RuntimeError("as some stores say")])
