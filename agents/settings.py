@@ -8,12 +8,14 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.errors import InvalidSetting
 
 PREFIX = "THALWEG_"
+OFFLINE = "offline"
+"""The offline store's directory in the data directory."""
 
 
 class Settings(BaseSettings):
@@ -59,11 +61,17 @@ class Settings(BaseSettings):
     """How long Redis keeps the features of a user who does nothing."""
     feast_project: str = Field(default="", pattern=r"^([A-Za-z0-9][A-Za-z0-9_-]*)?$")
     """Project of Feast for which `store` writes features a second time; empty: none."""
-    offline_store: str = Field(default=".thalweg/offline", min_length=1)
-    """Where `archive` writes Parquet: a path, or an address such as `s3://bucket/thalweg`."""
+    offline_store: str = Field(default="", validate_default=True)
+    """Where `archive` writes Parquet: a path, or an address such as `s3://bucket/thalweg`; empty:
+    `offline` in the data directory."""
     archive_interval_s: float = Field(default=60.0, gt=0.0, le=60.0)
     """How long rows are gathered before `archive` writes them."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("offline_store")
+    @classmethod
+    def _is_beside_the_rest(cls, value: str, info: ValidationInfo) -> str:
+        return value or str(info.data.get("data_dir", Path()) / OFFLINE)
 
     @field_validator("kafka_bootstrap")
     @classmethod

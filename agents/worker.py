@@ -339,7 +339,10 @@ def _archive(worker: Worker) -> App:
     from agents.offline.file_system import FileSystem  # noqa: PLC0415
 
     interval_s = worker.settings.archive_interval_s
-    if interval_s * 2 > worker.settings.stall_timeout_s:
+    longest_s = worker.settings.stall_timeout_s / 2
+    if "archive_interval_s" not in worker.settings.model_fields_set:
+        interval_s = min(interval_s, longest_s)
+    if interval_s > longest_s:
         raise InvalidSetting(
             f"THALWEG_ARCHIVE_INTERVAL_S: {interval_s:g} s of gathering would be taken for a stall;"
             " at most half of THALWEG_STALL_TIMEOUT_S"

@@ -57,6 +57,20 @@ def test_a_killed_child_comes_back_and_its_death_is_reported(tmp_path: Path) -> 
         assert shop.supervisor.children[0].restarts == 1
 
 
+def test_one_that_is_added_later_is_kept_running_and_stopped_like_the_others(
+    tmp_path: Path,
+) -> None:
+    with Shop(tmp_path, Child("worker", SLEEPER)) as shop:
+        shop.supervisor.add(Child("later", SLEEPER))
+        first = shop.pid(1)
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        wait_until(lambda: shop.pid(1) not in (first, None))
+        pids = [shop.pid(0), shop.pid(1)]
+
+    assert [pid for pid in pids if pid is not None and psutil.pid_exists(pid)] == []
+
+
 def test_the_other_children_are_left_alone(tmp_path: Path) -> None:
     with Shop(tmp_path, Child("one", SLEEPER), Child("two", SLEEPER)) as shop:
         other = shop.pid(1)

@@ -6,6 +6,7 @@ from typing import Final
 
 from agents.embedded.errors import DataDirInUse
 from agents.embedded.locks import FileLock
+from agents.settings import OFFLINE
 from schemas.errors import InvalidSetting
 
 MARKER: Final = "thalweg-data"
@@ -88,7 +89,10 @@ def _prepare(path: Path) -> None:
     marker = path / MARKER
     if marker.exists():
         return
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    # A backfill, or an archive on its own, may have been the first to write there.
+    if path.exists() and (
+        not path.is_dir() or any(entry.name != OFFLINE for entry in path.iterdir())
+    ):
         raise InvalidSetting(
             f"--data-dir: {path} is not empty, and not a data directory of Thalweg (it has no file "
             f"`{MARKER}`): choose another"

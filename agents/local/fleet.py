@@ -11,7 +11,8 @@ from agents.settings import PREFIX, Settings
 
 SERVE: Final = "serve"
 AGGREGATE: Final = "aggregate"
-_SINGLE_ROLES: Final = ("learn", "store", "watch")
+_SINGLE_ROLES: Final = ("learn", "store", "watch", "archive")
+_AFTERWARDS: Final = frozenset({"archive"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,8 @@ class Process:
     """Behind `thalweg`."""
     metrics_port: int
     """0 when it has none of its own."""
+    starts_afterwards: bool = False
+    """Whether it is started once predictions flow: they do not need it, and start sooner so."""
 
 
 def processes(
@@ -40,7 +43,7 @@ def processes(
     --------
     >>> [(each.name, each.metrics_port) for each in processes(Settings(), predict_workers=2)]
     [('predict-0', 9600), ('predict-1', 9601), ('learn-0', 9602), ('store-0', 9603),
-     ('watch-0', 9604), ('serve', 0)]
+     ('watch-0', 9604), ('archive-0', 9605), ('serve', 0)]
     """
     workers = [("predict", slot) for slot in range(predict_workers)]
     workers += [(role, 0) for role in _SINGLE_ROLES]
@@ -53,6 +56,7 @@ def processes(
                 f"{role}-{slot}",
                 ("worker", role, "--slot", str(slot)),
                 first_port + index if first_port else 0,
+                role in _AFTERWARDS,
             )
             for index, (role, slot) in enumerate(workers)
         ),

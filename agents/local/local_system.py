@@ -99,7 +99,8 @@ class LocalSystem:
             stack.callback(self._redis.stop, SERVER_STOP_S)
             self._kafka.install()
             # Workers import for seconds, then wait for their topics: Kafka starts meanwhile.
-            self._supervisor = Supervisor(self._children(), self.log_dir, self._report_death)
+            at_once = self._children(afterwards=False)
+            self._supervisor = Supervisor(at_once, self.log_dir, self._report_death)
             stack.callback(self._supervisor.stop, WORKERS_STOP_S)
             self._supervisor.start()
             self._start_servers()
@@ -118,7 +119,7 @@ class LocalSystem:
         self._running.close()
 
     def wait_until_ready(self) -> None:
-        """Wait until every worker has said that records can flow, and the page is served.
+        """Wait until predictions can flow and the page is served; then start whoever else there is.
 
         Raises
         ------
@@ -138,6 +139,8 @@ class LocalSystem:
                     f"their logs are in {self.log_dir}"
                 )
             time.sleep(_POLL_S)
+        for child in self._children(afterwards=True):
+            self._supervisor.add(child)
 
     def _require_free_ports(self) -> None:
         """Look at all addresses before anything is started."""
@@ -161,9 +164,13 @@ class LocalSystem:
             self._kafka.start()
             redis.result()
 
-    def _children(self) -> list[Child]:
+    def _children(self, *, afterwards: bool) -> list[Child]:
         keys = self._keys()
-        return [fleet.child(process, self.settings, keys, os.environ) for process in self.processes]
+        return [
+            fleet.child(process, self.settings, keys, os.environ)
+            for process in self.processes
+            if process.starts_afterwards == afterwards
+        ]
 
     def _keys(self) -> KeyFiles:
         ours = ensure_keys(self.data_dir.path / "keys")

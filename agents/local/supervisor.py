@@ -122,7 +122,8 @@ class Supervisor:
     def __init__(
         self, children: Sequence[Child], log_dir: Path, on_death: Callable[[Death], None]
     ) -> None:
-        self._runs = [_Run(what, log_dir / f"{what.name}.log") for what in children]
+        self._log_dir = log_dir
+        self._runs = [self._run_of(what) for what in children]
         self._on_death = on_death
 
     @property
@@ -134,6 +135,12 @@ class Supervisor:
         """Start all children, without waiting for what they say."""
         for run in self._runs:
             run.launch()
+
+    def add(self, what: Child) -> None:
+        """Start one more, which is the first to be stopped."""
+        run = self._run_of(what)
+        run.launch()
+        self._runs.append(run)
 
     def poll(self) -> None:
         """Notice who died and start whose time has come; returns at once."""
@@ -163,6 +170,9 @@ class Supervisor:
                 process.wait()
             for run in self._runs:
                 run.process = run.since = run.restart_at = None
+
+    def _run_of(self, what: Child) -> _Run:
+        return _Run(what, self._log_dir / f"{what.name}.log")
 
     def _bury(self, run: _Run, returncode: int) -> None:
         lived_s = time.monotonic() - run.started_at

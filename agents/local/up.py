@@ -129,6 +129,7 @@ def _announce(console: Console, system: LocalSystem, took_s: float) -> None:
         "kafka": settings.kafka_bootstrap,
         "redis": settings.redis_url,
         "metrics": metrics,
+        "offline": settings.offline_store,
         "logs": system.log_dir,
         "workers": " ".join(process.name for process in system.processes),
     }.items():
@@ -151,6 +152,11 @@ def _replay(system: LocalSystem, declared: Pipeline, options: Options, console: 
         sys.stdout.flush()
     else:
         console.print(summary.render(found))
+        console.print(
+            f"\n  predictions and outcomes are kept as Parquet: {system.settings.offline_store}",
+            style="dim",
+            soft_wrap=True,
+        )
     kept = found.figures.lost == found.figures.duplicated == 0
     return 0 if kept else EX_BROKEN_PROMISE
 

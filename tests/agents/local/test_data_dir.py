@@ -4,6 +4,7 @@ import pytest
 
 from agents.embedded.errors import DataDirInUse
 from agents.local.data_dir import MARKER, DataDir, prepare
+from agents.settings import Settings
 from schemas.errors import InvalidSetting
 
 
@@ -33,6 +34,16 @@ def test_a_directory_that_holds_something_else_is_refused_and_left_alone(tmp_pat
         DataDir(tmp_path).claim()
 
     assert [*tmp_path.iterdir()] == [theirs]
+
+
+def test_an_offline_store_may_have_been_there_first(tmp_path):
+    (tmp_path / "offline").mkdir()
+    directory = DataDir(tmp_path)
+    directory.claim()
+    directory.release()
+
+    assert Settings(data_dir=tmp_path).offline_store == str(tmp_path / "offline")
+    assert Settings(data_dir=tmp_path, offline_store="/else").offline_store == "/else"
 
 
 def test_a_file_is_no_data_directory(tmp_path):

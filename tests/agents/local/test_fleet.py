@@ -32,7 +32,7 @@ def test_the_command_line_tells_the_role():
 def test_no_two_processes_share_a_metrics_port():
     ports = [each.metrics_port for each in fleet.processes(Settings(), 3) if each.metrics_port]
 
-    assert ports == [9600, 9601, 9602, 9603, 9604, 9605]
+    assert ports == [9600, 9601, 9602, 9603, 9604, 9605, 9606]
 
 
 def test_metrics_that_are_off_are_off_everywhere():

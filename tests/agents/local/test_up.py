@@ -14,6 +14,8 @@ import psutil
 import pytest
 
 from agents.history.summary import Summary
+from agents.offline.file_system import FileSystem
+from agents.offline.inventory import totals
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -120,9 +122,14 @@ def _with(flags: list[str], flag: str, value: str) -> list[str]:
     return [*flags[: at + 1], value, *flags[at + 2 :]]
 
 
+def archived(tmp_path: Path) -> int:
+    return totals(FileSystem(str(tmp_path / "data" / "offline")), "predictions").rows
+
+
 @pytest.mark.integration
-def test_it_replays_survives_a_kill_ends_in_order_and_goes_on(up, flags):
-    first = up([*flags, "--json", "--rate", "0", "--limit", str(N_EVENTS)])
+def test_it_replays_survives_a_kill_ends_in_order_and_goes_on(up, flags, tmp_path):
+    soon = {"THALWEG_ARCHIVE_INTERVAL_S": "0.5"}
+    first = up([*flags, "--json", "--rate", "0", "--limit", str(N_EVENTS)], **soon)
     assert first.line() == "ready"
 
     whole = msgspec.json.decode(first.line(), type=Summary)
@@ -130,6 +137,7 @@ def test_it_replays_survives_a_kill_ends_in_order_and_goes_on(up, flags):
     assert whole.figures.lost == whole.figures.duplicated == 0
     assert whole.models[0].outcomes > 0
     assert len({model.outcomes for model in whole.models}) == 1
+    wait_until(lambda: archived(tmp_path) == N_EVENTS, timeout_s=60)
 
     killed = first.worker("predict")
     assert killed is not None
