@@ -17,8 +17,8 @@ The way of a record through the modules of this package::
 `supervisor`        restarts agents that failed
 `batch`             what one causes; `producer` lets what agents send join it
 `exactly_once`      commits by transactions of producers that `initialise` makes ready, with
-                    `calls` that are watched; `claim` holds a producer's id, `ownership` tells whose
-                    it is
+                    `calls` that are watched, in an `abandonable` thread; `claim` holds a producer's
+                    id, `ownership` tells whose it is
 `at_least_once`     commits offsets behind deliveries
 `publish`           hands outputs of either to librdkafka
 `copartitioning`    refuses topics that share state but not their number of partitions
