@@ -39,6 +39,8 @@ class Settings(BaseSettings):
     """A worker that gets nothing through for so long ends; must be longer than any batch takes."""
     dead_letter_limit: float = Field(default=0.5, ge=0.0, le=1.0)
     """A worker ends rather than set aside a larger share of some 1,000 records; 1: no limit."""
+    state_spill: Path | None = None
+    """Directory for the states of users who have not come for long; unset: all are in memory."""
     topic_prefix: str = Field(default="", pattern=r"^[A-Za-z0-9_.-]*$")
     """Separates environments that share a broker; also prefixes groups and transactional ids."""
     partitions: int = Field(default=4, ge=1, le=10_000)

@@ -189,6 +189,7 @@ def _predict(worker: Worker) -> App:
         worker.metrics,
         worker.topic,
         dead_letter_limit=worker.settings.dead_letter_limit,
+        state_spill=worker.settings.state_spill,
     )
     served = ServedModels(
         {declared.champion, *declared.challengers},

@@ -18,6 +18,34 @@ V = TypeVar("V")
 """What a table holds for each key."""
 
 
+class EncodedValues(Protocol):
+    """Encoded values in the order of their last change.
+
+    An `OrderedDict` is one; so is what keeps only some of them in memory.
+    """
+
+    def __len__(self) -> int: ...
+    def __contains__(self, key: object, /) -> bool: ...
+    def __iter__(self) -> Iterator[str]: ...
+    def __setitem__(self, key: str, raw: bytes, /) -> None:
+        """Set a value; `move_to_end` follows."""
+
+    def get(self, key: str, /) -> bytes | None:
+        """Find a value."""
+
+    def pop(self, key: str, default: None, /) -> object:
+        """Forget a key, if it is there."""
+
+    def move_to_end(self, key: str, /) -> None:
+        """Make a key that was just set the last in order."""
+
+    def items(self) -> Iterable[tuple[str, bytes]]:
+        """Tell keys and values, in order."""
+
+    def values(self) -> Iterable[bytes]:
+        """Tell the values, in order."""
+
+
 class Table(Generic[V]):
     """Values by key, with what changed since the changelog was last written.
 
@@ -34,6 +62,8 @@ class Table(Generic[V]):
     warm
         How many decoded values may stay for the next batch. Objects cost ten times the memory of
         bytes, and time of the garbage collector.
+    encoded
+        Keeps the encoded values; empty. By default in memory.
 
     Examples
     --------
@@ -62,6 +92,7 @@ class Table(Generic[V]):
         decode: Callable[[bytes], V],
         *,
         warm: int = 0,
+        encoded: EncodedValues | None = None,
     ) -> None:
         if len(prefix) != 1 or not prefix.isascii():
             raise InvalidDeclaration(f"a table's prefix is one ASCII character, not {prefix!r}")
@@ -69,7 +100,7 @@ class Table(Generic[V]):
         self._encode = encode
         self._decode = decode
         self._warm = warm
-        self._logged: OrderedDict[str, bytes] = OrderedDict()
+        self._logged: EncodedValues = OrderedDict[str, bytes]() if encoded is None else encoded
         # Decoded values, newer than the logged ones where changed; None stands for deleted. What is
         # logged stays as it is until the change is logged: `undo` has nothing to put back.
         self._touched: dict[str, V | None] = {}

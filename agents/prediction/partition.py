@@ -49,7 +49,9 @@ class Partition:
         self.number = number
         self._plan = plan
         self._singles: Table[bytes] = Table("s", bytes, bytes)
-        self._states = UserStates(plan.fold, self._singles, warm=WARM_USERS)
+        self._states = UserStates(
+            plan.fold, self._singles, warm=WARM_USERS, encoded=plan.new_encoded_values()
+        )
         self._users = self._states.table
         self._entities = EntityStates(plan.features.of_user, self._singles, warm=WARM_USERS)
         self._segments = segment_table()

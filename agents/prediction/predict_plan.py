@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Final
 
 from agents.dead_letters import DeadLetters
@@ -12,12 +13,14 @@ from agents.pipeline import Pipeline
 from agents.prediction.encode import Envelope
 from agents.prediction.predict_metrics import PredictMetrics
 from agents.prediction.served_models import Served
+from agents.prediction.spilled_states import SpilledStates
 from online_models.drift import ScoreDrift
 from schemas import topics
 from schemas.cloudevents import rfc3339
 from schemas.topics import Topic
 from streams.clean import EventCleaner, LabelCleaner
 from streams.quality import QualityJudge
+from streams.state import EncodedValues
 
 SOURCE: Final = "/thalweg/predict"
 NO_MODEL: Final = "no_model"
@@ -87,6 +90,7 @@ class PredictPlan:
         name: Callable[[Topic], str],
         *,
         dead_letter_limit: float = 1.0,
+        state_spill: Path | None = None,
     ) -> None:
         self.pipeline: Final = pipeline
         self.dead_letter_limit: Final = dead_letter_limit
@@ -129,6 +133,11 @@ class PredictPlan:
         self._envelopes = [each for each in vars(self).values() if isinstance(each, Envelope)]
         self._every = round(1 / pipeline.challenger_share) if pipeline.challenger_share else 0
         self._n_since_sampled = 0
+        self._state_spill = state_spill
+
+    def new_encoded_values(self) -> EncodedValues | None:
+        """Make what keeps the users' states of a partition, if they are not all kept in memory."""
+        return None if self._state_spill is None else SpilledStates(self._state_spill)
 
     def stamp(self, now_ms: int) -> None:
         """Set the time of the records to come; once per batch."""

@@ -8,7 +8,7 @@ from typing import Final
 
 from streams.fold import FeatureFold
 from streams.fold_state import UserState
-from streams.state import Table
+from streams.state import EncodedValues, Table
 
 USER_TABLE: Final = "u"
 USER_LAYOUTS: Final = "layout:"
@@ -23,7 +23,7 @@ class UserStates:
         Reads and writes the states; what it learns here of other schemas, all partitions may know.
     singles
         The partition's table that layouts are kept in. Its changes must not come after `table`'s.
-    warm
+    warm, encoded
         See `Table`.
     prefix, layouts
         Of the table's keys in the changelog, and of the layouts' keys in `singles`: those of other
@@ -38,13 +38,16 @@ class UserStates:
         warm: int,
         prefix: str = USER_TABLE,
         layouts: str = USER_LAYOUTS,
+        encoded: EncodedValues | None = None,
     ) -> None:
         self._fold = fold
         self._singles = singles
         self._layouts = layouts
         self._own_key = layouts + fold.schema
         self._unused: list[str] = []
-        self.table: Final[Table[UserState]] = Table(prefix, fold.encode, self._decode, warm=warm)
+        self.table: Final[Table[UserState]] = Table(
+            prefix, fold.encode, self._decode, warm=warm, encoded=encoded
+        )
         self.n_begun_anew = 0
         """States that nobody knew how to read any more."""
 

@@ -31,13 +31,16 @@ class StateMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.cold, self.warm = list_table("c"), list_table("w", warm=2)
+        self.cold, self.warm = self.new_table("c"), self.new_table("w", warm=2)
         self.state = PartitionState([self.cold, self.warm])
         self.naive: dict[str, dict[str, list[int]]] = {"c": {}, "w": {}}
         self.logged = deepcopy(self.naive)
         self.changelog: list[Change] = []
 
     tables = st.sampled_from("cw")
+
+    def new_table(self, prefix: str, warm: int = 0) -> Table[list[int]]:
+        return list_table(prefix, warm)
 
     def table(self, prefix: str) -> Table[list[int]]:
         return self.cold if prefix == "c" else self.warm
@@ -83,7 +86,7 @@ class StateMachine(RuleBasedStateMachine):
     @rule(compact=st.booleans())
     def restart(self, compact: bool) -> None:
         self.collect_changes()
-        self.cold, self.warm = list_table("c"), list_table("w", warm=2)
+        self.cold, self.warm = self.new_table("c"), self.new_table("w", warm=2)
         self.state = PartitionState([self.cold, self.warm])
         for key, value in compacted(self.changelog) if compact else self.changelog:
             self.state.restore(key, value)
