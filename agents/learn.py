@@ -8,6 +8,7 @@ last bit.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Final
@@ -168,31 +169,39 @@ class Training:
         for name in self.learners:
             self._learned_since_ms.setdefault(name, known_at_ms)
 
-    def publish_due(self, batch: Batch, now_s: float) -> None:
-        """Emit a snapshot of every model that is due."""
-        for name in list(self._learned_since_ms):
-            if self.due_in_s(name, now_s) <= 0:
-                self._publish(batch, name, now_s)
+    def publish_due(self, batch: Batch, elapsed_s: float, now_ms: int) -> None:
+        """Emit a snapshot of every model that is due.
 
-    def due_in_s(self, name: str, now_s: float) -> float:
+        Parameters
+        ----------
+        elapsed_s
+            By a clock that nobody sets: it tells who is due.
+        now_ms
+            Wall time: it tells readers of a snapshot when it was made.
+        """
+        for name in list(self._learned_since_ms):
+            if self.due_in_s(name, elapsed_s) <= 0:
+                self._publish(batch, name, elapsed_s, now_ms)
+
+    def due_in_s(self, name: str, elapsed_s: float) -> float:
         """Tell how long a model that learned may still wait for its snapshot."""
         interval_s = (
             CHAMPION_INTERVAL_S if name == self._pipeline.champion else CHALLENGER_INTERVAL_S
         )
-        return self._published_at_s.get(name, 0.0) + interval_s - now_s
+        return self._published_at_s.get(name, -math.inf) + interval_s - elapsed_s
 
-    def champion_due_in_s(self, now_s: float) -> float:
+    def champion_due_in_s(self, elapsed_s: float) -> float:
         """Tell how long the champion's news may still wait; 0 when there is none."""
         champion = self._pipeline.champion
         if champion not in self._learned_since_ms:
             return 0.0
-        return max(0.0, self.due_in_s(champion, now_s))
+        return max(0.0, self.due_in_s(champion, elapsed_s))
 
-    def _publish(self, batch: Batch, name: str, now_s: float) -> None:
+    def _publish(self, batch: Batch, name: str, elapsed_s: float, now_ms: int) -> None:
         learner = self.learners[name]
-        blob = encode(learner, self._signer, at_ms=int(now_s * 1_000))
+        blob = encode(learner, self._signer, at_ms=now_ms)
         since_ms = self._learned_since_ms.pop(name)
-        self._published_at_s[name] = now_s
+        self._published_at_s[name] = elapsed_s
         if len(blob) > MAX_SNAPSHOT_BYTES:
             self._metrics.too_large(name, len(blob))
             return
@@ -231,11 +240,15 @@ def build(app: App, outcomes: str, training: Training) -> None:
     async def learn(batches: faust.StreamT[Batch]) -> AsyncIterator[int]:
         waiting = batches.channel.queue  # type: ignore[attr-defined]
         async for batch in batches:
-            training.learn(batch, time.time_ns() // 1_000_000)
-            training.publish_due(batch, time.time())
+            training.learn(batch, _now_ms())
+            training.publish_due(batch, time.monotonic(), _now_ms())
             # The last outcomes before a quiet time wait here for their snapshot rather than for
             # the next outcome: nobody waits for this batch to commit.
-            while (wait_s := training.champion_due_in_s(time.time())) and waiting.empty():
+            while (wait_s := training.champion_due_in_s(time.monotonic())) and waiting.empty():
                 await asyncio.sleep(min(wait_s, 0.05))
-                training.publish_due(batch, time.time())
+                training.publish_due(batch, time.monotonic(), _now_ms())
             yield len(batch)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

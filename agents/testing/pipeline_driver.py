@@ -275,7 +275,7 @@ class PipelineDriver:
         batch = self._topics.batch(_OUTCOMES, self._committed.get(_OUTCOMES, 0))
         if batch.records:
             self._training.learn(batch, self.now_ms)
-        self._training.publish_due(batch, self.now_ms / 1_000)
+        self._training.publish_due(batch, self.now_ms / 1_000, self.now_ms)
         self._topics.append(*batch.outputs, at_ms=self.now_ms)
         self._committed[_OUTCOMES] = batch.next_offset
         for output in batch.outputs:

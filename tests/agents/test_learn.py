@@ -1,7 +1,11 @@
 """The one writer of every model: what it publishes, and how its successor goes on from there."""
 
+import asyncio
+import itertools
+import time
 import uuid
 from collections.abc import Iterable
+from types import SimpleNamespace
 from typing import Any, cast
 
 import msgspec
@@ -160,7 +164,7 @@ def test_a_successor_goes_on_as_if_its_predecessor_had_never_died(on_kafka, n_ba
     for n, log in enumerate(on_kafka.batches[:n_batches]):
         step = outcomes_at(log)
         predecessor.learn(step, PUBLISHED_MS)
-        predecessor.publish_due(step, now_s=1_000 + n * 0.3)
+        predecessor.publish_due(step, 1_000 + n * 0.3, PUBLISHED_MS)
         snapshots |= published(step)
     end = on_kafka.batches[n_batches - 1][-1][0] + 1
     # Learned, but not committed before the end came:
@@ -234,7 +238,7 @@ def test_each_model_is_published_when_it_learned_and_its_interval_is_over():
     for n in range(20):
         step = outcomes_at(log[n * 10 : n * 10 + 10])
         training.learn(step, PUBLISHED_MS)
-        training.publish_due(step, now_s=1_000 + n * 0.2)
+        training.publish_due(step, 1_000 + n * 0.2, PUBLISHED_MS)
         names.append(set(published(step)))
 
     assert names[0] == {CHAMPION, CHALLENGER}
@@ -248,9 +252,9 @@ def test_nothing_is_published_that_has_learned_nothing_since():
     training.learners = new_learners()
     step = outcomes_at(packed(10))
     training.learn(step, PUBLISHED_MS)
-    training.publish_due(step, now_s=1_000)
+    training.publish_due(step, 1_000, PUBLISHED_MS)
     idle = outcomes_at([])
-    training.publish_due(idle, now_s=2_000)
+    training.publish_due(idle, 2_000, PUBLISHED_MS)
 
     assert set(published(step)) == {CHAMPION, CHALLENGER}
     assert idle.outputs == []
@@ -265,7 +269,7 @@ def test_a_snapshot_says_since_when_the_oldest_label_in_it_was_known():
     for n in range(5):
         step = outcomes_at(log[n * 10 : n * 10 + 10], published_ms=PUBLISHED_MS + n)
         training.learn(step, PUBLISHED_MS)
-        training.publish_due(step, now_s=1_000 + n * 0.3)
+        training.publish_due(step, 1_000 + n * 0.3, PUBLISHED_MS)
         since += [
             dict(output.headers or ())[LEARNED_SINCE]
             for output in step.outputs
@@ -280,13 +284,13 @@ def test_a_snapshot_is_the_model_as_it_was_after_its_batch():
     training.learners = new_learners()
     step = outcomes_at(packed(30))
     training.learn(step, PUBLISHED_MS)
-    training.publish_due(step, now_s=1_000)
+    training.publish_due(step, elapsed_s=1_000, now_ms=PUBLISHED_MS + 7)
     (output,) = [output for output in step.outputs if output.key == CHAMPION.encode()]
     snapshot = decode(output.value or b"", VERIFIER, model=CHAMPION, schema=FOLD.schema)
 
     assert (output.topic, output.partition) == ("models", 0)
     assert (snapshot.manifest.version, snapshot.manifest.through) == (30, 29)
-    assert snapshot.manifest.created_at == 1_000_000
+    assert snapshot.manifest.created_at == PUBLISHED_MS + 7
 
 
 def test_a_batch_delivered_again_teaches_nothing_twice():
@@ -307,12 +311,12 @@ def test_who_lost_the_log_publishes_nothing_of_it_any_more():
     for n in range(2):
         step = outcomes_at(log[n * 10 : n * 10 + 10])
         training.learn(step, PUBLISHED_MS)
-        training.publish_due(step, now_s=1_000 + n * 0.1)
+        training.publish_due(step, 1_000 + n * 0.1, PUBLISHED_MS)
     assert training.champion_due_in_s(1_000.1) == pytest.approx(CHAMPION_INTERVAL_S - 0.1)
 
     training.discard(0)
     step.emitted.clear()
-    training.publish_due(step, now_s=2_000)
+    training.publish_due(step, 2_000, PUBLISHED_MS)
 
     assert step.outputs == []
     assert training.champion_due_in_s(1_000.1) == 0
@@ -378,7 +382,7 @@ def test_a_snapshot_that_the_topic_does_not_take_is_told_of_and_not_published(mo
     training.learners = new_learners()
     step = outcomes_at(packed(10))
     training.learn(step, PUBLISHED_MS)
-    training.publish_due(step, now_s=1_000)
+    training.publish_due(step, 1_000, PUBLISHED_MS)
 
     assert step.outputs == []
     assert told(metrics, "thalweg_snapshots_total", model=CHAMPION, result="too_large") == 1
@@ -407,7 +411,7 @@ def test_who_lost_the_log_tells_nothing_of_its_models_any_more():
     training.learners = new_learners()
     step = outcomes_at(packed(200))
     training.learn(step, PUBLISHED_MS)
-    training.publish_due(step, now_s=1_000)
+    training.publish_due(step, 1_000, PUBLISHED_MS)
     training.tell()
     before = metrics.samples()
     training.discard(0)
@@ -420,6 +424,26 @@ def test_who_lost_the_log_tells_nothing_of_its_models_any_more():
         metric_list.MODEL_LEARNED.name,
         metric_list.SNAPSHOTS.name,
     }
+
+
+async def test_a_wall_clock_that_is_set_back_lets_no_snapshot_wait(monkeypatch):
+    clock = itertools.count(PUBLISHED_MS * 1_000_000, -600 * 1_000_000_000)
+    set_back = SimpleNamespace(
+        monotonic=time.monotonic, time_ns=clock.__next__, time=lambda: next(clock) / 1e9
+    )
+    monkeypatch.setattr(learn, "time", set_back)
+    training = training_on()
+    training.learners = new_learners()
+    app = App("learn", NOWHERE)
+    learn.build(app, "outcomes", training)
+    (agent,) = app.agents.values()
+    log = packed(20)
+    first, last = outcomes_at(log[:10]), outcomes_at(log[10:])
+    async with asyncio.timeout(60), agent.test_context() as running:
+        await running.put(first)
+        await running.put(last)
+
+    assert set(published(last)) == {CHAMPION}
 
 
 def test_what_is_told_of_models_only_grows_though_a_restore_takes_outcomes_back():
