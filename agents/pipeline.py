@@ -101,6 +101,14 @@ class Pipeline:
     replay: Replay | None = None
     incidents: tuple[Incident, ...] = ()
 
+    def __post_init__(self) -> None:
+        for name, share in (
+            ("challenger_share", self.challenger_share),
+            ("parity_share", self.parity_share),
+        ):
+            if not 0 <= share <= 1:
+                raise InvalidDeclaration(f"{name} is a share from 0 to 1, not {share}")
+
     def compiled(self) -> FeatureSet:
         """Compile all features.
 

@@ -131,8 +131,7 @@ class PredictPlan:
         self.entity_features_envelope: Final = Envelope("thalweg.entity-features", SOURCE)
         self.dead_letters: Final = DeadLetters(name(topics.DEAD_LETTERS), SOURCE, metrics)
         self._envelopes = [each for each in vars(self).values() if isinstance(each, Envelope)]
-        self._every = round(1 / pipeline.challenger_share) if pipeline.challenger_share else 0
-        self._n_since_sampled = 0
+        self._n_events = 0
         self._state_spill = state_spill
 
     def new_encoded_values(self) -> EncodedValues | None:
@@ -167,11 +166,9 @@ class PredictPlan:
 
     def is_sampled(self) -> bool:
         """Tell whether challengers score this event too."""
-        self._n_since_sampled += 1
-        if self._n_since_sampled == self._every:
-            self._n_since_sampled = 0
-            return True
-        return False
+        before, self._n_events = self._n_events, self._n_events + 1
+        share = self.pipeline.challenger_share
+        return int(self._n_events * share) > int(before * share)
 
 
 def _prior(_: dict[str, float]) -> float:

@@ -1,0 +1,29 @@
+"""What a pipeline may declare."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from agents.observability.metrics import Metrics
+from agents.prediction.predict_plan import PredictPlan
+from examples.shop.pipeline import PIPELINE
+from schemas.errors import InvalidDeclaration
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.5, 0.7, 0.999, 1.0])
+def test_challengers_score_the_share_of_events_that_is_declared(share: float) -> None:
+    plan = PredictPlan(
+        replace(PIPELINE, challenger_share=share), Metrics(), lambda topic: topic.name
+    )
+    n_events = 10_000
+
+    assert sum(plan.is_sampled() for _ in range(n_events)) == pytest.approx(n_events * share, abs=1)
+
+
+@pytest.mark.parametrize("share", [-0.01, 1.01, 2.0, float("nan")])
+@pytest.mark.parametrize("name", ["challenger_share", "parity_share"])
+def test_a_share_that_is_none_is_refused(name: str, share: float) -> None:
+    declared: dict[str, Any] = {name: share}
+    with pytest.raises(InvalidDeclaration, match=f"{name} is a share from 0 to 1, not {share}"):
+        replace(PIPELINE, **declared)
