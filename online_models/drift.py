@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import accumulate
 from statistics import NormalDist
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
@@ -68,6 +68,18 @@ class DriftAlarm:
     """What the statistic exceeded."""
     n: int
     """Scores since the last reset."""
+
+
+class Standing(NamedTuple):
+    """How much speaks for a change of one signal."""
+
+    signal: Signal
+    statistic: float
+    """The higher of its two CUSUMs; an alarm is raised above the threshold."""
+    recent: float
+    """Mean, or mean distance from the reference mean, of about the latest hundred scores."""
+    reference: float
+    """The same, of all scores since the last reset."""
 
 
 class _State(msgspec.Struct, array_like=True):
@@ -159,20 +171,24 @@ class ScoreDrift:
         return self._state.n
 
     @property
-    def mean(self) -> float:
-        """Mean of about the latest hundred scores."""
-        return self._state.mean
-
-    @property
-    def reference_mean(self) -> float:
-        """Mean of all scores since the last reset."""
-        return self._state.total / self._state.n if self._state.n > 0 else 0.0
-
-    @property
     def statistic(self) -> float:
         """The highest of the four CUSUMs; an alarm is raised above `threshold`."""
         state = self._state
         return max(state.higher, state.lower, state.wider, state.narrower)
+
+    def standings(self) -> tuple[Standing, Standing]:
+        """Tell of each signal where it stands."""
+        state = self._state
+        n = state.n or 1
+        return (
+            Standing("score_mean", max(state.higher, state.lower), state.mean, state.total / n),
+            Standing(
+                "score_spread",
+                max(state.wider, state.narrower),
+                state.spread,
+                state.total_distance / n,
+            ),
+        )
 
     def encode(self) -> bytes:
         """Write the state; its size is bounded."""
@@ -198,14 +214,12 @@ class ScoreDrift:
         return drift
 
     def _alarm(self) -> DriftAlarm:
-        state, statistic = self._state, self.statistic
-        if statistic in (state.higher, state.lower):
-            signal: Signal = "score_mean"
-            value, reference = state.mean, state.total / state.n
-        else:
-            signal = "score_spread"
-            value, reference = state.spread, state.total_distance / state.n
-        return DriftAlarm(signal, value, reference, statistic, self.threshold, state.n)
+        signal, statistic, value, reference = max(self.standings(), key=_statistic)
+        return DriftAlarm(signal, value, reference, statistic, self.threshold, self.n)
+
+
+def _statistic(standing: Standing) -> float:
+    return standing.statistic
 
 
 def _set_reference(state: _State) -> None:

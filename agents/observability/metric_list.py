@@ -203,7 +203,7 @@ STANDBY_PARTITIONS: Final = GaugeSpec(
 DRIFT_STATISTIC: Final = GaugeSpec(
     "thalweg_drift_statistic",
     "1",
-    "The detector's evidence against no drift.",
+    "The detector's evidence that the signal has moved.",
     ("partition", "signal"),
 )
 DRIFT_THRESHOLD: Final = GaugeSpec(
@@ -213,7 +213,11 @@ DRIFT_THRESHOLD: Final = GaugeSpec(
     ("partition", "signal"),
 )
 DRIFT_MEAN: Final = GaugeSpec(
-    "thalweg_drift_mean", "1", "The signal's recent mean.", ("partition", "signal")
+    "thalweg_drift_mean",
+    "1",
+    "Recent mean of the scores (`score_mean`), or of their distance from the mean they had"
+    " (`score_spread`).",
+    ("partition", "signal"),
 )
 DRIFT_REFERENCE: Final = GaugeSpec(
     "thalweg_drift_reference", "1", "The mean it is held against.", ("partition", "signal")

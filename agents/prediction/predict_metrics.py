@@ -111,12 +111,13 @@ class PredictMetrics:
 
     def drift(self, partition: int, drift: ScoreDrift) -> None:
         """Tell where a detector stands."""
-        labels = {"partition": partition, "signal": "score_mean"}
         gauge = self._metrics.gauge
-        gauge(metric_list.DRIFT_STATISTIC, **labels).set(drift.statistic)
-        gauge(metric_list.DRIFT_THRESHOLD, **labels).set(drift.threshold)
-        gauge(metric_list.DRIFT_MEAN, **labels).set(drift.mean)
-        gauge(metric_list.DRIFT_REFERENCE, **labels).set(drift.reference_mean)
+        for signal, statistic, recent, reference in drift.standings():
+            labels = {"partition": partition, "signal": signal}
+            gauge(metric_list.DRIFT_STATISTIC, **labels).set(statistic)
+            gauge(metric_list.DRIFT_THRESHOLD, **labels).set(drift.threshold)
+            gauge(metric_list.DRIFT_MEAN, **labels).set(recent)
+            gauge(metric_list.DRIFT_REFERENCE, **labels).set(reference)
 
     def no_drift(self, partition: int) -> None:
         """Stop telling of a partition that is another worker's now."""
@@ -126,7 +127,7 @@ class PredictMetrics:
             metric_list.DRIFT_MEAN,
             metric_list.DRIFT_REFERENCE,
         ):
-            self._metrics.remove(spec, partition=partition, signal="score_mean")
+            self._metrics.remove(spec, partition=partition)
 
     def entries(self, counts: dict[str, int]) -> None:
         """Tell how much is remembered, over all partitions."""

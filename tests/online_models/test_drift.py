@@ -145,7 +145,7 @@ def test_an_alarm_says_what_moved_from_where_to_where():
     rng, drift = random.Random(5), detector()
     steady = [beta(0.2)(rng) for _ in range(3_000)]
     alarms(drift, steady)
-    assert drift.reference_mean == pytest.approx(sum(steady) / len(steady))
+    assert drift.standings()[0].reference == pytest.approx(sum(steady) / len(steady))
 
     _, alarm = alarms(drift, (beta(0.6)(rng) for _ in range(300)))[0]
 
@@ -156,6 +156,19 @@ def test_an_alarm_says_what_moved_from_where_to_where():
     assert 3_000 < alarm.n < 3_100
 
 
+def test_each_signal_stands_for_itself():
+    rng, drift = random.Random(5), detector(1e12)
+    alarms(drift, (beta(0.3)(rng) for _ in range(3_000)))
+    alarms(drift, (beta(0.3, 1.5)(rng) for _ in range(60)))
+    location, spread = drift.standings()
+
+    assert (location.signal, spread.signal) == ("score_mean", "score_spread")
+    assert location.statistic < spread.statistic / 2 < drift.threshold / 2
+    assert spread.statistic == drift.statistic
+    assert spread.recent > 1.3 * spread.reference
+    assert location.recent == pytest.approx(location.reference, abs=0.1)
+
+
 def test_after_an_alarm_the_new_level_becomes_the_reference():
     rng, drift = random.Random(5), detector()
     alarms(drift, (beta(0.2)(rng) for _ in range(1_000)))
@@ -163,7 +176,7 @@ def test_after_an_alarm_the_new_level_becomes_the_reference():
     moved = alarms(drift, (beta(0.6)(rng) for _ in range(5_000)))
 
     assert len(moved) == 1
-    assert drift.reference_mean == pytest.approx(0.6, abs=0.02)
+    assert drift.standings()[0].reference == pytest.approx(0.6, abs=0.02)
 
 
 def test_state_stays_small():
