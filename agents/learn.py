@@ -4,13 +4,13 @@
 as a standby of the consumer group. What is learned is published as signed snapshots on `models`,
 in the transaction that commits the outcomes. A successor starts from the newest snapshots and
 learns again what the log holds between them and the committed offset: the same models, to the
-last bit.
+last bit. What it learned again it publishes at once, without waiting for an outcome.
 """
 
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Final
 
 import faust
@@ -43,6 +43,9 @@ CHALLENGER_INTERVAL_S: Final = 10.0
 
 MAX_SNAPSHOT_BYTES: Final = topics.MODELS.max_record_bytes - 4_096
 """What the topic takes, less than what key, headers and framing may need."""
+
+Publish = Callable[[str, bytes, bytes], None]
+"""Sends topic, value and key of a record beside all transactions (`App.publish`)."""
 
 _decode_outcome = msgspec.msgpack.Decoder(Outcome).decode
 
@@ -80,6 +83,8 @@ class Training:
         self._metrics = LearnerMetrics(metrics)
         self._published_at_s: dict[str, float] = {}
         self._learned_since_ms: dict[str, int] = {}
+        self._learned_again: frozenset[str] = frozenset()
+        """Models that know more than their snapshots, all of which is committed."""
 
     # ---- restore -------------------------------------------------------------------------------
 
@@ -91,20 +96,31 @@ class Training:
         """Go on with what was restored."""
         if isinstance(restored, _Restoring):
             self.learners = restored.learners
+            self._learned_again = restored.learned_again
             self._learned_since_ms.clear()
+            self._published_at_s.clear()
 
     def discard(self, partition: int) -> None:
         """Stop learning: another worker is the writer now, and publishes what was learned."""
         self.learners = {}
+        self._learned_again = frozenset()
         self._learned_since_ms.clear()
         self._metrics.no_longer_ours()
 
-    def restored(self, snapshots: Mapping[str, bytes]) -> dict[str, Learner]:
-        """Load each model's snapshot, or begin anew where there is no good one."""
+    def restored(self, snapshots: Mapping[str, bytes]) -> tuple[dict[str, Learner], frozenset[str]]:
+        """Load each model's snapshot, or begin anew where there is no good one.
+
+        Returns
+        -------
+        All learners, and the names of those that then learned more from the log.
+        """
         names = (self._pipeline.champion, *self._pipeline.challengers)
         learners = {name: self._load(name, snapshots.get(name)) for name in names}
+        n_before = {name: learner.n_learned for name, learner in learners.items()}
         self._catch_up(learners)
-        return learners
+        return learners, frozenset(
+            name for name, learner in learners.items() if learner.n_learned > n_before[name]
+        )
 
     def _load(self, name: str, blob: bytes | None) -> Learner:
         if blob is not None:
@@ -165,6 +181,7 @@ class Training:
             self._shares, batch.tp, batch.records, set_aside, limit=self._dead_letter_limit
         )
         self._dead_letters.count(set_aside.values())
+        self._learned_again = frozenset()  # it leaves with what this batch taught
         _, known_at_ms = batch.records[0].timestamp()
         for name in self.learners:
             self._learned_since_ms.setdefault(name, known_at_ms)
@@ -197,22 +214,35 @@ class Training:
             return 0.0
         return max(0.0, self.due_in_s(champion, elapsed_s))
 
+    def publish_learned_again(self, publish: Publish, elapsed_s: float, now_ms: int) -> None:
+        """Publish what was learned again since `install`, unless an outcome came meanwhile.
+
+        No batch is there to carry it, so it goes out beside the transactions. That is safe: it
+        holds nothing but what is committed, and says how far that reaches, so whoever goes on from
+        it comes to the same models. At worst a writer that was replaced at this very moment puts it
+        behind a newer snapshot: then it is served until the next one.
+        """
+        for name in self._learned_again:
+            if (blob := self._encoded(name, elapsed_s, now_ms)) is not None:
+                publish(self.changelog, blob, name.encode())
+        self._learned_again = frozenset()
+
     def _publish(self, batch: Batch, name: str, elapsed_s: float, now_ms: int) -> None:
-        learner = self.learners[name]
-        blob = encode(learner, self._signer, at_ms=now_ms)
+        blob = self._encoded(name, elapsed_s, now_ms)
         since_ms = self._learned_since_ms.pop(name)
+        if blob is not None:
+            headers = [(LEARNED_SINCE, str(since_ms).encode())]
+            batch.emit(self.changelog, blob, name.encode(), partition=0, headers=headers)
+
+    def _encoded(self, name: str, elapsed_s: float, now_ms: int) -> bytes | None:
+        """Write a snapshot; `None`: it is larger than the topic takes."""
+        blob = encode(self.learners[name], self._signer, at_ms=now_ms)
         self._published_at_s[name] = elapsed_s
         if len(blob) > MAX_SNAPSHOT_BYTES:
             self._metrics.too_large(name, len(blob))
-            return
-        batch.emit(
-            self.changelog,
-            blob,
-            name.encode(),
-            partition=0,
-            headers=[(LEARNED_SINCE, str(since_ms).encode())],
-        )
+            return None
         self._metrics.published(name, len(blob))
+        return blob
 
 
 class _Restoring:
@@ -220,6 +250,7 @@ class _Restoring:
 
     def __init__(self, training: Training) -> None:
         self.learners: dict[str, Learner] = {}
+        self.learned_again: frozenset[str] = frozenset()
         self._training = training
         self._snapshots: dict[str, bytes] = {}
 
@@ -230,7 +261,7 @@ class _Restoring:
             self._snapshots[key.decode()] = value
 
     def complete(self) -> None:
-        self.learners = self._training.restored(self._snapshots)
+        self.learners, self.learned_again = self._training.restored(self._snapshots)
 
 
 def build(app: App, outcomes: str, training: Training) -> None:
@@ -248,6 +279,10 @@ def build(app: App, outcomes: str, training: Training) -> None:
                 await asyncio.sleep(min(wait_s, 0.05))
                 training.publish_due(batch, time.monotonic(), _now_ms())
             yield len(batch)
+
+    @app.timer(CHAMPION_INTERVAL_S)  # type: ignore[untyped-decorator]
+    async def publish_learned_again() -> None:
+        training.publish_learned_again(app.publish, time.monotonic(), _now_ms())
 
 
 def _now_ms() -> int:

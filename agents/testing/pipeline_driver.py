@@ -89,8 +89,7 @@ class PipelineDriver:
         self._partitions = range(partitions)
         self._topics = MemoryTopics(partitions)
         self._committed: dict[TP, int] = {}
-        signer = Signer.generate()
-        self._signer, self._verifier = signer, Verifier([signer.public_pem()])
+        self._sign_with(Signer.generate())
         self.deploy(pipeline)
 
     # ---- what a test does ----------------------------------------------------------------------
@@ -182,6 +181,11 @@ class PipelineDriver:
         self._quality = QualityWatch(pipeline, self.metrics)
         self._watch()
 
+    def change_keys(self) -> None:
+        """Start all workers anew with another signing key, and trust in no other."""
+        self._sign_with(Signer.generate())
+        self.deploy(self._pipeline)
+
     # ---- what a test looks at ------------------------------------------------------------------
 
     def read(self, topic: Topic) -> list[MemoryRecord]:
@@ -239,6 +243,9 @@ class PipelineDriver:
 
     # ---- the parts -----------------------------------------------------------------------------
 
+    def _sign_with(self, signer: Signer) -> None:
+        self._signer, self._verifier = signer, Verifier([signer.public_pem()])
+
     def _process(self, tp: TP, *, crash: bool) -> None:
         batch = self._topics.batch(tp, self._committed.get(tp, 0))
         if not batch.records:
@@ -272,6 +279,9 @@ class PipelineDriver:
             self._offered[tp] = batch.next_offset
 
     def _learn(self) -> None:
+        self._training.publish_learned_again(
+            self._publish_snapshot, self.now_ms / 1_000, self.now_ms
+        )
         batch = self._topics.batch(_OUTCOMES, self._committed.get(_OUTCOMES, 0))
         if batch.records:
             self._training.learn(batch, self.now_ms)
@@ -280,6 +290,11 @@ class PipelineDriver:
         self._committed[_OUTCOMES] = batch.next_offset
         for output in batch.outputs:
             self._served.offer((output.key or b"").decode(), output.value)
+
+    def _publish_snapshot(self, topic: str, value: bytes, key: bytes) -> None:
+        snapshot = Output(topic, value, key, partition=0, headers=None)
+        self._topics.append(snapshot, at_ms=self.now_ms)
+        self._served.offer(key.decode(), value)
 
     def _watch(self) -> None:
         telemetry = Telemetry(

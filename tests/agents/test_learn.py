@@ -2,6 +2,9 @@
 
 import asyncio
 import itertools
+import os
+import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Iterable
@@ -14,7 +17,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from faust.types.tuples import TP
 
 from agents import learn
-from agents.admin import topic_admin
+from agents.admin import topic_admin, topic_reader
 from agents.kafka.app import App
 from agents.kafka.batch import Batch
 from agents.kafka.client_settings import KafkaSettings
@@ -36,6 +39,7 @@ from schemas.outcomes import Outcome
 from streams.dead_letter_share import WINDOW
 from tests.agents.outcome_log import FEATURES, FOLD, make_outcomes
 from tests.agents.record import PUBLISHED_MS, Record, batch
+from tests.waiting import wait_until
 
 SIGNER = Signer.generate()
 VERIFIER = Verifier([SIGNER.public_pem()])
@@ -120,10 +124,15 @@ class OutcomesOnKafka:
     def training(self, committed: int, *, metrics: Metrics | None = None) -> Training:
         """Make the learner of a group that has committed an offset."""
         kafka = KafkaSettings(bootstrap=self.settings.kafka_bootstrap, group=uuid.uuid4().hex)
-        member = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": kafka.group})
-        member.commit(offsets=[TopicPartition(self.topic, 0, committed)], asynchronous=False)
-        member.close()
+        self.commit(kafka.group, committed)
         return training_on(kafka, outcomes=self.topic, metrics=metrics)
+
+    def commit(self, group: str, offset: int) -> None:
+        """Let a group have processed what is before an offset."""
+        bootstrap = self.settings.kafka_bootstrap
+        member = Consumer({"bootstrap.servers": bootstrap, "group.id": group})
+        member.commit(offsets=[TopicPartition(self.topic, 0, offset)], asynchronous=False)
+        member.close()
 
 
 @pytest.fixture(scope="module")
@@ -225,6 +234,91 @@ def test_a_group_that_never_committed_starts_with_untaught_models(on_kafka):
         CHAMPION: 0,
         CHALLENGER: 0,
     }
+
+
+def publish_into(found: dict[str, bytes]) -> learn.Publish:
+    def publish(topic: str, value: bytes, key: bytes) -> None:
+        assert topic == "models"
+        assert key.decode() not in found
+        found[key.decode()] = value
+
+    return publish
+
+
+@pytest.mark.integration
+def test_what_is_learned_again_is_published_once_and_only_what_is_news(on_kafka):
+    trained = training_on()
+    trained.learners = new_learners()
+    for log in on_kafka.batches[:3]:
+        trained.learn(outcomes_at(log), PUBLISHED_MS)
+    good = encode(trained.learners[CHALLENGER], SIGNER, at_ms=0)
+    successor = on_kafka.training(committed=on_kafka.batches[2][-1][0] + 1)
+    restore(successor, {CHALLENGER: good})
+    found: dict[str, bytes] = {}
+    for elapsed_s in (1_000, 1_001):
+        successor.publish_learned_again(publish_into(found), elapsed_s, PUBLISHED_MS)
+
+    assert set(found) == {CHAMPION}
+    snapshot = decode(found[CHAMPION], VERIFIER, model=CHAMPION, schema=FEATURES.schema)
+    assert snapshot.learner.progress == trained.learners[CHAMPION].progress
+    assert successor.due_in_s(CHAMPION, 1_000) == CHAMPION_INTERVAL_S
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("then", ["an outcome comes", "the log is lost"])
+def test_what_is_learned_again_is_not_published_beside_a_batch_or_a_new_owner(on_kafka, then):
+    """A batch would not be committed yet; a new owner may have published newer snapshots."""
+    successor = on_kafka.training(committed=on_kafka.batches[2][-1][0] + 1)
+    restore(successor, {})
+    step = outcomes_at(on_kafka.batches[3])
+    if then == "an outcome comes":
+        successor.learn(step, PUBLISHED_MS)
+    else:
+        successor.discard(0)
+    found: dict[str, bytes] = {}
+    successor.publish_learned_again(publish_into(found), 1_000, PUBLISHED_MS)
+    successor.publish_due(step, 1_000, PUBLISHED_MS)
+
+    assert found == {}
+    assert set(published(step)) == ({CHAMPION, CHALLENGER} if then == "an outcome comes" else set())
+
+
+@pytest.mark.integration
+def test_a_worker_waits_for_no_outcome_to_publish_what_it_learned_again(kafka, tmp_path):
+    """After a change of keys, say: until the next outcome every prediction would lack a model."""
+    on_kafka = OutcomesOnKafka(kafka.bootstrap)
+    settings = on_kafka.settings
+    topic_admin.create(settings, [topics.MODELS, topics.TELEMETRY, topics.DEAD_LETTERS])
+    on_kafka.commit(f"{settings.topic_prefix}learn", on_kafka.log[-1][0] + 1)
+    (tmp_path / "signing.key").write_bytes(SIGNER.to_pem())
+    (tmp_path / "signing.pem").write_bytes(SIGNER.public_pem())
+
+    def snapshots() -> dict[str, bytes]:
+        models = topics.MODELS.named(settings.topic_prefix)
+        return {
+            (message.key() or b"").decode(): message.value() or b""
+            for message in topic_reader.read_to_end(settings, models)
+        }
+
+    with subprocess.Popen(
+        [sys.executable, "-m", "agents.cli", "worker", "learn"],
+        env=os.environ
+        | {
+            "THALWEG_KAFKA_BOOTSTRAP": settings.kafka_bootstrap,
+            "THALWEG_TOPIC_PREFIX": settings.topic_prefix,
+            "THALWEG_SIGNING_KEY_FILE": str(tmp_path / "signing.key"),
+            "THALWEG_TRUSTED_KEYS_DIR": str(tmp_path),
+            "THALWEG_METRICS_PORT": "0",
+        },
+    ) as worker:
+        try:
+            wait_until(lambda: len(snapshots()) == 2, 120, every_s=0.5)
+        finally:
+            worker.kill()
+
+    for name, blob in snapshots().items():
+        manifest = decode(blob, VERIFIER, model=name, schema=FEATURES.schema).manifest
+        assert (manifest.n_learned, manifest.through) == (N_OUTCOMES, on_kafka.log[-1][0])
 
 
 # ---- what is published, and when -----------------------------------------------------------------

@@ -64,6 +64,19 @@ def test_garbage_is_set_aside_with_its_bytes_and_the_reason(driver):
     assert headers["traceparent"] == b"00-1-2-01"
 
 
+def test_models_that_are_learned_again_are_served_again_though_nothing_happens(driver):
+    for number in range(20):
+        driver.publish(event(driver, user=f"u{number}"))
+        driver.advance(10 * MINUTE)
+    before = driver.model_versions
+    driver.change_keys()
+    assert driver.model_versions == {}
+    driver.advance(MINUTE)
+
+    assert driver.model_versions == before
+    assert before[PIPELINE.champion] > 0
+
+
 def test_features_are_those_of_the_newest_event_until_the_user_is_forgotten(driver):
     assert driver.features("ada") is None
     driver.publish(event(driver))
