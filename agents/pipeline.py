@@ -89,7 +89,8 @@ class Pipeline:
     """Ids that each partition remembers at most, some 150 bytes each; the oldest make room."""
     max_pending: int = 200_000
     """Predictions of each partition that may wait for their label, some 1 KB each. When so many
-    do, further ones are not joined: their labels teach nothing."""
+    do, further ones are not joined: their labels teach nothing. As many labels may wait for their
+    prediction."""
     parity_share: float = 0.01
     """Share of users whose features `watch` computes again from the log."""
     max_event_bytes: int = 256 * 1024

@@ -2,7 +2,7 @@
 
 The label of a prediction is positive when its user acts within the horizon, negative when the
 watermark passes the horizon first. Any order of arrival within the allowed lateness gives the same
-labels.
+labels, and so does a label that comes before the event it is about.
 """
 
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ import msgspec
 from schemas.errors import InvalidDeclaration
 from schemas.labels import Label
 from schemas.outcomes import Outcome
+from streams.early_labels import EarlyLabel, EarlyLabels
 from streams.pending import Pending
 from streams.positives import RecentPositives
 from streams.state import Table
@@ -62,11 +63,14 @@ class Fates(msgspec.Struct):
     refused: int = 0
     """Predictions that found no room, whatever became of them; they have no outcome."""
     unknown: int = 0
-    """Labels for which no prediction waits, or ever did as far as is remembered."""
+    """Labels that no prediction waited for, nor came for in time, as far as is remembered."""
     duplicate: int = 0
     """Labels that say again what is known."""
     conflicting: int = 0
     """Labels that contradict what is known; the first one stands."""
+    early: int = 0
+    """Labels that came before any prediction they could mean. They wait for it, and are counted
+    once more, as unknown, if it does not come."""
 
 
 class LabelJoin:
@@ -79,19 +83,22 @@ class LabelJoin:
     ----------
     rule
         What makes a prediction come true.
-    pending, positives
-        Where the join is persisted: `streams.pending.pending_table` and
-        `streams.positives.positives_table`.
+    pending, positives, early
+        Where the join is persisted: `streams.pending.pending_table`,
+        `streams.positives.positives_table` and `streams.early_labels.early_labels_table`.
     capacity
         How many predictions may wait. When they do, those that come are refused: to let go of one
-        that waits would choose by label, since those that come true leave early by themselves.
+        that waits would choose by label, since those that come true leave early by themselves. And
+        how many labels may wait for their prediction.
 
     Examples
     --------
+    >>> from streams.early_labels import early_labels_table
     >>> from streams.pending import pending_table
     >>> from streams.positives import positives_table
     >>> rule = happens_within("buy", timedelta(seconds=10))
-    >>> join = LabelJoin(rule, pending_table(), positives_table(), capacity=1000)
+    >>> tables = pending_table(), positives_table(), early_labels_table()
+    >>> join = LabelJoin(rule, *tables, capacity=1000)
     >>> for at in (1_000, 5_000):
     ...     join.enrol(Pending(f"p{at}", f"e{at}", "demo", "ada", at, 0.5, "m_v1", 1, "", b""))
     >>> [(outcome.prediction_id, outcome.label) for outcome in join.observe("ada", "buy", 12_000)]
@@ -105,6 +112,7 @@ class LabelJoin:
         rule: LabelRule,
         pending: Table[Pending],
         positives: Table[list[int]],
+        early: Table[EarlyLabel],
         *,
         capacity: int,
     ) -> None:
@@ -114,6 +122,7 @@ class LabelJoin:
         self._capacity: Final = capacity
         self._pending: Final = pending
         self._positives: Final = RecentPositives(positives, rule.horizon)
+        self._early: Final = EarlyLabels(early, rule.horizon, capacity=capacity)
         self._watermark_ms = 0
         self._n_waiting = 0
         # Event time of each waiting prediction, by user.
@@ -130,8 +139,16 @@ class LabelJoin:
     def __len__(self) -> int:
         return self._n_waiting
 
+    @property
+    def n_early(self) -> int:
+        """Labels that wait for their prediction."""
+        return len(self._early)
+
     def enrol(self, prediction: Pending) -> Outcome | None:
-        """Let a prediction wait, unless its user has already acted in time or it waits already."""
+        """Let a prediction wait, unless its label is known or it waits already.
+
+        It is known if one came before, or if the user has already acted in time.
+        """
         event_at = prediction.event_at
         deadline = event_at + self._horizon_ms
         if deadline < self._watermark_ms:
@@ -142,6 +159,8 @@ class LabelJoin:
         if self._n_waiting >= self._capacity:
             self.fates.refused += 1
             return None
+        if (early := self._take_early(prediction)) is not None:
+            return self._resolve(prediction, early[0], early[1])
         acted_at = self._positives.first_after(prediction.user_id, event_at)
         if acted_at is not None:
             return self._resolve(prediction, True, acted_at)
@@ -166,26 +185,33 @@ class LabelJoin:
         return [self._resolve(found, True, at_ms) for found in predictions if found is not None]
 
     def label(self, label: Label) -> Outcome | None:
-        """Resolve the prediction that a cleaned label names, if it waits."""
+        """Resolve the prediction that a cleaned label names; let the label wait if it may come."""
         prediction_id = label.prediction_id or self._by_event.get(label.event_id or "", "")
         waiting = self._pending.get(prediction_id)
-        if waiting is not None and waiting.user_id == label.user_id:
+        user_id, value, at_ms = str(label.user_id), bool(label.label), int(label.ts)
+        if waiting is not None:
+            if waiting.user_id != user_id:
+                self.fates.unknown += 1
+                return None
             self._take(prediction_id)
-            return self._resolve(waiting, bool(label.label), int(label.ts))
+            return self._resolve(waiting, value, at_ms)
         name = label.prediction_id or label.event_id or ""
         known = self._resolved.get(name, self._resolved_before.get(name))
         if known is None:
-            self.fates.unknown += 1
-        elif known == label.label:
-            self.fates.duplicate += 1
+            known = self._early.known(user_id, name)
+        if known is not None:
+            self._count_again(value, known)
         else:
-            self.fates.conflicting += 1
+            self.fates.early += 1
+            self._early.keep(user_id, name, (value, at_ms))
+            self.fates.unknown += self._early.give_up(self._watermark_ms)
         return None
 
     def advance(self, watermark_ms: int) -> list[Outcome]:
         """Resolve as negative what can no longer come true: its horizon is behind the watermark."""
         watermark_ms = self._watermark_ms = max(self._watermark_ms, watermark_ms)
         self._positives.forget(watermark_ms)
+        self.fates.unknown += self._early.give_up(watermark_ms)
         outcomes = []
         while self._deadlines and self._deadlines[0][0] < watermark_ms:
             deadline, prediction_id = heappop(self._deadlines)
@@ -201,12 +227,31 @@ class LabelJoin:
         labels, which has no outcome.
         """
         self._positives.undo()
+        self._early.undo()
         self._watermark_ms = 0  # until it is told again
         for prediction_id, undone in self._pending.undo().items():
             if undone is not None:
                 self._unindex(undone)
             if (prediction := self._pending.get(prediction_id)) is not None:
                 self._index(prediction)
+
+    def _take_early(self, prediction: Pending) -> EarlyLabel | None:
+        """Return the label that came before a prediction, if one did."""
+        if not self._early:
+            return None
+        user_id = prediction.user_id
+        by_prediction = self._early.take(user_id, prediction.prediction_id)
+        by_event = self._early.take(user_id, prediction.event_id)
+        if by_prediction is None or by_event is None:
+            return by_prediction or by_event
+        self._count_again(by_event[0], by_prediction[0])
+        return by_prediction
+
+    def _count_again(self, label: bool, known: bool) -> None:
+        if label == known:
+            self.fates.duplicate += 1
+        else:
+            self.fates.conflicting += 1
 
     def _index(self, prediction: Pending) -> None:
         prediction_id = prediction.prediction_id

@@ -24,6 +24,7 @@ from online_models.drift import ScoreDrift
 from schemas.errors import InvalidRecord
 from schemas.events import UserEvent
 from streams.deduplicate import Deduplicator, segment_table
+from streams.early_labels import early_labels_table
 from streams.feature_set import CompiledView
 from streams.label_join import Fates, LabelJoin
 from streams.pending import Pending, pack_features, pending_table
@@ -57,6 +58,7 @@ class Partition:
         self._segments = segment_table()
         self._pending = pending_table()
         self._positives = positives_table()
+        self._early_labels = early_labels_table()
         self._touched_entities: dict[str, tuple[CompiledView, int, dict[str, float]]] = {}
         """By key: those of the part of a batch that is in hand."""
         self._marks: Table[int] = Table("w", b"%d".__mod__, int)
@@ -69,6 +71,7 @@ class Partition:
                 self._entities,
                 self._pending,
                 self._positives,
+                self._early_labels,
                 self._marks,
                 # Last: an event whose other traces are missing must not count as seen.
                 self._segments,
@@ -88,7 +91,11 @@ class Partition:
             self._segments, retention=pipeline.deduplication, capacity=pipeline.max_event_ids
         )
         self._join = LabelJoin(
-            pipeline.label, self._pending, self._positives, capacity=pipeline.max_pending
+            pipeline.label,
+            self._pending,
+            self._positives,
+            self._early_labels,
+            capacity=pipeline.max_pending,
         )
         self._told_fates = msgspec.structs.astuple(self._join.fates)
         self._told_crowded_out = 0
@@ -381,5 +388,6 @@ class Partition:
             "users": len(self._users),
             "entities": len(self._entities),
             "pending": len(self._join),
+            "early_labels": self._join.n_early,
             "event_ids": len(self._deduplicator),
         }

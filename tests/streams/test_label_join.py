@@ -12,6 +12,7 @@ from river import stream
 from schemas.errors import InvalidDeclaration
 from schemas.labels import Label
 from schemas.outcomes import Outcome
+from streams.early_labels import early_labels_table
 from streams.label_join import SPENT_DEADLINES, LabelJoin, happens_within
 from streams.pending import Pending, pack_features, pending_table
 from streams.positives import SPENT_TIMES, positives_table
@@ -37,17 +38,24 @@ class Partition:
     """A label join with its tables, as an agent holds it."""
 
     def __init__(self, capacity: int = 1_000, changelog: list[Change] | None = None) -> None:
-        pending, positives = pending_table(), positives_table()
-        self.state = PartitionState([pending, positives])
+        tables = pending_table(), positives_table(), early_labels_table()
+        self.state = PartitionState(tables)
         for key, value in changelog or []:
             self.state.restore(key, value)
         rule = happens_within("buy", HORIZON_MS * MS)
-        self.join = LabelJoin(rule, pending, positives, capacity=capacity)
+        self.join = LabelJoin(rule, *tables, capacity=capacity)
         self.outcomes: list[Outcome] = []
 
     def arrive(self, prediction_id: str, event: Event) -> None:
         self.outcomes += self.join.observe(event.user, event.action, event.at_ms)
         self.enrol(prediction_id, event.user, event.at_ms)
+
+    def take_in(self, prediction_id: str, arrival: "Event | Label") -> None:
+        if isinstance(arrival, Label):
+            outcome = self.join.label(arrival)
+            self.outcomes += [] if outcome is None else [outcome]
+        else:
+            self.arrive(prediction_id, arrival)
 
     def enrol(self, prediction_id: str, user: str, at_ms: int) -> None:
         outcome = self.join.enrol(pending(prediction_id, user, at_ms))
@@ -132,6 +140,151 @@ def test_any_order_within_the_lateness_gives_the_labels_of_hindsight(events):
     assert len(partition.join) == 0
 
 
+class Answered(NamedTuple):
+    """An event, and labels of it: when each arrives, after its event or before it."""
+
+    event: Event
+    labels: list[tuple[int, bool]]
+    by_event: bool
+
+
+ANSWERED = st.lists(
+    st.builds(
+        Answered,
+        event=st.builds(
+            Event,
+            user=st.sampled_from("ab"),
+            at_ms=st.integers(100, 250),
+            action=st.just("view"),
+            delay_ms=st.integers(0, LATENESS_MS),
+            then=st.sampled_from(["", "batch ends", "batch is undone", "worker dies"]),
+        ),
+        labels=st.lists(st.tuples(st.integers(-99, HORIZON_MS), st.booleans()), max_size=3),
+        by_event=st.booleans(),
+    ),
+    max_size=30,
+)
+
+
+@given(ANSWERED)
+def test_whether_a_label_comes_before_or_after_its_event_does_not_matter(answered):
+    """The first stands, over crashes and what is undone; where there is none, nobody bought."""
+    arrivals: list[tuple[int, str, Event | Label]] = []
+    expected = {}
+    for n, (event, labels, by_event) in enumerate(answered):
+        arrivals.append((event.at_ms + event.delay_ms, str(n), event))
+        named = {"event_id": f"event of {n}"} if by_event else {"prediction_id": str(n)}
+        for after_ms, value in labels:
+            label = Label(event.user, value, event.at_ms, **named)
+            arrivals.append((event.at_ms + after_ms, str(n), label))
+        expected[str(n)] = min(labels, key=lambda each: each[0], default=(0, False))[1]
+    arrivals.sort(key=lambda arrival: arrival[0])
+
+    partition, watermark = Partition(), Watermark(LATENESS_MS * MS)
+    changelog: list[Change] = []
+    outcomes: list[Outcome] = []
+    batch: list[tuple[str, Event]] = []
+
+    def end_batch() -> None:
+        partition.outcomes += partition.join.advance(watermark.at_ms)
+        outcomes.extend(partition.outcomes)
+        partition.outcomes.clear()
+        changelog.extend(partition.state.changes())
+        batch.clear()
+
+    def undo() -> None:
+        partition.join.undo()
+        partition.outcomes.clear()
+
+    for _, name, arrival in arrivals:
+        if isinstance(arrival, Label):  # of another topic, hence of another batch
+            end_batch()
+            partition.take_in(name, arrival)
+            undo()
+            partition.take_in(name, arrival)
+            end_batch()
+            continue
+        batch.append((name, arrival))
+        partition.take_in(name, arrival)
+        watermark.advance(arrival.at_ms)
+        if arrival.then == "batch is undone":
+            undo()
+            for before, again in batch:
+                partition.take_in(before, again)
+        if arrival.then:
+            end_batch()
+        if arrival.then == "worker dies":
+            partition = Partition(changelog=changelog)
+    end_batch()
+    partition.outcomes = outcomes + partition.outcomes + partition.join.advance(FOREVER)
+
+    assert partition.labels == expected
+    assert (len(partition.join), partition.join.n_early) == (0, 0)
+    changelog += partition.state.changes()
+    assert {value for value in dict(changelog).values() if value is not None} == set()
+
+
+@pytest.mark.parametrize("names", [{"event_id": "event of p"}, {"prediction_id": "p"}])
+@pytest.mark.parametrize("value", [False, True])
+def test_a_label_that_came_first_resolves_its_prediction_at_once(names, value):
+    partition = Partition()
+    assert partition.join.label(Label("u", value, 105, **names)) is None
+    assert (partition.join.n_early, partition.join.fates.early) == (1, 1)
+    partition.enrol("p", "u", 100)
+
+    (outcome,) = partition.outcomes
+    assert (outcome.prediction_id, outcome.label, outcome.labelled_at) == ("p", value, 105)
+    assert (len(partition.join), partition.join.n_early) == (0, 0)
+    assert partition.join.fates.unknown == 0
+
+
+def test_labels_that_came_first_are_counted_as_those_that_come_later():
+    join = Partition().join
+    join.label(Label("u", True, 105, prediction_id="p"))
+    join.label(Label("u", True, 106, prediction_id="p"))
+    join.label(Label("u", False, 107, prediction_id="p"))
+    join.label(
+        Label("u", False, 108, event_id="event of p")
+    )  # it cannot be known yet what it means
+    outcome = join.enrol(pending("p", at_ms=100))
+
+    assert outcome is not None
+    assert (outcome.label, outcome.labelled_at) == (True, 105)
+    assert (join.fates.early, join.fates.duplicate, join.fates.conflicting) == (2, 1, 2)
+    assert join.n_early == 0
+
+
+def test_a_label_of_another_user_is_not_taken_for_an_early_one():
+    join = Partition().join
+    join.label(Label("v", True, 105, prediction_id="p"))
+
+    assert join.enrol(pending("p", user="u", at_ms=100)) is None
+    assert join.advance(105 + HORIZON_MS) != []
+    assert (join.n_early, join.fates.unknown) == (1, 0)
+    assert join.advance(105 + HORIZON_MS + 1) == []
+    assert (join.n_early, join.fates.unknown) == (0, 1)
+
+
+def test_labels_that_no_prediction_comes_for_make_room_for_newer_ones():
+    join = Partition(capacity=3).join
+    for n in range(10):
+        join.label(Label("u", True, 100 + n, event_id=f"event of {n}"))
+    assert (join.n_early, join.fates.unknown) == (3, 7)
+
+    assert [join.enrol(pending(str(n), at_ms=100)) is not None for n in (6, 7, 8, 9)] == [
+        *(False, True, True, True)
+    ]
+
+
+def test_early_labels_that_were_taken_leave_no_trace_for_long():
+    join = Partition(capacity=10).join
+    for n in range(20_000):
+        join.label(Label("u", True, 100, prediction_id=str(n)))
+        join.enrol(pending(str(n), at_ms=99))
+
+    assert len(join._early._by_time) <= SPENT_TIMES + 10
+
+
 @given(EVENTS)
 def test_when_all_is_resolved_the_changelog_holds_nothing(events):
     partition = Partition()
@@ -153,7 +306,8 @@ def test_a_fixed_delay_asks_and_answers_as_simulate_qa_of_river_does(gaps, delay
 
     # Nobody buys: every answer is no, and comes once the watermark is past t + delay - 1.
     rule = happens_within("buy", (delay_ms - 1) * MS)
-    join = LabelJoin(rule, pending_table(), positives_table(), capacity=1_000)
+    tables = pending_table(), positives_table(), early_labels_table()
+    join = LabelJoin(rule, *tables, capacity=1_000)
     actual: list[tuple[str, bool | None]] = []
     for n, at_ms in enumerate(times):
         actual += [(o.prediction_id, o.label) for o in join.advance(at_ms)]
@@ -240,8 +394,7 @@ def test_the_first_label_stands_and_the_others_are_counted():
     assert join.label(Label("u", False, 1, prediction_id="p")) is not None
     assert join.label(Label("u", False, 2, event_id="event of p")) is None
     assert join.label(Label("u", True, 3, prediction_id="p")) is None
-    assert join.label(Label("u", True, 4, prediction_id="never heard of")) is None
-    assert (join.fates.duplicate, join.fates.conflicting, join.fates.unknown) == (1, 1, 1)
+    assert (join.fates.duplicate, join.fates.conflicting, join.fates.early) == (1, 1, 0)
 
 
 def test_a_label_of_another_user_is_unknown():
@@ -271,7 +424,7 @@ def test_resolved_names_are_forgotten_in_the_end():
 
     for n in range(6):
         assert join.label(Label("u", True, 2, prediction_id=str(n))) is None
-    assert (join.fates.unknown, join.fates.duplicate) == (4, 2)
+    assert (join.fates.early, join.fates.duplicate) == (4, 2)
 
 
 def test_what_one_action_fulfils_is_told_in_order_of_events_also_after_an_undo():

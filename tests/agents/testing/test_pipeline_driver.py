@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agents.observability import metric_list
 from agents.testing import PipelineDriver
 from examples.shop.pipeline import PIPELINE
 from schemas import topics
@@ -52,6 +53,33 @@ def test_a_label_is_joined_by_the_id_of_its_event(driver):
     driver.label({"user_id": "ada", "event_id": "e1", "label": True, "ts": driver.now_ms})
 
     assert [outcome.label for outcome in driver.outcomes] == [True]
+
+
+def test_a_label_that_comes_before_its_event_waits_for_it_over_a_crash(driver):
+    """`labels` is ahead of `user-events` whenever predict has a backlog."""
+    for user, named in (
+        ("ada", {"event_id": "e1"}),
+        ("bob", {"prediction_id": f"{PIPELINE.use_case}:e2"}),
+        ("eve", {"event_id": "e9"}),
+    ):
+        driver.label({"user_id": user, "label": True, "ts": driver.now_ms, **named})
+    driver.crash("predict")
+    for user, event_id in (("ada", "e1"), ("bob", "e2"), ("eve", "e3")):
+        driver.publish(event(driver, user) | {"event_id": event_id})
+    before = {outcome.user_id: outcome.label for outcome in driver.outcomes}
+    driver.advance(LABEL_DELAY)
+    driver.publish(event(driver, "zoe"))
+
+    assert before == {"ada": True, "bob": True}
+    assert {outcome.user_id: outcome.label for outcome in driver.outcomes} == {
+        **before,
+        "eve": False,
+    }
+    fates = {
+        fate: driver.metrics.counter(metric_list.LABELS, fate=fate).value
+        for fate in ("early", "unknown")
+    }
+    assert fates == {"early": 3, "unknown": 1}
 
 
 def test_garbage_is_set_aside_with_its_bytes_and_the_reason(driver):
