@@ -125,8 +125,13 @@ class Training:
     def _load(self, name: str, blob: bytes | None) -> Learner:
         if blob is not None:
             try:
-                schema = self._features.schema
-                return decode(blob, self._verifier, model=name, schema=schema).learner
+                return decode(
+                    blob,
+                    self._verifier,
+                    model=name,
+                    schema=self._features.schema,
+                    target=self._pipeline.label.target,
+                ).learner
             except SnapshotRefused as refusal:
                 self._metrics.refused(name, str(refusal))
         rule, lateness = self._pipeline.label, self._pipeline.allowed_lateness
@@ -134,6 +139,7 @@ class Training:
             name,
             feature_names=self._features.names,
             schema=self._features.schema,
+            target=rule.target,
             label_delay=rule.horizon + lateness,
         )
 

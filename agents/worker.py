@@ -194,6 +194,7 @@ def _predict(worker: Worker) -> App:
     served = ServedModels(
         {declared.champion, *declared.challengers},
         plan.features.schema,
+        declared.label.target,
         Verifier(key_files.trusted_keys(worker.settings)),
         worker.metrics,
     )

@@ -112,6 +112,7 @@ def trained_champion() -> Learner:
         shop.champion,
         feature_names=compiled.fold.names,
         schema=compiled.fold.schema,
+        target=shop.label.target,
         label_delay=shop.label.horizon + shop.allowed_lateness,
     )
     n = 0

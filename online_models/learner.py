@@ -30,6 +30,8 @@ class Learner:
         What `Outcome.features` holds, in order.
     schema
         Hash of those names; outcomes of any other are skipped.
+    target
+        Hash of the label rule; outcomes of any other are skipped, too.
     label_delay
         How long after its event a label becomes known, at most: horizon plus allowed lateness.
 
@@ -49,11 +51,13 @@ class Learner:
         *,
         feature_names: tuple[str, ...],
         schema: str,
+        target: str = "",
         label_delay: timedelta = timedelta(hours=1),
     ) -> None:
         self.model = model
         self.feature_names = feature_names
         self.schema = schema
+        self.target = target
         self.progress = Progress()
         self.failure: str | None = None
         """What the model raised last, if it ever did."""
@@ -98,7 +102,7 @@ class Learner:
         if offset <= progress.through:
             return None
         progress.through = offset
-        if outcome.schema != self.schema or not self._is_learnable(outcome.features):
+        if not self._is_learnable(outcome):
             progress.n_skipped += 1
             return None
         features = dict(zip(self.feature_names, outcome.features, strict=True))
@@ -140,7 +144,13 @@ class Learner:
 
     @classmethod
     def from_state(
-        cls, model: str, *, feature_names: tuple[str, ...], schema: str, state: LearnerState
+        cls,
+        model: str,
+        *,
+        feature_names: tuple[str, ...],
+        schema: str,
+        target: str = "",
+        state: LearnerState,
     ) -> "Learner":
         """Go on where another learner was.
 
@@ -149,7 +159,7 @@ class Learner:
         SnapshotRefused
             When the pickles are not what `state` makes.
         """
-        learner = cls(model, feature_names=feature_names, schema=schema)
+        learner = cls(model, feature_names=feature_names, schema=schema, target=target)
         learner.progress = state.progress
         (learner._estimator,) = pickling.loads(state.model)
         older, newer = pickling.loads(state.earlier_models)
@@ -174,7 +184,10 @@ class Learner:
         progress.last_class.update(outcome.label, float(then.last_label))
         return score
 
-    def _is_learnable(self, features: list[float]) -> bool:
-        return len(features) == len(self.feature_names) and all(
-            -_LARGEST_FEATURE <= value <= _LARGEST_FEATURE for value in features
+    def _is_learnable(self, outcome: Outcome) -> bool:
+        return (
+            outcome.schema == self.schema
+            and outcome.target == self.target
+            and len(outcome.features) == len(self.feature_names)
+            and all(-_LARGEST_FEATURE <= value <= _LARGEST_FEATURE for value in outcome.features)
         )

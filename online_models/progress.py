@@ -16,8 +16,8 @@ class Progress(msgspec.Struct):
     n_learned: int = 0
     n_positives: int = 0
     n_skipped: int = 0
-    """Outcomes of another feature schema, with a feature that is no usable number, or that made the
-    model raise."""
+    """Outcomes of another feature schema or label rule, with a feature that is no usable number, or
+    that made the model raise."""
     n_unjudged: int = 0
     """Outcomes learned but not evaluated: their label took longer than declared."""
     known_until: int = NEVER

@@ -1,9 +1,9 @@
 """A learner as one signed record on `models`.
 
 Whoever can write to the topic must not thereby run code in a worker. So a snapshot is refused
-unless, in this order: a trusted key signed the manifest; the model, River, Python and the
-feature schema are ours; the state is the one whose hash was signed; its pickles name nothing but
-models; and the model gives the scores it gave when it was written.
+unless, in this order: a trusted key signed the manifest; the model, River, Python, the feature
+schema and the label rule are ours; the state is the one whose hash was signed; its pickles name
+nothing but models; and the model gives the scores it gave when it was written.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from online_models.scorer import Scorer
 from online_models.signing import Signer, Verifier
 from schemas.errors import SnapshotRefused
 
-_FORMAT: Final = "thalweg-snapshot-2"
+_FORMAT: Final = "thalweg-snapshot-3"
 _TOLERANCE: Final = 1e-9
 """Golden scores may differ by the rounding of another machine's `exp`."""
 
@@ -45,6 +45,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     through: int
     """Offset of the last outcome learned: replay the log from the next one."""
     schema: str
+    target: str
+    """Hash of the label rule whose outcomes it learned."""
     feature_names: tuple[str, ...]
     river: str
     python: str
@@ -98,7 +100,7 @@ def encode(learner: Learner, signer: Signer, *, at_ms: int) -> bytes:
     >>> signer = Signer.generate()
     >>> learner = Learner("binary_logistic_v1", feature_names=("clicks",), schema="s1")
     >>> blob = encode(learner, signer, at_ms=0)
-    >>> ours = {"model": "binary_logistic_v1", "schema": "s1"}
+    >>> ours = {"model": "binary_logistic_v1", "schema": "s1", "target": ""}
     >>> decode(blob, Verifier([signer.public_pem()]), **ours).manifest.version
     0
     >>> decode(blob, Verifier([]), **ours)
@@ -117,6 +119,7 @@ def encode(learner: Learner, signer: Signer, *, at_ms: int) -> bytes:
             n_learned=learner.n_learned,
             through=learner.through,
             schema=learner.schema,
+            target=learner.target,
             feature_names=learner.feature_names,
             river=_river(),
             python=_python(),
@@ -132,7 +135,7 @@ def encode(learner: Learner, signer: Signer, *, at_ms: int) -> bytes:
     return msgspec.msgpack.encode(_Envelope(signer.sign(manifest), manifest, state))
 
 
-def decode(blob: bytes, verifier: Verifier, *, model: str, schema: str) -> Snapshot:
+def decode(blob: bytes, verifier: Verifier, *, model: str, schema: str, target: str) -> Snapshot:
     """Check a snapshot and load it.
 
     Parameters
@@ -141,6 +144,8 @@ def decode(blob: bytes, verifier: Verifier, *, model: str, schema: str) -> Snaps
         Whose it should be: the name it was published under, which nobody signed.
     schema
         Hash of the features that the pipeline computes.
+    target
+        Hash of its label rule.
 
     Raises
     ------
@@ -148,24 +153,28 @@ def decode(blob: bytes, verifier: Verifier, *, model: str, schema: str) -> Snaps
         Says in one line which check failed; nothing is unpickled before all the bytes are
         known to be what a trusted key signed.
     """
-    manifest, state = _checked(blob, verifier, model, schema)
+    manifest, state = _checked(blob, verifier, model, schema, target)
     with _refusing_what_cannot_be_loaded():
         learner = Learner.from_state(
-            model, feature_names=manifest.feature_names, schema=schema, state=_state(state)
+            model,
+            feature_names=manifest.feature_names,
+            schema=schema,
+            target=target,
+            state=_state(state),
         )
         _check_scores(learner.scorer(), manifest)
     return Snapshot(manifest, learner)
 
 
 def decode_servable(
-    blob: bytes, verifier: Verifier, *, model: str, schema: str
+    blob: bytes, verifier: Verifier, *, model: str, schema: str, target: str
 ) -> ServableSnapshot:
     """Check a snapshot as `decode` does, and load no more of it than what answers events.
 
     The earlier selves, which only judge outcomes, are two thirds of a snapshot; to unpickle them
     would keep the event loop of a predict worker waiting for the interpreter.
     """
-    manifest, state = _checked(blob, verifier, model, schema)
+    manifest, state = _checked(blob, verifier, model, schema, target)
     with _refusing_what_cannot_be_loaded():
         found = _state(state)
         (estimator,) = pickling.loads(found.model)
@@ -174,11 +183,13 @@ def decode_servable(
     return ServableSnapshot(manifest, scorer)
 
 
-def _checked(blob: bytes, verifier: Verifier, model: str, schema: str) -> tuple[Manifest, bytes]:
+def _checked(
+    blob: bytes, verifier: Verifier, model: str, schema: str, target: str
+) -> tuple[Manifest, bytes]:
     envelope = _envelope(blob)
     verifier.verify(envelope.signature, envelope.manifest)
     manifest = _manifest(envelope.manifest)
-    _check_is_ours(manifest, model, schema)
+    _check_is_ours(manifest, model, schema, target)
     if hashlib.sha256(envelope.state).digest() != manifest.sha256:
         raise SnapshotRefused("state is not the one that was signed: its sha256 differs")
     return manifest, envelope.state
@@ -202,13 +213,14 @@ def _manifest(signed: bytes) -> Manifest:
         raise SnapshotRefused(f"manifest cannot be read: {error}") from error
 
 
-def _check_is_ours(manifest: Manifest, model: str, schema: str) -> None:
+def _check_is_ours(manifest: Manifest, model: str, schema: str, target: str) -> None:
     for what, found, expected in (
         ("model", manifest.model, model),
         ("format", manifest.format, _FORMAT),
         ("River", manifest.river, _river()),
         ("Python", manifest.python, _python()),
         ("feature schema", manifest.schema, schema),
+        ("label rule", manifest.target, target),
     ):
         if found != expected:
             raise SnapshotRefused(f"snapshot is for {what} {found}, expected {expected}")

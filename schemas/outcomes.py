@@ -8,6 +8,7 @@ class Outcome(msgspec.Struct, gc=False, array_like=True):
 
     `features` are the values the model saw when it predicted, in the order of the pipeline's
     feature names; `schema` is the hash of those names, so a learner never mixes two orders.
+    `target` is the hash of the label rule, so that it never mixes two questions either.
     """
 
     prediction_id: str
@@ -24,3 +25,5 @@ class Outcome(msgspec.Struct, gc=False, array_like=True):
     model_version: int
     schema: str
     features: list[float]
+    target: str = ""
+    """Which label it is; empty in what was written before there was this field."""

@@ -7,6 +7,7 @@ labels, and so does a label that comes before the event it is about.
 
 from dataclasses import dataclass
 from datetime import timedelta
+from hashlib import blake2b
 from heapq import heapify, heappop, heappush
 from typing import Final
 
@@ -36,6 +37,16 @@ class LabelRule:
 
     action: str
     horizon: timedelta
+
+    @property
+    def target(self) -> str:
+        """Hash of what defines the label: what learned one rule knows nothing of another.
+
+        >>> happens_within("purchase", timedelta(minutes=30)).target
+        'd351d2a0'
+        """
+        definition = f"{self.action} within {self.horizon // timedelta(milliseconds=1)} ms"
+        return blake2b(definition.encode(), digest_size=4).hexdigest()
 
     def __post_init__(self) -> None:
         if not self.action or self.action != self.action.lower():
@@ -118,6 +129,7 @@ class LabelJoin:
     ) -> None:
         self.fates = Fates()
         self._action: Final = rule.action
+        self._target: Final = rule.target
         self._horizon_ms: Final = rule.horizon // timedelta(milliseconds=1)
         self._capacity: Final = capacity
         self._pending: Final = pending
@@ -291,4 +303,4 @@ class LabelJoin:
         resolved[prediction.prediction_id] = resolved[prediction.event_id] = label
         if len(resolved) >= self._capacity:
             self._resolved_before, self._resolved = resolved, {}
-        return prediction.outcome(label, labelled_at=at_ms)
+        return prediction.outcome(label, labelled_at=at_ms, target=self._target)

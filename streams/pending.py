@@ -34,7 +34,7 @@ class Pending(msgspec.Struct, array_like=True, gc=False):
     features: bytes
     """See `pack_features`."""
 
-    def outcome(self, label: bool, *, labelled_at: int) -> Outcome:
+    def outcome(self, label: bool, *, labelled_at: int, target: str = "") -> Outcome:
         """Put the prediction and its label together."""
         return Outcome(
             self.prediction_id,
@@ -48,6 +48,7 @@ class Pending(msgspec.Struct, array_like=True, gc=False):
             self.model_version,
             self.schema,
             memoryview(self.features).cast("d").tolist(),  # type: ignore[arg-type]  # floats
+            target,
         )
 
 

@@ -257,7 +257,8 @@ MODEL_UNJUDGED: Final = GaugeSpec(
 MODEL_SKIPPED: Final = GaugeSpec(
     "thalweg_model_skipped_outcomes",
     "outcomes",
-    "Outcomes it did not learn: of other features, with unusable numbers, or it raised.",
+    "Outcomes it did not learn: of other features or another label rule, with unusable numbers, or"
+    " it raised.",
     ("model",),
 )
 MODEL_ROC_AUC: Final = GaugeSpec(

@@ -37,15 +37,23 @@ class ServedModels:
         Names to serve; others are passed over.
     schema
         Hash of the features that the pipeline computes.
+    target
+        Hash of its label rule.
     """
 
     def __init__(
-        self, models: AbstractSet[str], schema: str, verifier: Verifier, metrics: Metrics
+        self,
+        models: AbstractSet[str],
+        schema: str,
+        target: str,
+        verifier: Verifier,
+        metrics: Metrics,
     ) -> None:
         self.by_name: Final[dict[str, Served]] = {}
         """A batch looks here once, at its start."""
         self._models = models
         self._schema = schema
+        self._target = target
         self._verifier = verifier
         self._metrics = metrics
 
@@ -55,7 +63,9 @@ class ServedModels:
             return False
         metrics = self._metrics
         try:
-            snapshot = decode_servable(blob, self._verifier, model=name, schema=self._schema)
+            snapshot = decode_servable(
+                blob, self._verifier, model=name, schema=self._schema, target=self._target
+            )
         except SnapshotRefused as refusal:
             logger.warning("refused a snapshot of %s: %s", name, refusal)
             metrics.counter(metric_list.SNAPSHOTS, model=name, result="refused").inc()

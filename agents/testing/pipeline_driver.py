@@ -312,7 +312,13 @@ class PipelineDriver:
 
     def _restart_predict(self) -> None:
         names = {self._pipeline.champion, *self._pipeline.challengers}
-        self._served = ServedModels(names, self._plan.features.schema, self._verifier, self.metrics)
+        self._served = ServedModels(
+            names,
+            self._plan.features.schema,
+            self._pipeline.label.target,
+            self._verifier,
+            self.metrics,
+        )
         for key, value in self._topics.compacted(TP(topics.MODELS.name, 0)):
             self._served.offer(key.decode(), value)
         self._by_number = {number: self._restored(number) for number in self._partitions}

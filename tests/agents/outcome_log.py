@@ -30,6 +30,7 @@ def make_outcomes(n: int, *, seed: int = 0) -> list[Outcome]:
                 0,
                 FOLD.schema,
                 features,
+                PIPELINE.label.target,
             )
         )
     return sorted(outcomes, key=lambda outcome: outcome.labelled_at)

@@ -44,6 +44,7 @@ from tests.waiting import wait_until
 SIGNER = Signer.generate()
 VERIFIER = Verifier([SIGNER.public_pem()])
 CHAMPION, CHALLENGER = PIPELINE.champion, PIPELINE.challengers[0]
+TARGET = PIPELINE.label.target
 N_OUTCOMES = 400
 BATCH = 40
 NOWHERE = KafkaSettings(bootstrap="127.0.0.1:1", group="learn")
@@ -73,7 +74,7 @@ def training_on(
 
 def new_learners() -> dict[str, Learner]:
     return {
-        name: Learner(name, feature_names=FOLD.names, schema=FOLD.schema)
+        name: Learner(name, feature_names=FOLD.names, schema=FOLD.schema, target=TARGET)
         for name in (CHAMPION, CHALLENGER)
     }
 
@@ -187,7 +188,7 @@ def test_a_successor_goes_on_as_if_its_predecessor_had_never_died(on_kafka, n_ba
     restore(successor, snapshots)
 
     behind = {
-        name: decode(blob, VERIFIER, model=name, schema=FOLD.schema)
+        name: decode(blob, VERIFIER, model=name, schema=FOLD.schema, target=TARGET)
         for name, blob in snapshots.items()
     }
     assert behind[CHALLENGER].manifest.n_learned == BATCH  # the rest comes from the log
@@ -259,7 +260,9 @@ def test_what_is_learned_again_is_published_once_and_only_what_is_news(on_kafka)
         successor.publish_learned_again(publish_into(found), elapsed_s, PUBLISHED_MS)
 
     assert set(found) == {CHAMPION}
-    snapshot = decode(found[CHAMPION], VERIFIER, model=CHAMPION, schema=FEATURES.schema)
+    snapshot = decode(
+        found[CHAMPION], VERIFIER, model=CHAMPION, schema=FEATURES.schema, target=TARGET
+    )
     assert snapshot.learner.progress == trained.learners[CHAMPION].progress
     assert successor.due_in_s(CHAMPION, 1_000) == CHAMPION_INTERVAL_S
 
@@ -317,7 +320,9 @@ def test_a_worker_waits_for_no_outcome_to_publish_what_it_learned_again(kafka, t
             worker.kill()
 
     for name, blob in snapshots().items():
-        manifest = decode(blob, VERIFIER, model=name, schema=FEATURES.schema).manifest
+        manifest = decode(
+            blob, VERIFIER, model=name, schema=FEATURES.schema, target=TARGET
+        ).manifest
         assert (manifest.n_learned, manifest.through) == (N_OUTCOMES, on_kafka.log[-1][0])
 
 
@@ -380,7 +385,9 @@ def test_a_snapshot_is_the_model_as_it_was_after_its_batch():
     training.learn(step, PUBLISHED_MS)
     training.publish_due(step, elapsed_s=1_000, now_ms=PUBLISHED_MS + 7)
     (output,) = [output for output in step.outputs if output.key == CHAMPION.encode()]
-    snapshot = decode(output.value or b"", VERIFIER, model=CHAMPION, schema=FOLD.schema)
+    snapshot = decode(
+        output.value or b"", VERIFIER, model=CHAMPION, schema=FOLD.schema, target=TARGET
+    )
 
     assert (output.topic, output.partition) == ("models", 0)
     assert (snapshot.manifest.version, snapshot.manifest.through) == (30, 29)

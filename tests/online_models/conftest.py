@@ -9,6 +9,7 @@ from schemas.outcomes import Outcome
 
 FEATURES = ("clicks", "minutes", "is_mobile", "constant")
 SCHEMA = "schema-1"
+TARGET = "target-1"
 MakeLog = Callable[..., list[Outcome]]
 
 
@@ -34,6 +35,7 @@ def _make_log(seed: int, n: int, *, horizon_ms: int = 1_000) -> list[Outcome]:
                 model_version=0,
                 schema=SCHEMA,
                 features=features,
+                target=TARGET,
             )
         )
     return sorted(outcomes, key=lambda outcome: outcome.labelled_at)

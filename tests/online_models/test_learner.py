@@ -12,13 +12,15 @@ from online_models.progress import LearnerState
 from online_models.scorer import Scorer
 from schemas.outcomes import Outcome
 
-from .conftest import FEATURES, SCHEMA
+from .conftest import FEATURES, SCHEMA, TARGET
 
 models = pytest.mark.parametrize("model", catalogue.NAMES)
 
 
 def learner_of(model: str, *, label_delay: timedelta = timedelta(seconds=1)) -> Learner:
-    return Learner(model, feature_names=FEATURES, schema=SCHEMA, label_delay=label_delay)
+    return Learner(
+        model, feature_names=FEATURES, schema=SCHEMA, target=TARGET, label_delay=label_delay
+    )
 
 
 def restored(learner: Learner) -> Learner:
@@ -27,6 +29,7 @@ def restored(learner: Learner) -> Learner:
         learner.model,
         feature_names=FEATURES,
         schema=SCHEMA,
+        target=TARGET,
         state=msgspec.msgpack.decode(blob, type=LearnerState),
     )
 
@@ -136,12 +139,14 @@ def test_an_outcome_whose_label_took_too_long_is_learned_but_not_judged(make_log
     "change",
     [
         {"schema": "schema-2"},
+        {"target": "target-2"},
+        {"target": ""},
         {"features": [1.0, 2.0]},
         {"features": [1.0, float("nan"), 0.0, 1.0]},
         {"features": [1.0, float("inf"), 0.0, 1.0]},
         {"features": [1.0, -1e300, 0.0, 1.0]},
     ],
-    ids=["other schema", "too few", "NaN", "infinite", "huge"],
+    ids=["other schema", "other label rule", "no label rule", "too few", "NaN", "infinite", "huge"],
 )
 def test_an_outcome_that_cannot_be_learned_is_skipped_and_counted(change, make_log):
     learner = learner_of("binary_logistic_v1")

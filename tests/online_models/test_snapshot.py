@@ -10,7 +10,7 @@ from online_models.learner import Learner
 from online_models.signing import Signer, Verifier
 from schemas.errors import SnapshotRefused
 
-from .conftest import FEATURES, SCHEMA, MakeLog
+from .conftest import FEATURES, SCHEMA, TARGET, MakeLog
 
 SIGNER = Signer.generate()
 VERIFIER = Verifier([SIGNER.public_pem()])
@@ -18,7 +18,7 @@ MODEL = "binary_logistic_v1"
 
 
 def learner_after(n: int, make_log: MakeLog, model: str = MODEL) -> Learner:
-    learner = Learner(model, feature_names=FEATURES, schema=SCHEMA)
+    learner = Learner(model, feature_names=FEATURES, schema=SCHEMA, target=TARGET)
     for offset, outcome in enumerate(make_log(1, n)):
         learner.learn(outcome, offset)
     return learner
@@ -49,7 +49,11 @@ def test_a_decoded_learner_goes_on_where_the_encoded_one_was(model, make_log):
     learner = learner_after(300, make_log, model)
 
     decoded = snapshot.decode(
-        snapshot.encode(learner, SIGNER, at_ms=5), VERIFIER, model=model, schema=SCHEMA
+        snapshot.encode(learner, SIGNER, at_ms=5),
+        VERIFIER,
+        model=model,
+        schema=SCHEMA,
+        target=TARGET,
     )
 
     assert decoded.learner.progress == learner.progress
@@ -73,7 +77,7 @@ def test_a_single_flipped_bit_is_refused_before_anything_is_unpickled(data, blob
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pickling, "loads", lambda _: pytest.fail("unpickled"))
         with pytest.raises(SnapshotRefused):
-            snapshot.decode(bytes(flipped), VERIFIER, model=MODEL, schema=SCHEMA)
+            snapshot.decode(bytes(flipped), VERIFIER, model=MODEL, schema=SCHEMA, target=TARGET)
 
 
 def test_every_bit_of_the_frame_and_of_the_signature_counts(blob, nothing_is_unpickled):
@@ -84,19 +88,21 @@ def test_every_bit_of_the_frame_and_of_the_signature_counts(blob, nothing_is_unp
         flipped[bit // 8] ^= 1 << bit % 8
 
         with pytest.raises(SnapshotRefused):
-            snapshot.decode(bytes(flipped), VERIFIER, model=MODEL, schema=SCHEMA)
+            snapshot.decode(bytes(flipped), VERIFIER, model=MODEL, schema=SCHEMA, target=TARGET)
 
 
 @given(junk=st.binary(max_size=300))
 def test_any_other_bytes_are_refused(junk):
     with pytest.raises(SnapshotRefused):
-        snapshot.decode(junk, VERIFIER, model=MODEL, schema=SCHEMA)
+        snapshot.decode(junk, VERIFIER, model=MODEL, schema=SCHEMA, target=TARGET)
 
 
 @given(cut=st.integers(0, 1_000_000))
 def test_a_part_of_a_snapshot_is_refused(cut, blob):
     with pytest.raises(SnapshotRefused):
-        snapshot.decode(blob[: cut % len(blob)], VERIFIER, model=MODEL, schema=SCHEMA)
+        snapshot.decode(
+            blob[: cut % len(blob)], VERIFIER, model=MODEL, schema=SCHEMA, target=TARGET
+        )
 
 
 @given(junk=st.binary(max_size=300))
@@ -105,20 +111,25 @@ def test_signed_junk_is_refused(junk):
     envelope = msgspec.msgpack.encode((SIGNER.sign(junk), junk, b""))
 
     with pytest.raises(SnapshotRefused):
-        snapshot.decode(envelope, VERIFIER, model=MODEL, schema=SCHEMA)
+        snapshot.decode(envelope, VERIFIER, model=MODEL, schema=SCHEMA, target=TARGET)
 
 
 def test_a_strangers_snapshot_is_refused(blob, nothing_is_unpickled):
     stranger = Verifier([Signer.generate().public_pem()])
 
     with pytest.raises(SnapshotRefused, match="none of the 1 trusted keys"):
-        snapshot.decode(blob, stranger, model=MODEL, schema=SCHEMA)
+        snapshot.decode(blob, stranger, model=MODEL, schema=SCHEMA, target=TARGET)
 
 
 def test_a_retired_key_is_trusted_until_it_is_taken_out(blob):
     verifier = Verifier([Signer.generate().public_pem(), SIGNER.public_pem()])
 
-    assert snapshot.decode(blob, verifier, model=MODEL, schema=SCHEMA).manifest.n_learned == 60
+    assert (
+        snapshot.decode(
+            blob, verifier, model=MODEL, schema=SCHEMA, target=TARGET
+        ).manifest.n_learned
+        == 60
+    )
 
 
 @pytest.mark.parametrize(
@@ -129,6 +140,7 @@ def test_a_retired_key_is_trusted_until_it_is_taken_out(blob):
         ({"river": "0.25"}, r"River 0\.25, expected"),
         ({"python": "2.7"}, rf"Python 2\.7, expected {platform.python_version()[:4]}"),
         ({"schema": "schema-2"}, "feature schema schema-2, expected schema-1"),
+        ({"target": "target-2"}, "label rule target-2, expected target-1"),
         ({"sha256": bytes(32)}, "sha256 differs"),
     ],
 )
@@ -136,7 +148,9 @@ def test_a_snapshot_for_another_world_is_refused_unopened(
     changes, reason, blob, nothing_is_unpickled
 ):
     with pytest.raises(SnapshotRefused, match=reason):
-        snapshot.decode(resigned(blob, **changes), VERIFIER, model=MODEL, schema=SCHEMA)
+        snapshot.decode(
+            resigned(blob, **changes), VERIFIER, model=MODEL, schema=SCHEMA, target=TARGET
+        )
 
 
 @pytest.mark.parametrize(
@@ -151,4 +165,6 @@ def test_a_model_that_is_not_what_was_announced_is_refused(changes, reason, blob
     name = changes.get("model", MODEL)
 
     with pytest.raises(SnapshotRefused, match=reason):
-        snapshot.decode(resigned(blob, **changes), VERIFIER, model=name, schema=SCHEMA)
+        snapshot.decode(
+            resigned(blob, **changes), VERIFIER, model=name, schema=SCHEMA, target=TARGET
+        )

@@ -362,8 +362,21 @@ def test_an_outcome_carries_what_was_served():
             model_version=3,
             schema="5ca1ab1e",
             features=[0.1, 100.0],
+            target=happens_within("buy", HORIZON_MS * MS).target,
         )
     ]
+
+
+def test_rules_have_one_target_only_if_they_ask_the_same():
+    rules = [
+        happens_within(action, horizon)
+        for action in ("buy", "view")
+        for horizon in (MS, 30 * MS, timedelta(days=14))
+    ]
+    again = happens_within("buy", timedelta(days=13, hours=24))
+
+    assert len({rule.target for rule in rules}) == len(rules)
+    assert again.target == rules[2].target
 
 
 def test_a_negative_is_known_when_its_horizon_ends():

@@ -28,11 +28,12 @@ pytestmark = pytest.mark.integration
 
 SIGNER = Signer.generate()
 CHAMPION, CHALLENGER = PIPELINE.champion, PIPELINE.challengers[0]
+TARGET = PIPELINE.label.target
 OUTCOMES = make_outcomes(40)
 
 
 def learner_after(n: int, name: str = CHAMPION, schema: str = FOLD.schema) -> Learner:
-    learner = Learner(name, feature_names=FOLD.names, schema=schema)
+    learner = Learner(name, feature_names=FOLD.names, schema=schema, target=TARGET)
     for offset, outcome in enumerate(OUTCOMES[:n]):
         learner.learn(outcome, offset)
     return learner
@@ -53,7 +54,7 @@ class Models:
         self.metrics = Metrics()
         self.failures: list[BaseException] = []
         verifier = Verifier([SIGNER.public_pem()])
-        self.served = ServedModels(set(followed), FOLD.schema, verifier, self.metrics)
+        self.served = ServedModels(set(followed), FOLD.schema, TARGET, verifier, self.metrics)
         self.feed = ModelFeed(
             self.kafka,
             self.topic,

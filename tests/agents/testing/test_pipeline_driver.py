@@ -1,5 +1,6 @@
 """What a test may rely on when it drives a pipeline, and what a pipeline keeps over any crash."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -16,6 +17,7 @@ from examples.shop.pipeline import PIPELINE
 from schemas import topics
 from schemas.events import UserEvent
 from streams.features import count, time_since
+from streams.label_join import happens_within
 
 MINUTE = timedelta(minutes=1)
 NAMES = [name for feature in PIPELINE.features for name in feature.names]
@@ -90,6 +92,33 @@ def test_garbage_is_set_aside_with_its_bytes_and_the_reason(driver):
     headers = dict(letter.headers() or [])
     assert headers["reason"] == b"not_json"
     assert headers["traceparent"] == b"00-1-2-01"
+
+
+def test_with_another_label_rule_models_begin_anew_and_go_on_when_it_is_back(driver):
+    def play(tag: str) -> None:
+        for number in range(20):
+            action = "purchase" if number % 3 == 0 else "home"
+            driver.publish(event(driver, user=f"{tag}{number}", action=action))
+            driver.advance(10 * MINUTE)
+        driver.advance(7 * 60 * MINUTE)
+        driver.publish(event(driver, user=f"{tag} last"))
+
+    def n_outcomes() -> dict[str, int]:
+        return Counter(outcome.target for outcome in driver.outcomes)
+
+    other = replace(PIPELINE, label=happens_within("add_to_cart", 6 * 60 * MINUTE))
+    play("a")
+    learned = driver.model_versions[PIPELINE.champion]
+    driver.deploy(other)
+    assert driver.model_versions == {}
+    play("b")
+    learned_of_other = driver.model_versions[PIPELINE.champion]
+    driver.deploy(PIPELINE)
+    driver.advance(MINUTE)
+
+    assert n_outcomes() == {PIPELINE.label.target: learned, other.label.target: learned_of_other}
+    assert driver.model_versions[PIPELINE.champion] == learned == 20
+    assert learned_of_other == 21
 
 
 def test_models_that_are_learned_again_are_served_again_though_nothing_happens(driver):
