@@ -1,7 +1,8 @@
 """Follow events and outcomes from the beginning, and compare what was served with the log.
 
-A thread of its own in the watch role. Only records of sampled users are decoded. It compares as
-long as the log is whole: where retention has deleted its beginning, features of long windows cannot
+A thread of its own in the watch role. All events are cleaned, since each may move the clock that
+decides who is late; of users who are not in the sample nothing else is done. It compares as long as
+the log is whole: where retention has deleted its beginning, features of long windows cannot
 be computed again, and the feed says so and ends.
 """
 
@@ -55,6 +56,7 @@ def new_parity(pipeline: Pipeline) -> Parity:
                 features.user,
                 deduplication=pipeline.deduplication,
                 max_event_ids=pipeline.max_event_ids,
+                lateness=pipeline.allowed_lateness,
                 views=features.of_user,
             ),
             lateness=pipeline.allowed_lateness,
@@ -180,14 +182,13 @@ class ParityFeed:
             return
         if is_event:
             self._at_end.discard(number)
-        if not self._parity.is_sampled(message.key()):
-            return
+        is_sampled = self._parity.is_sampled(message.key())
         if is_event:
-            self._take_event(message)
-        else:
+            self._take_event(message, is_sampled=is_sampled)
+        elif is_sampled:
             self._take_outcome(message)
 
-    def _take_event(self, message: Message) -> None:
+    def _take_event(self, message: Message, *, is_sampled: bool) -> None:
         _, published_ms = message.timestamp()
         try:
             event = self._clean(message.key(), message.value(), published_at_ms=published_ms)
@@ -196,7 +197,7 @@ class ParityFeed:
         partition = message.partition() or 0
         if event.event_id is None:
             event.event_id = f"{self._events}-{partition}-{message.offset()}"
-        self._parity.event(partition, event)
+        self._parity.event(partition, event, is_sampled=is_sampled)
 
     def _take_outcome(self, message: Message) -> None:
         try:
@@ -214,12 +215,14 @@ class Told:
         self._compared = metrics.counter(metric_list.PARITY_COMPARED)
         self._missing = metrics.counter(metric_list.PARITY_MISSING)
         self._extra = metrics.counter(metric_list.PARITY_EXTRA)
+        self._users = metrics.gauge(metric_list.PARITY_USERS)
         self._before = (0, 0, 0)
         self._mismatches: dict[str, int] = {}
 
     def tell(self, parity: Parity) -> None:
         """Add what is new."""
         counts = parity.counts
+        self._users.set(parity.users)
         now = (counts.compared, counts.missing, counts.extra)
         if now == self._before:
             return

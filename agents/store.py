@@ -8,9 +8,10 @@ earlier one loses: after a crash or a rebalance, an old worker cannot undo a new
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Iterable
+from base64 import b64decode, b64encode
+from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 import faust
 import msgspec
@@ -25,23 +26,29 @@ from agents.observability import metric_list
 from agents.observability.metric_spec import CounterSpec
 from agents.observability.metrics import Metrics
 from schemas.entity_features import EntityFeatures
-from schemas.feature_updates import FeatureUpdate
+from schemas.feature_updates import STATE_HEADER, FeatureUpdate
+from streams.fold import FeatureFold
 
 logger = logging.getLogger(__name__)
 
 RETRY_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
 """Waits between tries; the last one repeats. Meanwhile the lag grows and nothing is lost."""
 
-# KEYS[1] is the hash; ARGV are the offset, the ttl in ms, then pairs of field and value, of which
-# the first is `_as_of`.
+# KEYS are the hash, the state and the clock; ARGV are the offset, the ttl in ms, the state, then
+# pairs of field and value, of which the first is `_as_of`.
 WRITE_IF_NEWER: Final = """
 local at = redis.call('HMGET', KEYS[1], '_offset', '_as_of')
 local is_later = tonumber(ARGV[1]) > tonumber(at[1] or -1)
 -- A topic that was made anew counts from 0 again, but its events are newer.
-if not is_later and tonumber(ARGV[4]) <= tonumber(at[2] or -1) then return 0 end
+if not is_later and tonumber(ARGV[5]) <= tonumber(at[2] or -1) then return 0 end
 redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], '_offset', ARGV[1], unpack(ARGV, 3))
+redis.call('HSET', KEYS[1], '_offset', ARGV[1], unpack(ARGV, 4))
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
+-- Beside the hash: one long value in it, and it would take twice the memory.
+if ARGV[3] ~= '' then redis.call('SET', KEYS[2], ARGV[3], 'PX', ARGV[2]) end
+if tonumber(ARGV[5]) > tonumber(redis.call('GET', KEYS[3]) or -1) then
+  redis.call('SET', KEYS[3], ARGV[5])
+end
 return 1
 """
 
@@ -88,36 +95,96 @@ class FeatureStore:
         """
         return f"{self._namespace}:{entity}"
 
+    def state_key(self, user_id: str) -> str:
+        """Name what the features of a user can be moved on from, in base64.
+
+        >>> redis = Redis(decode_responses=True)
+        >>> FeatureStore(redis, "features:shop", timedelta(days=90)).state_key("ada")
+        'state:features:shop:ada'
+        """
+        return f"state:{self._namespace}:{user_id}"
+
+    @property
+    def clock_key(self) -> str:
+        """Name the newest event time of all users.
+
+        >>> redis = Redis(decode_responses=True)
+        >>> FeatureStore(redis, "features:purchase-intent", timedelta(days=90)).clock_key
+        'features:purchase-intent'
+        """
+        return self._namespace
+
     async def write(self, records: Iterable[Message]) -> int:
         """Write the newest update of each, in one round trip; tell how many were updated."""
         records = list(records)
         newest = {record.key(): record for record in records if record.value() is not None}
-        updates: list[tuple[int, str, FeatureUpdate | EntityFeatures]] = []
+        updates: list[tuple[int, str, FeatureUpdate | EntityFeatures, bytes]] = []
         for key, record in newest.items():
             try:
-                entity = (key or b"").decode()
-                updates.append((record.offset() or 0, entity, self._decode(record.value() or b"")))
+                entity, update = (key or b"").decode(), self._decode(record.value() or b"")
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
                 # The topic is ours alone: whoever wrote this can write it again.
                 logger.warning("no feature update at offset %s: %s", record.offset(), error)
+            else:
+                updates.append((record.offset() or 0, entity, update, _state(record)))
         async with self._redis.pipeline(transaction=False) as pipeline:
-            for offset, entity, update in updates:
-                values: list[str | float | int] = [offset, self._ttl_ms]
+            for offset, entity, update, state in updates:
+                values: list[str | float | int | bytes] = [offset, self._ttl_ms, state]
                 values += ("_as_of", update.as_of, "_schema", update.schema)
                 for name, value in update.features.items():
                     values += (name, value)
-                await self._write(keys=[self.key(entity)], args=values, client=pipeline)
+                keys = [self.key(entity), self.state_key(entity), self.clock_key]
+                await self._write(keys=keys, args=values, client=pipeline)
             if self._feast is not None:
-                of_users = [(n, each) for n, _, each in updates if isinstance(each, FeatureUpdate)]
+                of_users = [
+                    (n, each) for n, _, each, _ in updates if isinstance(each, FeatureUpdate)
+                ]
                 await self._feast.write(of_users, _forgotten(records), pipeline)
             if len(pipeline):
                 await pipeline.execute()
         return len(updates)
 
     async def read(self, entity: str) -> dict[str, float]:
-        """Read the features of a user, or of another entity; empty when there are none."""
-        found = await self._redis.hgetall(self.key(entity))
-        return {str(name): float(value) for name, value in found.items() if name[:1] != "_"}
+        """Read the features of a user or another entity, as of the last event; empty for none."""
+        return _features(await self._redis.hgetall(self.key(entity)))
+
+    async def view(
+        self, user_id: str, fold: FeatureFold, at_ms: int | None = None
+    ) -> dict[str, float]:
+        """Read the features of a user as of a moment, in one round trip; empty when there are none.
+
+        Parameters
+        ----------
+        fold
+            Of the pipeline that is served. Features of other declarations are read as they were
+            with the last event.
+        at_ms
+            In event time; by default that of the newest event of any user.
+
+        Raises
+        ------
+        Exception
+            Whatever a derived feature raises.
+        """
+        # A transaction: features and state must be of one event.
+        async with self._redis.pipeline(transaction=True) as pipeline:
+            pipeline.hgetall(self.key(user_id))
+            pipeline.mget(self.state_key(user_id), self.clock_key)
+            found, (state_text, clock) = await pipeline.execute()
+        served = _features(found)
+        state = b64decode(state_text or "")
+        if not state or not fold.can_read(state) or served.keys() != set(fold.names):
+            return served
+        return fold.view(state, served, int(clock or 0) if at_ms is None else at_ms)
+
+
+def _features(found: Mapping[Any, Any]) -> dict[str, float]:
+    return {str(name): float(value) for name, value in found.items() if name[:1] != "_"}
+
+
+def _state(record: Message) -> bytes:
+    found = dict(record.headers() or ()).get(STATE_HEADER)
+    return b64encode(found) if isinstance(found, bytes) else b""
 
 
 def _forgotten(records: Iterable[Message]) -> list[Forgotten]:

@@ -1,6 +1,11 @@
 """What a user's features are now: the record of `feature-updates`, for the online store."""
 
+from typing import Final
+
 import msgspec
+
+STATE_HEADER: Final = "state"
+"""Header with what the features were computed from, as `schema` encodes it: for a look later."""
 
 
 class FeatureUpdate(msgspec.Struct, gc=False):

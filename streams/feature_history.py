@@ -4,6 +4,7 @@ What predict would have served, had these events come in this order: the same cl
 the same deduplication, the same compiled update function.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import Final, TypeVar
@@ -20,13 +21,15 @@ K = TypeVar("K", str, str | int)
 SEAL_EVERY: Final = 500
 """Event ids that are remembered together, as those of a batch are."""
 
+FORGET_AT_ONCE: Final = 2
+
 
 class FeatureHistory:
-    """The users of one history.
+    """The users of one history; one whom no window reaches any more is forgotten, as predict does.
 
     Parameters
     ----------
-    deduplication, max_event_ids
+    deduplication, max_event_ids, lateness
         As in the pipeline's declaration.
     views
         Of other entities, whose features follow those of users.
@@ -38,15 +41,28 @@ class FeatureHistory:
         *,
         deduplication: timedelta,
         max_event_ids: int,
+        lateness: timedelta,
         views: Sequence[CompiledView] = (),
     ) -> None:
         self._fold = fold
         self._views = views
-        self._entities: dict[str, UserState] = {}
-        self._users: dict[str | int, UserState] = {}
+        self._users: OrderedDict[str | int, UserState] = OrderedDict()
+        self._entities: OrderedDict[str, UserState] = OrderedDict()
+        """Of both, who had an event last comes last."""
+        late_ms = lateness // timedelta(milliseconds=1)
+        self._keep_ms = fold.retention // timedelta(milliseconds=1) + late_ms
+        self._keep_entities_ms = max((view.retention_ms for view in views), default=0) + late_ms
         self._seen = Deduplicator(segment_table(), retention=deduplication, capacity=max_event_ids)
         self._newest_ms = 0
         self._n = 0
+
+    def __len__(self) -> int:
+        """How many users are remembered."""
+        return len(self._users)
+
+    def advance(self, at_ms: int) -> None:
+        """Let time go on, as an event of another history's user does."""
+        self._newest_ms = max(self._newest_ms, at_ms)
 
     def add(self, event: UserEvent) -> dict[str, float] | None:
         """Take in a cleaned event; tell the features as of it, `None` if it came before.
@@ -57,7 +73,7 @@ class FeatureHistory:
         self._n += 1
         if self._n % SEAL_EVERY == 0:
             self._seen.seal()
-        self._newest_ms = max(self._newest_ms, at_ms)
+        self.advance(at_ms)
         if not self._seen.is_new(event.event_id or "", self._newest_ms):
             return None
         undo: list[Callable[[], None]] = []
@@ -74,12 +90,23 @@ class FeatureHistory:
             for step in undo:
                 step()
             raise
+        _forget_inactive(self._users, self._newest_ms - self._keep_ms)
+        _forget_inactive(self._entities, self._newest_ms - self._keep_entities_ms)
         return features
+
+
+def _forget_inactive(states: OrderedDict[K, UserState], horizon_ms: int) -> None:
+    """Forget a few: more go than can come."""
+    for _ in range(FORGET_AT_ONCE):
+        key = next(iter(states), None)
+        if key is None or states[key].last_ms >= horizon_ms:
+            return
+        del states[key]
 
 
 def _fold(
     fold: FeatureFold,
-    states: dict[K, UserState],
+    states: OrderedDict[K, UserState],
     key: K,
     event: UserEvent,
     undo: list[Callable[[], None]],
@@ -92,7 +119,9 @@ def _fold(
     else:
         before = fold.encode(state)
         undo.append(lambda: states.__setitem__(key, fold.decode(before)))
-    return fold.update(state, event)
+    features = fold.update(state, event)
+    states.move_to_end(key)
+    return features
 
 
 def feature_history(
@@ -101,6 +130,7 @@ def feature_history(
     *,
     deduplication: timedelta,
     max_event_ids: int,
+    lateness: timedelta,
     on_failure: Callable[[UserEvent, Exception], None],
     views: Sequence[CompiledView] = (),
 ) -> Iterator[tuple[UserEvent, dict[str, float]]]:
@@ -110,7 +140,7 @@ def feature_history(
     ----------
     events
         Cleaned, in the order in which they came, each with an `event_id`.
-    deduplication, max_event_ids, views
+    deduplication, max_event_ids, lateness, views
         As of `FeatureHistory`.
     on_failure
         Called with an event that makes a feature raise. It changes nothing: predict sets it aside.
@@ -121,14 +151,19 @@ def feature_history(
     >>> from streams.fold import compile_features
     >>> fold = compile_features([count(over=timedelta(hours=1))], UserEvent)
     >>> ada = [UserEvent("ada", "home", n * 60_000, f"e{n}") for n in (0, 30, 30, 95)]
+    >>> hour, day = timedelta(hours=1), timedelta(days=1)
     >>> history = feature_history(
-    ...     fold, ada, deduplication=timedelta(days=1), max_event_ids=1000, on_failure=print
+    ...     fold, ada, deduplication=day, max_event_ids=9, lateness=hour, on_failure=print
     ... )
     >>> [(event.event_id, features["event_count_1h"]) for event, features in history]
     [('e0', 1.0), ('e30', 2.0), ('e95', 1.0)]
     """
     history = FeatureHistory(
-        fold, deduplication=deduplication, max_event_ids=max_event_ids, views=views
+        fold,
+        deduplication=deduplication,
+        max_event_ids=max_event_ids,
+        lateness=lateness,
+        views=views,
     )
     for event in events:
         try:

@@ -6,10 +6,9 @@ then those of the others, each in the order of their declaration.
 """
 
 import hashlib
-import math
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Final, assert_never
+from typing import Final
 
 from msgspec import inspect
 
@@ -17,22 +16,8 @@ from schemas.errors import InvalidDeclaration
 from schemas.events import UserEvent
 from streams.clean import MAX_ID_LENGTH
 from streams.entities import Entity, FeatureView
-from streams.feature_kinds import (
-    LONGEST_AGO,
-    CurrentSession,
-    DecayedCount,
-    Derived,
-    Feature,
-    FieldValue,
-    HourOfDay,
-    IsAction,
-    Latest,
-    OneOf,
-    RequestTime,
-    Rolling,
-    TimeSince,
-    TopValue,
-)
+from streams.feature_defaults import default_of
+from streams.feature_kinds import CurrentSession, Derived, Feature
 from streams.fold import FeatureFold, compile_features
 
 _KEY_TYPES: Final = (inspect.StrType, inspect.IntType, inspect.LiteralType, inspect.NoneType)
@@ -162,17 +147,12 @@ def _without_events(feature: Feature, values: dict[str, float]) -> tuple[float, 
     match feature:
         case Derived():
             return (float(feature.function(*(values[name] for name in feature.of))),)
-        case TimeSince():
-            return (math.log1p(LONGEST_AGO.total_seconds()),)
-        case Rolling():
-            return (float(feature.statistic == "session_count"),)
         case CurrentSession():
             return (float(feature.statistic == "events"),)
-        case DecayedCount() | Latest() | TopValue():
-            return (0.0,) * len(feature.names)
-        case IsAction() | OneOf() | HourOfDay() | FieldValue() | RequestTime():
-            raise InvalidDeclaration(f"feature `{feature.names[0]}` is of no event")
-    assert_never(feature)
+    default = default_of(feature)
+    if default is None:
+        raise InvalidDeclaration(f"feature `{feature.names[0]}` is of no event")
+    return (default,) * len(feature.names)
 
 
 def _key_function(entity: Entity, record: type[UserEvent]) -> Callable[[UserEvent], str | None]:

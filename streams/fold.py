@@ -9,7 +9,7 @@ import hashlib
 import json
 import linecache
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from struct import Struct
 from typing import Any, Final
@@ -20,7 +20,7 @@ from schemas.events import UserEvent
 from streams.distinct import Sketch, cardinality, sketch_of, union
 from streams.feature_kinds import LONGEST_AGO, SESSION_GAP, Derived, Feature, RequestTime
 from streams.fold_plan import MICRO, FoldPlan
-from streams.fold_source import write_update
+from streams.fold_source import write_update, write_view
 from streams.fold_state import NEVER_MS, UserState, new_state
 from streams.frequent import Summary, combined, most_frequent, summary_of
 from streams.layout import MEANING_VERSION, Layout, layout_of
@@ -33,6 +33,7 @@ _LARGEST: Final = 1e15
 _MS: Final = timedelta(milliseconds=1)
 _HEADER: Final = Struct(">q8s")
 _OPENING_BRACKET: Final = ord("[")
+_View = Callable[[UserState, Mapping[str, float], int], dict[str, float]]
 
 
 class FeatureFold:
@@ -45,7 +46,7 @@ class FeatureFold:
     schema
         Hash of the declarations and of what they mean.
     source
-        The generated update function, as text.
+        The generated functions, as text.
     layout
         What stands where in an encoded state.
     retention
@@ -60,7 +61,7 @@ class FeatureFold:
         plan = FoldPlan(features, record)
         self.names: Final = tuple(plan.features)
         self.schema: Final = _schema(features)
-        self.source: Final = write_update(plan)
+        self.source: Final = f"{write_update(plan)}\n\n{write_view(plan)}"
         self.layout: Final = layout_of(plan)
         spans_ms = [span + t.width_ms for t in plan.tilings for span in t.spans_ms]
         spans_ms += [span + t.width_ms for t in plan.low_tilings for span in t.spans_ms]
@@ -68,9 +69,9 @@ class FeatureFold:
         spans_ms += [span + t.width_ms for t in plan.top_tilings for span in t.spans_ms]
         spans_ms += [HALF_LIVES * (decayed.half_life // _MS) for decayed in plan.decays]
         self.retention: Final = timedelta(milliseconds=max([-NEVER_MS, *spans_ms]))
-        self.update: Final[Callable[[UserState, UserEvent], dict[str, float]]] = _compile(
-            self.source, f"<features {self.schema}>", plan
-        )
+        compiled = _compile(self.source, f"<features {self.schema}>", plan)
+        self.update: Final[Callable[[UserState, UserEvent], dict[str, float]]] = compiled["update"]
+        self._view: Final[_View] = compiled["view"]
         self._plan = plan
         self._tag = bytes.fromhex(self.schema)
         self._migrations: dict[bytes, Migration] = {}
@@ -100,6 +101,40 @@ class FeatureFold:
         body = memoryview(raw)[_HEADER.size :]
         decode = self._decode_wide if body[0] == _OPENING_BRACKET else self._decode
         return decode(body) if migrate is None else migrate(decode(body))
+
+    def view(self, raw: bytes, served: Mapping[str, float], at_ms: int) -> dict[str, float]:
+        """Tell the features as of a moment after the last event, from an encoded state.
+
+        Windows are rolled on, counts decay, and `time_since` counts from the last event. The
+        session is that of the last event, and ends with the next one.
+
+        Parameters
+        ----------
+        served
+            The features that were served with the last event: those of that very event stay.
+        at_ms
+            Up to the last event time, the features are as they were served.
+
+        Raises
+        ------
+        KeyError
+            `served` lacks a feature: it is of other declarations.
+        Exception
+            Whatever a derived feature raises.
+
+        Examples
+        --------
+        >>> from streams.features import count, hour_of_day
+        >>> minute = timedelta(minutes=1)
+        >>> fold = compile_features([count(over=10 * minute), hour_of_day()], UserEvent)
+        >>> ada = fold.new()
+        >>> served = fold.update(ada, UserEvent("ada", "search", 1_704_067_200_000))
+        >>> fold.view(fold.encode(ada), served, 1_704_067_200_000 + 3_600_000)
+        {'event_count_10m': 0.0, 'hour_sin': 0.0, 'hour_cos': 1.0}
+        """
+        if at_ms <= self.last_event_ms(raw):
+            return {name: served[name] for name in self.names}
+        return self._view(self.decode(raw), served, at_ms)
 
     def adopt(self, schema: str, layout: bytes) -> bool:
         """Learn to decode states of other declarations from their encoded layout.
@@ -202,9 +237,7 @@ def _schema(features: Sequence[Feature]) -> str:
     return hashlib.sha256(meaning.encode()).hexdigest()[:16]
 
 
-def _compile(
-    source: str, filename: str, plan: FoldPlan
-) -> Callable[[UserState, UserEvent], dict[str, float]]:
+def _compile(source: str, filename: str, plan: FoldPlan) -> dict[str, Any]:
     tilings, low_tilings, sketch_tilings = plan.tilings, plan.low_tilings, plan.sketch_tilings
     top_tilings = plan.top_tilings
 
@@ -277,5 +310,4 @@ def _compile(
     exec(compile(source, filename, "exec"), namespace)  # noqa: S102
     # Tracebacks and debuggers find the text there.
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
-    update: Callable[[UserState, UserEvent], dict[str, float]] = namespace["update"]
-    return update
+    return namespace

@@ -46,6 +46,9 @@ _TEXT: Final = (inspect.StrType, inspect.LiteralType)
 _ANYTHING: Final = (inspect.Type,)
 _KIND_NAMES: Final = {_NUMBER: "a number", _TEXT: "text", _NUMBER + _TEXT: "a number or text"}
 
+OF_EVENT: Final = (IsAction, OneOf, HourOfDay, FieldValue, RequestTime)
+"""Kinds of features of the very event."""
+
 T = TypeVar("T")
 
 
@@ -170,6 +173,8 @@ class FoldPlan:
         self.inputs: dict[str, str] = {}
         """Name of a feature that others derive from -> variable."""
         self.has_sessions = False
+        self.of_event: set[str] = set()
+        """Names of features of the very event, of which nothing is remembered."""
         self.features: dict[str, str] = {}
         """Name -> expression, in the order of the result."""
         for feature in features:
@@ -177,6 +182,8 @@ class FoldPlan:
                 if name in self.features:
                     raise InvalidDeclaration(f"feature `{name}` is declared twice")
                 self.features[name] = expression
+            if isinstance(feature, OF_EVENT):
+                self.of_event.update(feature.names)
         self.columns = self._columns()
         """Width of tiles in ms -> what their columns count; finest first."""
         self.tilings = self._tilings()
@@ -200,7 +207,7 @@ class FoldPlan:
                 self.has_sessions = True
                 if statistic == "events":
                     return ["float(state.session_events)"]
-                return ["(now - state.session_start_ms) / 1000"]
+                return ["(state.last_ms - state.session_start_ms) / 1000"]
             case IsAction(only=only):
                 return [f"float({self._flag(only, feature)})"]
             case OneOf(field=field, values=values):

@@ -1,10 +1,10 @@
-"""Write a fold's plan down as the Python of one update function."""
+"""Write a fold's plan down as Python: an update function, and one that looks without an event."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
-from streams.feature_kinds import SESSION_GAP, ActionFilter, span_name
+from streams.feature_kinds import SESSION_GAP, ActionFilter, DecayedCount, span_name
 from streams.fold_plan import Counter, FoldPlan, Mergeable, Merging
 from streams.merging import MergeTiling
 from streams.windows import tile_width_ms
@@ -51,6 +51,63 @@ def write_update(plan: FoldPlan) -> str:
     return "\n".join(("def update(state, event):", *_indented(_body(plan)), ""))
 
 
+def write_view(plan: FoldPlan) -> str:
+    """Write `view(state, served, now)`, which moves a state's windows on without an event.
+
+    Examples
+    --------
+    >>> from schemas.events import UserEvent
+    >>> from streams.features import hour_of_day, session_events, time_since
+    >>> print(write_view(FoldPlan([hour_of_day(), time_since(), session_events()], UserEvent)))
+    def view(state, served, now):
+        '''Return the features as of a later moment; of the last event, as they were served.'''
+        last = state.last_ms
+        return {
+            'hour_sin': served['hour_sin'],
+            'hour_cos': served['hour_cos'],
+            'seconds_since_event': log1p(min(now - last, 7776000000) / 1000),
+            'session_events': float(state.session_events),
+        }
+    <BLANKLINE>
+    """
+    return "\n".join(("def view(state, served, now):", *_indented(_view_body(plan)), ""))
+
+
+def _view_body(plan: FoldPlan) -> Iterator[str]:
+    yield "'''Return the features as of a later moment; of the last event, as they were served.'''"
+    yield "last = state.last_ms"
+    if _has_windows(plan):
+        yield "if now >= state.rolls_at_ms:"
+        yield "    roll(state, now)"
+    if plan.counters:
+        yield "counts = state.counts"
+    if plan.decays:
+        yield "decays = ["
+        for decayed, position in plan.decays.items():
+            yield f"    state.decays[{position}] * {_decay('now - last', decayed)},"
+        yield "]"
+    if plan.previous:
+        yield f"({_tuple(plan.previous.values())}) = state.latest"
+    if plan.latest:
+        yield "values, valued_at = state.values, state.valued_at"
+    for merging, states in ((plan.lows, "lows"), (plan.sketches, "sketches"), (plan.tops, "tops")):
+        if n := len(merging.tilings()):
+            yield f"({_tuple(f'{states}_{i}' for i in range(n))}) = state.{states}"
+    yield from _look_through_windows(plan)
+    yield from _look_at_merged(plan)
+    features = plan.features | {name: f"served[{name!r}]" for name in plan.of_event}
+    yield from _return(plan, features)
+
+
+def _return(plan: FoldPlan, features: Mapping[str, str]) -> Iterator[str]:
+    for name, variable in plan.inputs.items():
+        yield f"{variable} = {features[name]}"
+    yield "return {"
+    for name, expression in features.items():
+        yield f"    {name!r}: {plan.inputs.get(name, expression)},"
+    yield "}"
+
+
 def _body(plan: FoldPlan) -> Iterator[str]:
     yield "'''Add one event to its user's state; return the features as of it.'''"
     yield "ts = event.ts"
@@ -85,12 +142,7 @@ def _body(plan: FoldPlan) -> Iterator[str]:
     yield from _remember_latest(plan)
     yield from _look_through_windows(plan)
     yield from _look_at_merged(plan)
-    for name, variable in plan.inputs.items():
-        yield f"{variable} = {plan.features[name]}"
-    yield "return {"
-    for name, expression in plan.features.items():
-        yield f"    {name!r}: {plan.inputs.get(name, expression)},"
-    yield "}"
+    yield from _return(plan, plan.features)
 
 
 def _in_order(plan: FoldPlan) -> Iterator[str]:
@@ -105,11 +157,11 @@ def _in_order(plan: FoldPlan) -> Iterator[str]:
         yield "    state.session_events = 1"
         yield "else:"
         yield "    state.session_events += 1"
-    if plan.counters or plan.lows.values or plan.sketches.values or plan.tops.values:
+    if _has_windows(plan):
         yield "if ts >= state.rolls_at_ms:"
         yield "    roll(state, ts)"
     for decayed, position in plan.decays.items():
-        decay = f"0.5 ** ((ts - last) / {decayed.half_life // _MS})"
+        decay = _decay("ts - last", decayed)
         yield f"decays[{position}] = decays[{position}] * {decay} + {_flag(plan, decayed.only)}"
     yield "state.last_ms = ts"
 
@@ -130,7 +182,7 @@ def _out_of_order(plan: FoldPlan) -> Iterator[str]:
     if plan.counters:
         yield "before = counts.copy()"
     for decayed, position in plan.decays.items():
-        decay = f"0.5 ** ((last - ts) / {decayed.half_life // _MS})"
+        decay = _decay("last - ts", decayed)
         yield f"decays[{position}] += {_flag(plan, decayed.only)} * {decay}"
     if plan.has_sessions:
         yield "if event.session_id == state.session_id and ("
@@ -251,6 +303,14 @@ def _look_at_merged(plan: FoldPlan) -> Iterator[str]:
                         closed = f"{state}_{i}.closed[{window}][{position}]"
                         # The open tile last: it has less, and `union` goes through what is last.
                         yield f"{variable} = {merge}({closed}, {opened})"
+
+
+def _has_windows(plan: FoldPlan) -> bool:
+    return bool(plan.counters or plan.lows.values or plan.sketches.values or plan.tops.values)
+
+
+def _decay(ms: str, decayed: DecayedCount) -> str:
+    return f"0.5 ** (({ms}) / {decayed.half_life // _MS})"
 
 
 def _flag(plan: FoldPlan, only: ActionFilter | None) -> str:

@@ -36,6 +36,8 @@ class WidthLayout(msgspec.Struct, array_like=True, frozen=True):
 
     width_ms: int
     columns: tuple[Column, ...]
+    kept_ms: int = 0
+    """Of what merges: the longest span, for which tiles are kept; 0 where that was not noted."""
 
 
 class Layout(msgspec.Struct, frozen=True):
@@ -128,6 +130,6 @@ def _merged(merging: Merging[Any], tilings: Sequence[MergeTiling[Any]]) -> tuple
         Column(value.statistic, _actions(value.only), value.field) for value in merging.values
     ]
     return tuple(
-        WidthLayout(tiling.width_ms, tuple(columns[i] for i in tiling.columns))
+        WidthLayout(tiling.width_ms, tuple(columns[i] for i in tiling.columns), tiling.spans_ms[-1])
         for tiling in tilings
     )

@@ -4,6 +4,7 @@
 - Tiles of one width go on, column by column. So each window over them is exact as far back as the
   tiles go, be it declared before or not; a window that is longer than any before it fills up.
 - The current session goes on.
+- What divides by a count that was kept for longer (`top_share`) begins where both were kept.
 - What was not remembered begins with nothing.
 """
 
@@ -50,6 +51,16 @@ class Migration:
         self._decays: Final = positions(old.decays, new.decays)
         self._values: Final = positions(old.values, new.values)
         self._tiles: Final = tuple(_by_width(old.tiles, new.tiles))
+        kept_ms = {each.width_ms: each.kept_ms or None for each in old.tops}
+        self._kept_ms: Final = [
+            [
+                kept_ms.get(each.width_ms)
+                if column.part_of is not None and column.part_of[0] == "top"
+                else None
+                for column in each.columns
+            ]
+            for each in new.tiles
+        ]
         self._lows: Final = tuple(_by_width(old.lows, new.lows))
         self._sketches: Final = tuple(_by_width(old.sketches, new.sketches))
         self._tops: Final = tuple(_by_width(old.tops, new.tops))
@@ -64,8 +75,12 @@ class Migration:
             rolls_at_ms=0,  # the next event in order sets all windows' times
             counts=counts,
             tiles=[
-                tiling.moved(nothing if i is None else old.tiles[i], columns, counts, last_ms)
-                for tiling, (i, columns) in zip(plan.tilings, self._tiles, strict=True)
+                tiling.moved(
+                    nothing if i is None else old.tiles[i], columns, counts, last_ms, kept_ms
+                )
+                for tiling, (i, columns), kept_ms in zip(
+                    plan.tilings, self._tiles, self._kept_ms, strict=True
+                )
             ],
             latest=_picked(old.latest, self._latest, NEVER_MS),
             session_id=old.session_id if self._goes_on else None,

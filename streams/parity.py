@@ -59,6 +59,16 @@ class SampledPartition:
             n += 1
         return n
 
+    @property
+    def users(self) -> int:
+        """How many are remembered."""
+        return len(self._history)
+
+    def pass_by(self, at_ms: int) -> None:
+        """Let an event of a user who is not in the sample move the partition's clock."""
+        self._watermark.advance(at_ms)
+        self._history.advance(at_ms)
+
     def fold(self, event: UserEvent) -> dict[str, float] | None:
         """Take an event in; tell its features, `None` if nothing waits for its outcome."""
         try:
@@ -98,7 +108,8 @@ class Parity:
     >>> parity = Parity(
     ...     fold, share=1.0, prediction_id="shop:".__add__, horizon=hour,
     ...     new_partition=lambda: SampledPartition(
-    ...         FeatureHistory(fold, deduplication=hour, max_event_ids=9), lateness=hour
+    ...         FeatureHistory(fold, deduplication=hour, max_event_ids=9, lateness=hour),
+    ...         lateness=hour,
     ...     ),
     ... )
     >>> parity.event(0, UserEvent("ada", "home", 1_000, "e1"))
@@ -133,11 +144,22 @@ class Parity:
         """Tell whether a user is in the sample, by the key of the record alone."""
         return crc32(key or b"") % _BUCKETS < self._n_buckets
 
-    def event(self, number: int, event: UserEvent) -> None:
-        """Take in the next event of a partition's log, cleaned."""
+    @property
+    def users(self) -> int:
+        """How many users of the sample are remembered."""
+        return sum(partition.users for partition in self._partitions.values())
+
+    def event(self, number: int, event: UserEvent, *, is_sampled: bool = True) -> None:
+        """Take in the next event of a partition's log, cleaned.
+
+        Whoever is not in the sample moves the partition's clock alone, which decides who is late.
+        """
         partition = self._partitions.get(number)
         if partition is None:
             partition = self._partitions[number] = self._new_partition()
+        if not is_sampled:
+            partition.pass_by(event.ts)  # type: ignore[arg-type]  # milliseconds, once cleaned
+            return
         features = partition.fold(event)
         if features is None:
             return

@@ -317,10 +317,18 @@ class PartitionState:
 
         What cannot be encoded raises before anything is logged, and can be undone.
         """
-        staged = [table.staged() for table in self.tables]
+        staged = self.staged()
+        self.log(staged)
+        return [change for changes in staged for change in changes]
+
+    def staged(self) -> list[list[Change]]:
+        """Encode what changed, by table, while it can still be undone."""
+        return [table.staged() for table in self.tables]
+
+    def log(self, staged: list[list[Change]]) -> None:
+        """Take over what `staged` told."""
         for table, changes in zip(self.tables, staged, strict=True):
             table.log(changes)
-        return [change for changes in staged for change in changes]
 
     def undo(self) -> None:
         """Forget what changed since `changes`, in all tables."""

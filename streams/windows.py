@@ -12,6 +12,7 @@ windows look at it; the counts behind move when time leaves a tile. Counts are i
 what was added can be taken away exactly.
 """
 
+import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from functools import reduce
@@ -164,7 +165,12 @@ class Tiling:
             tiles.sums.insert(position, added)
 
     def moved(
-        self, tiles: Tiles, columns: Sequence[int | None], counts: list[int], last_ms: int
+        self,
+        tiles: Tiles,
+        columns: Sequence[int | None],
+        counts: list[int],
+        last_ms: int,
+        kept_ms: Sequence[int | None],
     ) -> Tiles:
         """Take over what another tiling of this width kept of a user until `last_ms`.
 
@@ -173,10 +179,21 @@ class Tiling:
         columns
             Where each of `counters` stands in `tiles`; `None` where it was not kept: counted from
             now on.
+        kept_ms
+            For each of them, how far back what is divided by it was kept; `None` for no bound.
         """
         n_left = bisect_left(tiles.ends, (last_ms - self.spans_ms[-1]) // self.width_ms + 1)
         ends = tiles.ends[n_left:]
-        sums = [[0 if i is None else kept[i] for i in columns] for kept in tiles.sums[n_left:]]
+        firsts = [
+            -math.inf if ms is None else (last_ms - ms) // self.width_ms + 1 for ms in kept_ms
+        ]
+        sums = [
+            [
+                0 if i is None or end < first else kept[i]
+                for i, first in zip(columns, firsts, strict=True)
+            ]
+            for end, kept in zip(ends, tiles.sums[n_left:], strict=True)
+        ]
         opened = [
             counts[counter] if i is None else tiles.opened[i]
             for counter, i in zip(self.counters, columns, strict=True)

@@ -2,6 +2,7 @@
 
 import random
 import sys
+from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -28,6 +29,8 @@ RECORD: Final = 12
 """Bytes of a record beside key and value within a batch of Kafka's, headers aside."""
 HASH: Final = 250
 """Bytes of a small hash in Redis beside its key and pairs, with its expiry."""
+STRING: Final = 150
+"""Bytes of a string in Redis beside its key and value, with its expiry."""
 PAIR: Final = 6
 """Bytes of a pair of a small hash beside its name and value."""
 
@@ -100,7 +103,7 @@ def _costs(fold: FeatureFold, events: Iterator[UserEvent]) -> FeatureCosts:
     return FeatureCosts(
         state=len(key) + len(raw),
         memory=sys.getsizeof(USER_ID) + sys.getsizeof(raw) + TABLE_ENTRY,
-        redis=HASH + len(USER_ID) + pairs,
+        redis=HASH + STRING + 2 * len(USER_ID) + pairs + len(b64encode(raw)),
     )
 
 

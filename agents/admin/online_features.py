@@ -14,9 +14,20 @@ from streams.entities import USER
 
 
 def read(
-    settings: Settings, declared: Pipeline, id_: str, *, entity: str = USER
+    settings: Settings,
+    declared: Pipeline,
+    id_: str,
+    *,
+    entity: str = USER,
+    at_ms: int | None = None,
 ) -> dict[str, float]:
-    """Read the latest features of a user, or of another entity; empty when there are none.
+    """Read the features of a user, or of another entity; empty when there are none.
+
+    Parameters
+    ----------
+    at_ms
+        As of when, in event time; by default as of the newest event of any user. Features of other
+        entities are told as of their last event.
 
     Raises
     ------
@@ -33,7 +44,10 @@ def read(
 
     async def look() -> dict[str, float]:
         async with Redis.from_url(settings.redis_url, decode_responses=True) as redis:
-            return await FeatureStore(redis, namespace, ttl).read(id_)
+            store = FeatureStore(redis, namespace, ttl)
+            if entity != USER:
+                return await store.read(id_)
+            return await store.view(id_, declared.compiled().user, at_ms)
 
     try:
         return asyncio.run(look())

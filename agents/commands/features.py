@@ -187,12 +187,13 @@ def _entity_rows(
 
 
 @app.command
-def show(user: str, /, *, entity: str = "user", json: Flag = False) -> int:
-    """Show the latest features of one user, or of another entity, as Redis has them.
+def show(user: str, /, *, entity: str = "user", at: str = "", json: Flag = False) -> int:
+    """Show the features of one user, or of another entity, from what Redis has of the last event.
 
     For example:
 
         thalweg features show user_0042
+        thalweg features show user_0042 --at 2024-06-30T12:00:00Z
         thalweg features show sku-4711 --entity item
         thalweg features show user_0042 --json | jq .click_rate_7d
 
@@ -203,6 +204,9 @@ def show(user: str, /, *, entity: str = "user", json: Flag = False) -> int:
     entity
         A kind of entity that the pipeline declares, where it is not users. The parts of a pair are
         separated by `|`.
+    at
+        As of when, RFC 3339; by default as of the newest event of any user. Features of other
+        entities are shown as of their last event.
     json
         Write the answer as JSON.
     """
@@ -212,7 +216,12 @@ def show(user: str, /, *, entity: str = "user", json: Flag = False) -> int:
     from schemas.errors import ThalwegError  # noqa: PLC0415
 
     here = settings.load()
-    found = online_features.read(here, pipeline.load(here.pipeline), user, entity=entity)
+    declared = pipeline.load(here.pipeline)
+    if at and entity != "user":
+        raise ThalwegError(
+            "--at is for users: features of other entities are as of their last event"
+        )
+    found = online_features.read(here, declared, user, entity=entity, at_ms=_moment_ms(at))
     if not found:
         raise ThalwegError(f"Redis has no features of {entity} `{user}`")
     if json:
@@ -402,3 +411,13 @@ def _pipeline() -> "Pipeline":
     from agents import pipeline, settings  # noqa: PLC0415  # --help stays quick
 
     return pipeline.load(settings.load().pipeline)
+
+
+def _moment_ms(text: str) -> int | None:
+    from agents.history.event_file import to_ms  # noqa: PLC0415  # --help stays quick
+    from schemas.errors import ThalwegError  # noqa: PLC0415
+
+    try:
+        return to_ms(text) if text else None
+    except ValueError as error:
+        raise ThalwegError(f"--at: `{text}` is no moment like 2024-06-30T12:00:00Z") from error

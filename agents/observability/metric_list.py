@@ -110,6 +110,13 @@ FEATURES_MISSING: Final = CounterSpec(
     " null.",
     ("feature",),
 )
+FEATURES_DEFAULT: Final = CounterSpec(
+    "thalweg_features_default_total",
+    "predictions",
+    "Predictions for which a remembered feature was what it is without events; see"
+    " `docs/data-quality.md`.",
+    ("feature",),
+)
 QUALITY_SCORE: Final = GaugeSpec(
     "thalweg_quality_score_ratio",
     "share",
@@ -359,6 +366,9 @@ PARITY_MISMATCHES: Final = CounterSpec(
     "Values that were served and are not what the log gives.",
     ("feature",),
 )
+PARITY_USERS: Final = GaugeSpec(
+    "thalweg_parity_users", "users", "Users of the sample whose features are kept to be compared."
+)
 PARITY_MISSING: Final = CounterSpec(
     "thalweg_parity_missing_total", "events", "Events of sampled users without an outcome."
 )
@@ -410,7 +420,7 @@ SECTIONS: Final[Mapping[str, tuple[MetricSpec, ...]]] = {
         *(SCORES, LABELS, OUTCOMES),
     ),
     "Data quality": (
-        *(QUALITY_CHECKS, QUALITY_NULLS, QUALITY_FINDINGS, FEATURES_MISSING),
+        *(QUALITY_CHECKS, QUALITY_NULLS, QUALITY_FINDINGS, FEATURES_MISSING, FEATURES_DEFAULT),
         *(QUALITY_SCORE, QUALITY_NULL_RATIO, QUALITY_FINDING_RATIO, FEATURES_MISSING_RATIO),
     ),
     "Batches, transactions, partitions": (
@@ -434,7 +444,7 @@ SECTIONS: Final[Mapping[str, tuple[MetricSpec, ...]]] = {
         *(REDIS_SECONDS, REDIS_ERRORS, STORE_BEHIND_SECONDS),
     ),
     "Parity of what is served": (
-        *(PARITY_COMPARED, PARITY_MISMATCHES, PARITY_MISSING, PARITY_EXTRA),
+        *(PARITY_COMPARED, PARITY_MISMATCHES, PARITY_MISSING, PARITY_EXTRA, PARITY_USERS),
     ),
     "The offline store": (ARCHIVED_ROWS, ARCHIVE_ROWS_WAITING, ARCHIVE_ERRORS),
     "Seen from outside": (LATENCY_SECONDS, LAG_RECORDS, LAG_SECONDS, ALERTS),

@@ -163,6 +163,7 @@ def backfill(
         deduplication=pipeline.deduplication,
         max_event_ids=pipeline.max_event_ids,
         views=table.views,
+        lateness=pipeline.allowed_lateness,
         on_failure=set_aside,
     )
     rows = (

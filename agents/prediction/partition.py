@@ -6,7 +6,7 @@ Everything of a partition that must survive a crash is in its tables, whose chan
 batch's own transaction. Time is an argument.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -38,6 +38,7 @@ FORGET_PER_BATCH: Final = 100
 """Inactive users forgotten per batch at most, so that forgetting never stalls one."""
 _DRIFT: Final = "drift"
 _NEWEST: Final = "newest"
+_NOBODY: Final[Mapping[str, dict[str, float]]] = {}
 
 
 class Partition:
@@ -149,6 +150,7 @@ class Partition:
         unnamed = f"{batch.tp.topic}-{batch.tp.partition}-"
         touched: dict[str, dict[str, float]] = {}
         self._touched_entities.clear()
+        all_features: list[dict[str, float]] = []
         scores: list[float] = []
         served: list[UserEvent] = []
         refused: list[InvalidRecord] = []
@@ -179,6 +181,7 @@ class Partition:
 
             of_user, features, score = predict(event, answer, outputs, is_late=is_late)
             touched[event.user_id] = of_user  # type: ignore[index]  # text, once cleaned
+            all_features.append(features)
             if is_handed_on:
                 self._hand_on(event, record, outputs)
             scores.append(score)
@@ -189,14 +192,11 @@ class Partition:
 
         for outcome in self._join.advance(watermark.at_ms):
             outputs.outcome(outcome)
-        for user_id, features in touched.items():
-            user = self._users.get(user_id)
-            if user is not None:
-                outputs.feature_update(user_id, user.last_ms, features)
         for entity, (view, as_of_ms, features) in self._touched_entities.items():
             outputs.entity_features(view, entity, as_of_ms, features)
-        self._end(batch, outputs)
+        self._end(batch, outputs, touched)
         plan.metrics.predicted(scores, n_duplicates, n_late)
+        plan.metrics.served(all_features)
         plan.metrics.quality(
             plan.quality.judge(served, refused, duplicates=n_duplicates, late=n_late)
         )
@@ -310,8 +310,16 @@ class Partition:
         self._states.n_begun_anew = self._told_begun_anew - self._entities.n_begun_anew
         self._read_singles()
 
-    def _end(self, batch: Batch, outputs: PartitionOutputs) -> None:
-        """Emit what changed in this partition's state, so that it commits with the batch."""
+    def _end(
+        self,
+        batch: Batch,
+        outputs: PartitionOutputs,
+        touched: Mapping[str, dict[str, float]] = _NOBODY,
+    ) -> None:
+        """Emit what changed in this partition's state, so that it commits with the batch.
+
+        `touched` has the users whose state changed, with their features.
+        """
         self._deduplicator.seal()
         self._forget_inactive(outputs)
         self._states.write_layout()
@@ -321,7 +329,7 @@ class Partition:
         if self._has_watched:  # its count would not tell: an alarm sets it back
             self._has_watched = False
             self._singles.put(_DRIFT, self._drift.encode())
-        self._log_changes(batch, outputs)
+        self._log_changes(batch, outputs, touched=touched)
         fates = msgspec.structs.astuple(self._join.fates)
         n_crowded_out = self._deduplicator.n_crowded_out
         if n_crowded_out != self._told_crowded_out:
@@ -340,6 +348,8 @@ class Partition:
         batch: Batch,
         outputs: PartitionOutputs,
         records: Sequence[Message] | None = None,
+        *,
+        touched: Mapping[str, dict[str, float]] = _NOBODY,
     ) -> None:
         """Emit what changed, from where there is no way back but a crash.
 
@@ -353,13 +363,31 @@ class Partition:
             limit=self._plan.dead_letter_limit,
         )
         changelog, emit, number = self._plan.topics.state, batch.emit, self.number
-        for key, value in self._state.changes():
+        staged = self._state.staged()
+        changes = [change for of_table in staged for change in of_table]
+        if touched:
+            self._tell_features(outputs, touched, dict(changes))
+        self._state.log(staged)
+        for key, value in changes:
             emit(changelog, value, key, partition=number)
         # Told now: what is undone is not counted.
         self._plan.dead_letters.count(reason for _, reason in outputs.set_aside)
         self._plan.metrics.outcomes(outputs.labels)
         for signal in outputs.alarms:
             self._plan.metrics.drift_alarm(number, signal)
+
+    def _tell_features(
+        self,
+        outputs: PartitionOutputs,
+        touched: Mapping[str, dict[str, float]],
+        encoded: Mapping[bytes, bytes | None],
+    ) -> None:
+        """Tell the store of features, with the states as they are being logged: encoded once."""
+        prefix, last_event_ms = self._users.prefix, self._plan.fold.last_event_ms
+        for user_id, features in touched.items():
+            state = encoded.get(f"{prefix}{user_id}".encode())
+            if state is not None:  # else so late that the user was forgotten
+                outputs.feature_update(user_id, last_event_ms(state), features, state)
 
     def _forget_inactive(self, outputs: PartitionOutputs) -> None:
         """Forget users and entities whose last event no window reaches any more."""

@@ -15,6 +15,7 @@ from online_models.drift import DriftAlarm
 from schemas.cloudevents import TRACEPARENT
 from schemas.errors import InvalidRecord
 from schemas.events import UserEvent
+from schemas.feature_updates import STATE_HEADER
 from schemas.outcomes import Outcome
 from schemas.reasons import Reason
 from streams.feature_set import CompiledView
@@ -100,11 +101,14 @@ class PartitionOutputs:
             key = str(event.user_id).encode()
             self._emit(self._topics.shadow_predictions, value, key, headers=headers)
 
-    def feature_update(self, user_id: str, as_of_ms: int, features: dict[str, float]) -> None:
-        """Tell the store a user's latest features."""
+    def feature_update(
+        self, user_id: str, as_of_ms: int, features: dict[str, float], state: bytes
+    ) -> None:
+        """Tell the store a user's latest features, and the state that they can be moved on from."""
         plan, batch = self._plan, self._batch
         value = encode.feature_update(user_id, as_of_ms, plan.fold.schema, features)
         headers = plan.feature_envelope.headers(f"{batch.partition}-{batch.next_offset}-{user_id}")
+        headers.append((STATE_HEADER, state))
         self._emit(self._topics.feature_updates, value, user_id.encode(), headers=headers)
 
     def entity_features(

@@ -1,6 +1,6 @@
 """What the predict role tells; instruments are found once, and told per batch where possible."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -8,6 +8,7 @@ from agents.observability import metric_list
 from agents.observability.metrics import Metrics
 from online_models.drift import ScoreDrift
 from schemas import topics
+from streams.feature_defaults import DefaultCounter
 from streams.label_join import Fates
 from streams.quality import QualityJudge, Tally
 
@@ -15,7 +16,13 @@ from streams.quality import QualityJudge, Tally
 class PredictMetrics:
     """Counts and measures of the predict role."""
 
-    def __init__(self, metrics: Metrics, challengers: Sequence[str], quality: QualityJudge) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        challengers: Sequence[str],
+        quality: QualityJudge,
+        defaults: DefaultCounter,
+    ) -> None:
         self._metrics = metrics
         counter = metrics.counter
         self._events = counter(metric_list.EVENTS, topic=topics.USER_EVENTS.name)
@@ -39,6 +46,10 @@ class PredictMetrics:
         self._missing = {
             name: counter(metric_list.FEATURES_MISSING, feature=name) for name in quality.features
         }
+        self._count_defaults = defaults.count
+        self._defaults = {
+            name: counter(metric_list.FEATURES_DEFAULT, feature=name) for name in defaults.names
+        }
         self._challengers = {
             name: metrics.histogram(metric_list.CHALLENGER_SCORE_SECONDS, model=name)
             for name in challengers
@@ -55,6 +66,11 @@ class PredictMetrics:
         self._duplicates.inc(n_duplicates)
         self._late.inc(n_late)
         self._scores.observe_many(scores)
+
+    def served(self, features: Sequence[Mapping[str, float]]) -> None:
+        """Count which features of a batch, or of a part of it, stood at their defaults."""
+        for name, n in self._count_defaults(features).items():
+            self._defaults[name].inc(n)
 
     def quality(self, tally: Tally) -> None:
         """Count what the events of a batch, or of a part of it, had of findings."""

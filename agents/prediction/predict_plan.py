@@ -19,6 +19,7 @@ from schemas import topics
 from schemas.cloudevents import rfc3339
 from schemas.topics import Topic
 from streams.clean import EventCleaner, LabelCleaner
+from streams.feature_defaults import DefaultCounter
 from streams.quality import QualityJudge
 from streams.state import EncodedValues
 
@@ -109,7 +110,9 @@ class PredictPlan:
             max_bytes=pipeline.max_event_bytes, future_tolerance=pipeline.future_tolerance
         )
         self.quality: Final = QualityJudge(pipeline.quality, pipeline.event, pipeline.features)
-        self.metrics: Final = PredictMetrics(metrics, pipeline.challengers, self.quality)
+        self.metrics: Final = PredictMetrics(
+            metrics, pipeline.challengers, self.quality, DefaultCounter(pipeline.features)
+        )
         self.topics: Final = TopicNames(
             predictions=name(topics.PREDICTIONS),
             shadow_predictions=name(topics.SHADOW_PREDICTIONS),

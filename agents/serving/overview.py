@@ -90,6 +90,7 @@ class Overview:
             "drift": tables.drift(fleet, now_ms),
             "models": tables.models(fleet, pipeline, now_ms),
             "quality": tables.quality(fleet, pipeline, now_ms),
+            "parity": tables.parity(fleet),
             "dead_letters": fleet.totals_by(metric_list.DEAD_LETTERS, "reason"),
             "labels": fleet.totals_by(metric_list.LABELS, "fate"),
             "state": tables.sums_by(fleet, metric_list.STATE_ENTRIES, "table", now_ms),

@@ -73,6 +73,16 @@ def quality(fleet: Fleet, pipeline: Pipeline, now_ms: int) -> Row:
     return {"score": score, "fields": [{"field": name, **row} for name, row in rows.items()]}
 
 
+def parity(fleet: Fleet) -> Row:
+    """Tell how much was computed again, and what was served otherwise, by feature, most first."""
+    return {
+        "compared": fleet.total(metric_list.PARITY_COMPARED),
+        "missing": fleet.total(metric_list.PARITY_MISSING),
+        "extra": fleet.total(metric_list.PARITY_EXTRA),
+        "mismatches": fleet.totals_by(metric_list.PARITY_MISMATCHES, "feature"),
+    }
+
+
 def models(fleet: Fleet, pipeline: Pipeline, now_ms: int) -> list[Row]:
     """Tell of each model how it does, the baselines that it must beat last."""
     parts = {pipeline.champion: "champion"}

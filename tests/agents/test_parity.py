@@ -15,7 +15,7 @@ from examples.shop.pipeline import PIPELINE
 from schemas import topics
 from schemas.outcomes import Outcome
 from streams.clean import EventCleaner
-from streams.fold import FeatureFold
+from streams.fold import FeatureFold, compile_features
 from streams.parity import Parity
 from tests.agents.shop_history import messy
 
@@ -149,6 +149,36 @@ def test_what_other_declarations_served_is_neither_compared_nor_missing():
 
     assert counts.compared == len(driver.outcomes) - half
     assert (counts.mismatches, counts.missing, counts.extra) == ({}, 0, 0)
+
+
+DAY_MS = 86_400_000
+
+
+def test_users_whom_no_window_reaches_are_forgotten():
+    """A new user a day, for ten times as long as anything is remembered."""
+    fold = compile_features(PIPELINE.features, PIPELINE.event)
+    parity = new_parity(ALL_USERS)
+    days = 10 * (fold.retention // timedelta(days=1))
+    most = 0
+    for day in range(days):
+        event = PIPELINE.event(f"u{day}", "home", day * DAY_MS, f"e{day}")
+        parity.event(0, event)
+        most = max(most, parity.users)
+
+    assert most <= fold.retention / timedelta(days=1) + 3
+
+
+def test_who_is_late_is_told_by_the_clock_of_all_users():
+    """Ada's event is behind Bob's, who is not in the sample: predict makes no outcome of it."""
+    lateness_ms = PIPELINE.allowed_lateness // timedelta(milliseconds=1)
+    bob, limit_ms = PIPELINE.event("bob", "home", 9 * DAY_MS, "bob"), 9 * DAY_MS - lateness_ms
+    for at_ms, is_expected in ((limit_ms, True), (limit_ms - 1, False)):
+        parity = new_parity(ALL_USERS)
+        parity.event(0, bob, is_sampled=False)
+        parity.event(0, PIPELINE.event("ada", "home", at_ms, "ada"))
+
+        assert parity.users == 1
+        assert [*parity._partitions[0].expected] == ["purchase-intent:ada"] * is_expected
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 1.0])

@@ -23,17 +23,37 @@ from agents.prediction import encode
 from agents.settings import Settings
 from agents.store import FeatureStore
 from examples.shop.pipeline import PIPELINE
+from schemas.events import UserEvent
+from streams.features import count, is_action
+from streams.fold import FeatureFold, compile_features
 from tests.agents.record import Record, batch
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.integration
 
 DAY = timedelta(days=1)
+HOUR_MS = 3_600_000
 
 
 def update(user: str, *, offset: int, as_of: int = 0, **features: float) -> Record:
     value = encode.feature_update(user, as_of, "schema-1", features)
     return Record(value, user.encode(), offset=offset)
+
+
+FOLD = compile_features([count(over=timedelta(hours=1)), is_action({"buy"}, name="buy")], UserEvent)
+
+
+def served(user: str, *, offset: int, at_ms: int, fold: FeatureFold = FOLD) -> Record:
+    """A user's first event, as predict tells of it."""
+    state = fold.new()
+    values = fold.update(state, UserEvent(user, "buy", at_ms))
+    value = encode.feature_update(user, at_ms, fold.schema, values)
+    return Record(
+        value,
+        user.encode(),
+        offset=offset,
+        headers=[("ce_id", b"1"), ("state", fold.encode(state))],
+    )
 
 
 async def write(features: FeatureStore, *records: Record) -> int:
@@ -106,17 +126,54 @@ async def test_what_is_no_feature_update_is_passed_over(features):
     assert await features.read("bob") == {"clicks": 5.0}
 
 
+async def test_features_that_come_without_a_state_leave_none(redis, features):
+    await write(features, update("item:sku-1", offset=0, clicks=1.0))
+
+    assert await features.read("item:sku-1") == {"clicks": 1.0}
+    assert not await redis.exists(features.state_key("item:sku-1"))
+
+
 async def test_each_write_prolongs_the_life_of_a_users_features(redis_server, redis, features):
-    await write(features, update("ada", offset=0, clicks=1.0))
+    await write(features, served("ada", offset=0, at_ms=0))
     await redis.pexpire(features.key("ada"), 1_000)
-    await write(features, update("ada", offset=1, clicks=2.0))
-    left_ms = await redis.pttl(features.key("ada"))
-    assert DAY - timedelta(minutes=1) < timedelta(milliseconds=left_ms) <= DAY
+    await redis.pexpire(features.state_key("ada"), 1_000)
+    await write(features, served("ada", offset=1, at_ms=1))
+    for key in (features.key("ada"), features.state_key("ada")):
+        left_ms = await redis.pttl(key)
+        assert DAY - timedelta(minutes=1) < timedelta(milliseconds=left_ms) <= DAY
 
     brief = FeatureStore(redis, features.key("brief"), timedelta(milliseconds=1))
     await write(brief, update("ada", offset=0, clicks=1.0))
     with redis_client.Redis.from_url(redis_server.url) as other:
         await asyncio.to_thread(wait_until, lambda: not other.exists(brief.key("ada")))
+
+
+async def test_a_view_empties_the_windows_of_who_is_idle(features):
+    await write(features, served("ada", offset=0, at_ms=HOUR_MS))
+    assert await features.view("ada", FOLD) == {"event_count_1h": 1.0, "is_buy": 1.0}
+    assert await features.view("eve", FOLD) == {}
+
+    await write(features, served("bob", offset=1, at_ms=9 * HOUR_MS))
+    await write(features, served("eve", offset=2, at_ms=2 * HOUR_MS))  # the clock does not go back
+
+    assert await features.view("ada", FOLD) == {"event_count_1h": 0.0, "is_buy": 1.0}
+    assert await features.view("bob", FOLD) == {"event_count_1h": 1.0, "is_buy": 1.0}
+    assert await features.view("bob", FOLD, 10 * HOUR_MS + 300_000) == {
+        "event_count_1h": 0.0,
+        "is_buy": 1.0,
+    }
+    assert await features.read("ada") == {"event_count_1h": 1.0, "is_buy": 1.0}
+
+
+async def test_a_view_under_other_declarations_is_as_of_the_last_event(features):
+    other = compile_features([count(over=timedelta(hours=2))], UserEvent)
+    await write(features, served("ada", offset=0, at_ms=0, fold=other))
+    await write(
+        features, update("bob", offset=1, event_count_1h=5.0, is_buy=0.0)
+    )  # without a state
+
+    assert await features.view("ada", FOLD, 99 * HOUR_MS) == {"event_count_2h": 1.0}
+    assert await features.view("bob", FOLD, 99 * HOUR_MS) == {"event_count_1h": 5.0, "is_buy": 0.0}
 
 
 async def test_a_batch_is_written_together_however_many_users_there_are(features, monkeypatch):

@@ -114,34 +114,39 @@ class NaiveUser:
         earlier, now = self.events, max(e.ts for e in [*self.events, event])
         self.add_to_sessions(event, now)
         self.events = [*earlier, event]
+        angle = event.ts / (DAY / MS) * math.tau
+        return self.as_of(now, earlier) | {
+            "is_either": float(event.action in ("buy", "view")),
+            "platform_is_web": float(event.platform == "web"),
+            "platform_is_app's": float(event.platform == "app's"),
+            "hour_sin": math.sin(angle),
+            "hour_cos": math.cos(angle),
+            "event_amount": event.amount or 0,
+            "dear_v2": float(event.action == "buy" and (event.amount or 0) > 10),
+        }
+
+    def as_of(self, now: int, earlier: list[Sale]) -> dict[str, float]:
+        """Compute what is remembered; `time_since` looks at what came earlier."""
         features: dict[str, float] = {}
         for span in SPANS:
             features |= self.rolling(span, now)
         day = self.inside(DAY, now)
         quantities = [e.quantity for e in day if e.quantity is not None]
-        starts = min(e.ts for e in self.session)
-        angle = event.ts / (DAY / MS) * math.tau
+        starts, last = min(e.ts for e in self.session), max(e.ts for e in self.events)
         return features | {
             "buy_quantity_total_1d": sum(e.quantity or 0 for e in day if e.action == "buy"),
             "quantity_mean_1d": sum(quantities) / len(quantities) if quantities else 0,
             "seconds_since_event": log_seconds(now, earlier),
             "seconds_since_buy": log_seconds(now, [e for e in earlier if e.action == "buy"]),
             "session_events": len(self.session),
-            "session_duration": (now - starts) / 1000,
-            "is_either": float(event.action in ("buy", "view")),
-            "platform_is_web": float(event.platform == "web"),
-            "platform_is_app's": float(event.platform == "app's"),
-            "hour_sin": math.sin(angle),
-            "hour_cos": math.cos(angle),
+            "session_duration": (last - starts) / 1000,
             "event_decayed_count_1h": sum(0.5 ** ((now - e.ts) * MS / HOUR) for e in self.events),
             "buy_decayed_count_3d": sum(
                 0.5 ** ((now - e.ts) * MS / (3 * DAY)) for e in self.events if e.action == "buy"
             ),
             "amount_latest": self.latest("amount", now, {"buy", "view", "other"}),
             "buy_quantity_latest": self.latest("quantity", now, {"buy"}),
-            "event_amount": event.amount or 0,
-            "dear_v2": float(event.action == "buy" and (event.amount or 0) > 10),
-            "haste": (haste := features["event_count_1h"] / (1 + (now - starts) / 1000)),
+            "haste": (haste := features["event_count_1h"] / (1 + (last - starts) / 1000)),
             "twice_v3": 2 * haste,
         }
 
@@ -170,7 +175,7 @@ class NaiveUser:
         return {
             f"event_count_{name}": len(inside),
             f"buy_count_{name}": len(buys),
-            f"buy_rate_{name}": len(buys) / len(inside),
+            f"buy_rate_{name}": len(buys) / len(inside) if inside else 0,
             f"amount_total_{name}": sum(e.amount or 0 for e in inside),
             f"buy_amount_mean_{name}": sum(amounts) / len(amounts) if amounts else 0,
             f"amount_variance_{name}": pvariance(scattered) if scattered else 0,
@@ -255,6 +260,56 @@ def test_features_equal_a_naive_recomputation_in_order(sales):
     state, naive = FOLD.new(), NaiveUser()
     for sale in sorted(sales, key=lambda sale: sale.ts):
         assert FOLD.update(state, sale) == pytest.approx(naive.update(sale), rel=1e-9, abs=1e-9)
+
+
+IDLE = st.integers(1, 100 * DAY // MS) | st.builds(
+    lambda span, ms: max(span // MS + ms, 1),
+    st.sampled_from([*SPANS, 5 * MINUTE, LONGEST_AGO]),
+    st.sampled_from([-1, 0, 1]),
+)
+
+
+@UNTIMED
+@given(st.lists(SALES, min_size=1, max_size=25), st.lists(IDLE, min_size=1, max_size=5))
+def test_a_look_at_any_later_moment_equals_a_naive_recomputation_as_of_it(sales, idle):
+    state, naive = FOLD.new(), NaiveUser()
+    served = [(FOLD.update(state, sale), naive.update(sale)) for sale in sales][-1][0]
+    raw, of_event = FOLD.encode(state), ("is_", "platform_is_", "hour_", "event_amount", "dear_")
+
+    for ms in idle:
+        now = state.last_ms + ms
+        expected = naive.as_of(now, naive.events)
+        expected |= {name: served[name] for name in FOLD.names if name.startswith(of_event)}
+        assert FOLD.view(raw, served, now) == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+@UNTIMED
+@given(st.lists(SALES, min_size=1, max_size=25), IDLE)
+def test_a_look_without_time_passing_is_what_was_served(sales, ms):
+    state = FOLD.new()
+    served = [FOLD.update(state, sale) for sale in sales][-1]
+
+    for at_ms in (state.last_ms, state.last_ms - ms):
+        assert FOLD.view(FOLD.encode(state), served, at_ms) == served
+
+
+@UNTIMED
+@given(st.lists(SALES, min_size=1, max_size=25))
+def test_after_the_retention_a_look_sees_empty_windows(sales):
+    state = FOLD.new()
+    served = [FOLD.update(state, sale) for sale in sales][-1]
+    seen = FOLD.view(FOLD.encode(state), served, state.last_ms + FOLD.retention // MS)
+
+    assert {seen[name] for f in FEATURES[:72] for name in f.names} == {0.0}
+    assert {seen[name] for name in seen if name.startswith("session_count")} == {1.0}
+
+
+def test_a_look_with_the_features_of_other_declarations_names_what_lacks():
+    state = FOLD.new()
+    FOLD.update(state, Sale("u", "buy", START))
+
+    with pytest.raises(KeyError, match="is_either"):
+        FOLD.view(FOLD.encode(state), {}, START + 1)
 
 
 @UNTIMED

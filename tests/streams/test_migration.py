@@ -186,6 +186,39 @@ def test_a_mean_is_not_of_what_was_added_up_before_it_was_declared() -> None:
     }
 
 
+@settings(deadline=None)
+@given(SALES, SALES)
+def test_a_share_over_a_longer_span_is_of_what_was_kept_for_the_shorter_one(
+    sales: list[Sale], later: list[Sale]
+) -> None:
+    """However long counts over tiles of the same width are kept beside it."""
+    before = compiled_of(top_share("amount", over=HOUR), count(over=11 * HOUR))
+    after = knowing(
+        compiled_of(
+            *(top_share("amount", over=10 * HOUR), count(over=11 * HOUR)),
+            *(mean("amount", over=10 * HOUR), rate(BUY, over=10 * HOUR)),
+        ),
+        [before],
+    )
+    happened = in_order(sales, 0)
+    now_ms = happened[-1].ts - START if happened else 0
+    state = before.new()
+    for each in happened:
+        before.update(state, each)
+    # Who had only those events that the shorter window still holds knows as much.
+    reaches = now_ms - HOUR_MS
+    begins_ms = START + reaches // 300_000 * 300_000
+    fresh = compiled_of(top_share("amount", over=10 * HOUR))
+    expected = fresh.new()
+    for each in happened:
+        if each.ts > begins_ms:
+            fresh.update(expected, each)
+    moved = after.decode(before.encode(state)) if happened else after.new()
+    for each in in_order(later, now_ms):
+        name = "amount_top_share_10h"
+        assert after.update(moved, each)[name] == fresh.update(expected, each)[name]
+
+
 def test_a_shorter_window_is_exact_at_once_and_a_longer_one_fills_up() -> None:
     before = compiled_of(count(over=4 * HOUR))
     after = knowing(compiled_of(count(over=HOUR), count(over=11 * HOUR)), [before])

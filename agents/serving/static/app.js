@@ -29,6 +29,7 @@ function show(frame) {
   showDrift(frame.drift);
   showDeadLetters(frame.dead_letters);
   showQuality(frame.quality);
+  showParity(frame.parity);
   drawCharts(points, groupsOf(frame.lag), frame.latency_budget_seconds);
   setText($("clock"), `as of ${clock(frame.at / 1000)}`);
 }
@@ -189,6 +190,25 @@ function showQuality({ score, fields }) {
       setNumber(span.lastChild, ratio);
     });
   });
+}
+
+const parityCounts = ["compared", "missing", "extra"].map((name) => [name, number(`parity.${name}`, "count")]);
+for (const [name, figure] of parityCounts) $(`parity-${name}`).append(figure);
+
+function showParity({ mismatches, ...counts }) {
+  for (const [name, figure] of parityCounts) setNumber(figure, counts[name]);
+  const rows = Object.entries(mismatches);
+  const make = ([feature]) => element("tr", {},
+    element("th", { scope: "row", textContent: feature }),
+    element("td", { className: "number" }, number(`parity.${feature}.mismatches`, "count")),
+    element("td", { className: "number" }, number(`parity.${feature}.share`, "share")));
+  keep($("parity"), rows, ([feature]) => feature, make, (tr, [, n]) => {
+    setNumber(tr.cells[1].firstChild, n);
+    setNumber(tr.cells[2].firstChild, n / counts.compared);
+  });
+  $("parity-table").hidden = rows.length === 0;
+  $("parity-empty").hidden = rows.length > 0;
+  setText($("parity-empty"), counts.compared ? "Every feature was served as the log gives it." : "Nothing is compared yet.");
 }
 
 function showDeadLetters(byReason) {

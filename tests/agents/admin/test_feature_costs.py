@@ -17,6 +17,7 @@ from agents.prediction import encode
 from agents.store import FeatureStore
 from examples.payments.pipeline import PIPELINE as PAYMENTS
 from examples.shop.pipeline import PIPELINE, ShopEvent
+from schemas.feature_updates import STATE_HEADER
 from streams.fold import compile_features
 from streams.fold_state import UserState
 from streams.state import Table
@@ -48,17 +49,23 @@ def test_the_users_of_half_a_year_of_the_shop_are_between_the_two():
 
 
 @pytest.mark.integration
-def test_a_hash_in_redis_takes_as_much_as_is_said(redis_server: EmbeddedRedis) -> None:
-    features = FOLD.update(FOLD.new(), ShopEvent(USER_ID, "home", 1_704_067_200_000))
+def test_a_user_in_redis_takes_as_much_as_is_said(redis_server: EmbeddedRedis) -> None:
+    state = FOLD.new()
+    features = FOLD.update(state, ShopEvent(USER_ID, "home", 1_704_067_200_000))
+    headers = [(STATE_HEADER, FOLD.encode(state))]
     value = encode.feature_update(USER_ID, 1_704_067_200_000, FOLD.schema, features)
 
     async def measured() -> int:
         async with Redis.from_url(redis_server.url, decode_responses=True) as redis:
             store = FeatureStore(redis, f"features:{uuid.uuid4().hex}", timedelta(days=1))
-            await store.write([Record(value, USER_ID.encode(), offset=0)])  # type: ignore[list-item]
-            taken = await redis.memory_usage(store.key(USER_ID))
-            assert taken is not None
-            return int(taken)
+            record = Record(value, USER_ID.encode(), offset=0, headers=headers)
+            await store.write([record])  # type: ignore[list-item]
+            taken = [
+                await redis.memory_usage(key)
+                for key in (store.key(USER_ID), store.state_key(USER_ID))
+            ]
+            assert all(taken)
+            return sum(int(each or 0) for each in taken)
 
     once, _ = costs(PIPELINE)
     assert once.redis == pytest.approx(asyncio.run(measured()), rel=0.25)

@@ -217,3 +217,15 @@ def test_labels_find_their_prediction_by_either_id_and_count_once() -> None:
     assert run.labelled == {"e1": True, "e2": False}
     run.events(event("much later", NOON_MS + 60 * MINUTE_MS, user="bob"))
     assert run.labelled == {"e1": True, "e2": False, "e3": False, "e4": False}
+
+
+def test_a_feature_update_carries_the_state_that_was_logged_with_it() -> None:
+    run = PartitionRun().events(
+        event("e1", offset=0), event("e2", offset=1), event("e3", offset=2, user="bob")
+    )
+    updates = {
+        output.key: dict(output.headers or ())["state"]
+        for output in run.by_topic["feature-updates"]
+    }
+
+    assert {b"u" + (key or b""): state for key, state in updates.items()} == run.table(b"u")

@@ -63,3 +63,25 @@ def test_findings_are_counted_once_though_a_record_makes_the_code_raise() -> Non
     wrong_type = 'thalweg_quality_findings_total{field="platform",finding="invalid_field"}'
     assert exemplars[unknown] == {"fridge": 1}
     assert list(exemplars[wrong_type]) == ["Expected `str | null`, got `int` - at `$.platform`"]
+
+
+def test_features_at_their_defaults_are_counted_once_each_however_batches_are_cut() -> None:
+    metrics = Metrics()
+    plan = BuggyPlan(lambda name: "features" if name == "poison" else None, metrics=metrics)
+    PartitionRun(plan=plan).events(
+        event(),
+        event(event_id="poison"),
+        event(action="product_view"),
+        Record(msgspec.json.encode(GOOD | {"user_id": "v", "action": "purchase"}), b"v"),
+    )
+    at_default = metrics.samples()
+
+    def told(feature: str) -> float | None:
+        return at_default.get(f'thalweg_features_default_total{{feature="{feature}"}}')
+
+    assert told("event_count_1h") == 0
+    assert told("click_count_1h") == 2
+    assert told("seconds_since_purchase") == 3  # a purchase looks at the one before it
+    assert told("session_count_30d") == 3
+    assert told("session_events") is None
+    assert told("is_click") is None

@@ -153,6 +153,22 @@ def test_data_quality_is_told_by_field_those_expected_first() -> None:
     assert quality["fields"][-1]["findings"] == {"not_json": 0.01}
 
 
+def test_parity_is_told_by_feature_the_worst_first() -> None:
+    page, metrics = overview(), Metrics()
+    assert page.frame(0)["parity"] == {"compared": 0, "missing": 0, "extra": 0, "mismatches": {}}
+
+    metrics.counter(metric_list.PARITY_COMPARED).inc(200)
+    metrics.counter(metric_list.PARITY_MISSING).inc(3)
+    metrics.counter(metric_list.PARITY_EXTRA).inc(1)
+    for feature, n in (("event_count_1h", 4), ("click_rate_7d", 9)):
+        metrics.counter(metric_list.PARITY_MISMATCHES, feature=feature).inc(n)
+    page.fold(said("watch-0", 0, metrics), 0)
+    parity = page.frame(0)["parity"]
+
+    assert list(parity.pop("mismatches").items()) == [("click_rate_7d", 9), ("event_count_1h", 4)]
+    assert parity == {"compared": 200, "missing": 3, "extra": 1}
+
+
 def test_an_alert_is_held_against_the_known_incidents() -> None:
     page = overview()
     page.fold_alert(alert(1, dt.datetime(2024, 2, 28, 23, 59, tzinfo=dt.UTC)))

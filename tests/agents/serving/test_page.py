@@ -100,6 +100,10 @@ def say_all(site: Site) -> None:
         watch.gauge(metric_list.QUALITY_NULL_RATIO, field="platform", **use_case).set(0.125)
         found = {"field": "platform", "finding": "unknown_category"}
         watch.gauge(metric_list.QUALITY_FINDING_RATIO, **found, **use_case).set(0.034)
+        watch.counter(metric_list.PARITY_COMPARED).inc(200)
+        watch.counter(metric_list.PARITY_MISSING).inc(2)
+        watch.counter(metric_list.PARITY_EXTRA).inc(1)
+        watch.counter(metric_list.PARITY_MISMATCHES, feature="click_rate_7d").inc(5)
         for process, metrics in (("predict-0", predict), ("learn-0", learn), ("watch-0", watch)):
             site.say(process, metrics, now_ms - ago_ms)
 
@@ -112,6 +116,8 @@ def test_the_page_waits_for_telemetry_honestly_then_shows_the_real_numbers(
     expect_state(page, "waiting")
     assert page.inner_text("#health-text") == "Waiting for telemetry"
     assert page.inner_text('[data-metric="events_per_second"]') == UNKNOWN
+
+    assert page.inner_text("#parity-empty") == "Nothing is compared yet."
 
     say_all(site)
 
@@ -135,12 +141,19 @@ def test_the_page_waits_for_telemetry_honestly_then_shows_the_real_numbers(
         "quality.score": 0.975,
         "quality.platform.null": 0.125,
         "quality.platform.unknown_category": 0.034,
+        "parity.compared": 400,
+        "parity.missing": 4,
+        "parity.extra": 2,
+        "parity.click_rate_7d.mismatches": 10,
+        "parity.click_rate_7d.share": 0.025,
     }.items():
         expect(page, metric, value)
     # 0.0095 s lies in the bucket (0.008, 0.01]: half of it is at 0.008 + 0.002 * 500/980.
     expect(page, "latency_p50_seconds", 0.008 + 0.002 * 500 / 980)
     assert page.inner_text('[data-metric="latency_p99_seconds"]') == "38ms"
     assert page.inner_text("#quality .findings span") == "unknown category 3.4%"
+    assert page.is_visible("#parity-table")
+    assert page.is_hidden("#parity-empty")
     assert page.locator("#scores i").evaluate_all(
         "bars => bars.map(bar => +bar.dataset.count)"
     ) == [
