@@ -13,6 +13,7 @@ SERVE: Final = "serve"
 AGGREGATE: Final = "aggregate"
 _SINGLE_ROLES: Final = ("learn", "store", "watch", "archive")
 _AFTERWARDS: Final = frozenset({"archive"})
+NICE: Final = ("nice", "-n", "10")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,4 +80,7 @@ def child(
         told["SIGNING_KEY_FILE"] = keys.signing_key_file
     env = {name: value for name, value in environ.items() if name != f"{PREFIX}SIGNING_KEY_FILE"}
     env |= {PREFIX + name: str(value) for name, value in told.items()}
-    return Child(process.name, [sys.executable, "-m", "agents.cli", *process.command], env)
+    # What nobody waits for gives way to what somebody does.
+    politely = NICE if process.starts_afterwards else ()
+    argv = [*politely, sys.executable, "-m", "agents.cli", *process.command]
+    return Child(process.name, argv, env)

@@ -148,11 +148,20 @@ class Fleet:
         total = self._totals[f"{spec.name}_bucket"]
         return _buckets([{s: n for s, n in total.items() if _matches(s, labels)}])
 
-    def gauges(self, spec: GaugeSpec, now_ms: int) -> list[tuple[Labels, float]]:
-        """Tell where a gauge stands in the processes that live, the latest said last."""
+    def gauges(
+        self, spec: GaugeSpec, now_ms: int, *, but: str | None = None
+    ) -> list[tuple[Labels, float]]:
+        """Tell where a gauge stands in the processes that live, the latest said last.
+
+        Parameters
+        ----------
+        but
+            A role whose processes are left out.
+        """
         return [
             (parse(sample).labels, value)
             for process in sorted(self.alive(now_ms), key=lambda process: process.at)
+            if process.name.rpartition("-")[0] != but
             for sample, value in process.samples.get(spec.name, {}).items()
         ]
 

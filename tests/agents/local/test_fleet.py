@@ -29,6 +29,14 @@ def test_the_command_line_tells_the_role():
     assert argv == [sys.executable, "-m", "agents.cli", "worker", "predict", "--slot", "0"]
 
 
+def test_only_the_archive_gives_way_to_others():
+    children = (
+        fleet.child(process, Settings(), KEYS, {}) for process in fleet.processes(Settings(), 1)
+    )
+
+    assert [each.name for each in children if tuple(each.argv[:3]) == fleet.NICE] == ["archive-0"]
+
+
 def test_no_two_processes_share_a_metrics_port():
     ports = [each.metrics_port for each in fleet.processes(Settings(), 3) if each.metrics_port]
 

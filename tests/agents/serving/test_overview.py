@@ -100,6 +100,16 @@ def test_problems_name_who_is_down_who_is_not_ready_and_what_is_slow() -> None:
     ]
 
 
+def test_what_the_archive_gathers_is_not_told_as_what_waits() -> None:
+    page = overview()
+    for process, n in (("predict-0", 3), ("store-0", 4), ("archive-0", 20_000)):
+        metrics = Metrics()
+        metrics.gauge(metric_list.IN_FLIGHT_RECORDS).set(n)
+        page.fold(said(process, 0, metrics), 0)
+
+    assert page.frame(0)["numbers"]["in_flight_records"] == 7
+
+
 def test_models_stand_beside_the_baselines_they_must_beat() -> None:
     page, metrics = overview(), Metrics()
     for model, auc in ((PIPELINE.champion, 0.84), (metric_list.BASELINE_RATE, 0.5)):
