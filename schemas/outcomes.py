@@ -26,4 +26,5 @@ class Outcome(msgspec.Struct, gc=False, array_like=True):
     schema: str
     features: list[float]
     target: str = ""
-    """Which label it is; empty in what was written before there was this field."""
+    """Which label it is; empty if the rule changed while it waited, and in what was written before
+    there was this field."""

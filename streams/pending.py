@@ -33,9 +33,15 @@ class Pending(msgspec.Struct, array_like=True, gc=False):
     schema: str
     features: bytes
     """See `pack_features`."""
+    target: str = ""
+    """Which label it began to wait for; empty in what was written before there was this field."""
 
     def outcome(self, label: bool, *, labelled_at: int, target: str = "") -> Outcome:
-        """Put the prediction and its label together."""
+        """Put the prediction and its label together.
+
+        `target` is of the rule that settled it. If it began to wait under another one it is an
+        outcome of neither, since what it waits for now may have happened before.
+        """
         return Outcome(
             self.prediction_id,
             self.use_case,
@@ -48,7 +54,7 @@ class Pending(msgspec.Struct, array_like=True, gc=False):
             self.model_version,
             self.schema,
             memoryview(self.features).cast("d").tolist(),  # type: ignore[arg-type]  # floats
-            target,
+            target if target == self.target else "",
         )
 
 

@@ -245,6 +245,7 @@ class Partition:
                 answer.version,
                 plan.features.schema,
                 pack_features(features.values()),
+                plan.label_target,
             )
             settled = join.enrol(prediction)
             if settled is not None:

@@ -123,6 +123,7 @@ class PredictPlan:
             alerts=name(topics.ALERTS),
             state=name(topics.PREDICT_STATE),
         )
+        self.label_target: Final = pipeline.label.target
         self.use_case_key: Final = pipeline.use_case.encode()
         self.prediction_prefix: Final = f"{pipeline.use_case}:"
         self.prediction_envelope: Final = Envelope("thalweg.prediction", SOURCE)

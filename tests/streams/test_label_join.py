@@ -67,7 +67,12 @@ class Partition:
         return {outcome.prediction_id: outcome.label for outcome in self.outcomes}
 
 
-def pending(prediction_id: str, user: str = "u", at_ms: int = 0) -> Pending:
+RULE = happens_within("buy", HORIZON_MS * MS)
+
+
+def pending(
+    prediction_id: str, user: str = "u", at_ms: int = 0, target: str = RULE.target
+) -> Pending:
     return Pending(
         prediction_id,
         event_id=f"event of {prediction_id}",
@@ -79,6 +84,7 @@ def pending(prediction_id: str, user: str = "u", at_ms: int = 0) -> Pending:
         model_version=3,
         schema="5ca1ab1e",
         features=pack_features([0.1, at_ms]),
+        target=target,
     )
 
 
@@ -362,9 +368,17 @@ def test_an_outcome_carries_what_was_served():
             model_version=3,
             schema="5ca1ab1e",
             features=[0.1, 100.0],
-            target=happens_within("buy", HORIZON_MS * MS).target,
+            target=RULE.target,
         )
     ]
+
+
+@pytest.mark.parametrize("target", ["", happens_within("view", HORIZON_MS * MS).target])
+def test_what_began_to_wait_under_another_rule_is_an_outcome_of_none(target):
+    join = Partition().join
+    join.enrol(pending("p", at_ms=100, target=target))
+
+    assert [each.target for each in join.observe("u", "buy", 105)] == [""]
 
 
 def test_rules_have_one_target_only_if_they_ask_the_same():
