@@ -54,7 +54,7 @@ def accuracy_alert(
     """
     model = pipeline.champion
     return Alert(
-        alert_id=f"accuracy-{model}-{reading.evaluated}-{change.level}",
+        alert_id=f"accuracy-{pipeline.use_case}-{model}-{reading.evaluated}-{change.level}",
         kind="accuracy",
         level=change.level,
         use_case=pipeline.use_case,
