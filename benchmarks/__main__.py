@@ -3,8 +3,9 @@
 With options of their own: `python -m benchmarks peers` compares the transport with others,
 `python -m benchmarks handover` lets workers join, leave and die under load, and
 `python -m benchmarks soak` watches a worker's memory for half an hour. Without a broker,
-`python -m benchmarks features` tells what rolling features cost, and
-`python -m benchmarks online` how quickly Redis tells them.
+`python -m benchmarks features` tells what rolling features cost,
+`python -m benchmarks online` how quickly Redis tells them, and
+`python -m benchmarks models` how good each model is and what it costs.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import sys
 from benchmarks import latency, online_reads, throughput
 from benchmarks.features import command as features
 from benchmarks.handover import command as handover
+from benchmarks.models import command as models
 from benchmarks.peers import command as peers
 from benchmarks.soak import command as soak
 
@@ -26,6 +28,7 @@ OTHERS = {
     "soak": soak.run,
     "features": features.run,
     "online": online_reads.run,
+    "models": models.run,
 }
 
 if sys.argv[1:2] and sys.argv[1] in OTHERS:

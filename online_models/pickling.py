@@ -13,14 +13,32 @@ from schemas.errors import SnapshotRefused
 _ALLOWED: Final = frozenset(
     {
         ("builtins", "float"),  # default of a defaultdict
+        ("builtins", "int"),  # likewise
         ("collections", "Counter"),
         ("collections", "OrderedDict"),
         ("collections", "defaultdict"),
-        ("copyreg", "__newobj__"),
+        ("collections", "deque"),
+        ("functools", "partial"),  # of what is named here: a default that is a defaultdict itself
+        ("online_models.catalogue.buckets", "Buckets"),
+        ("online_models.catalogue.forests", "LeveragingBagging"),
         ("random", "Random"),
+        ("river._river_rust.drift", "AdaptiveWindowing"),
         ("river._river_rust.vectordict", "VectorDict"),
+        ("river._river_rust.vectordict", "euclidean_distance_tuple"),
         ("river.compose.pipeline", "Pipeline"),
+        ("river.drift.adwin", "ADWIN"),
+        ("river.ensemble.stacking", "StackingClassifier"),
+        ("river.ensemble.streaming_random_patches", "BaseSRPClassifier"),
+        ("river.ensemble.streaming_random_patches", "SRPClassifier"),
+        ("river.forest.adaptive_random_forest", "ARFClassifier"),
+        ("river.forest.adaptive_random_forest", "BaseTreeClassifier"),
+        ("river.linear_model.ad_predictor", "AdPredictor"),
         ("river.linear_model.log_reg", "LogisticRegression"),
+        ("river.metrics.accuracy", "Accuracy"),
+        ("river.metrics.confusion", "ConfusionMatrix"),
+        ("river.neighbors.knn_classifier", "KNNClassifier"),
+        ("river.neighbors.lazy", "LazySearch"),
+        ("river.optim.ftrl", "FTRLProximal"),
         ("river.optim.initializers", "Zeros"),
         ("river.optim.losses", "Log"),
         ("river.optim.schedulers", "Constant"),
@@ -29,9 +47,14 @@ _ALLOWED: Final = frozenset(
         ("river.proba.gaussian", "Gaussian"),
         ("river.stats.mean", "Mean"),
         ("river.stats.var", "Var"),
+        ("river.tree.hoeffding_adaptive_tree_classifier", "HoeffdingAdaptiveTreeClassifier"),
         ("river.tree.hoeffding_tree_classifier", "HoeffdingTreeClassifier"),
+        ("river.tree.nodes.arf_htc_nodes", "RandomLeafNaiveBayesAdaptive"),
         ("river.tree.nodes.branch", "NumericBinaryBranch"),
+        ("river.tree.nodes.hatc_nodes", "AdaLeafClassifier"),
+        ("river.tree.nodes.hatc_nodes", "AdaNumBinaryBranchClass"),
         ("river.tree.nodes.htc_nodes", "LeafMajorityClass"),
+        ("river.tree.nodes.htc_nodes", "LeafNaiveBayesAdaptive"),
         ("river.tree.splitter.gaussian_splitter", "GaussianSplitter"),
     }
 )

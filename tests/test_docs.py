@@ -11,7 +11,7 @@ import pytest
 from agents.kafka.client_settings import KafkaSettings
 from agents.prediction import encode, predict_plan
 from agents.prediction.drift_alert import drift_alert
-from online_models import scorer
+from online_models import catalogue, scorer
 from online_models.drift import DriftAlarm
 from schemas import topics
 from schemas.reasons import Reason
@@ -50,6 +50,16 @@ def test_modules_that_are_named_exist(page: Path) -> None:
     named = re.findall(rf"`((?:{'|'.join(PACKAGES)})/[\w/.]+\.py)`", text)
 
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+# ---- catalogue -----------------------------------------------------------------------------------
+
+
+def test_the_catalogue_tells_of_every_model_what_it_is_how_good_and_how_dear():
+    page = read("docs/catalogue.md")
+    named = re.findall(r"^\| `(\w+)` ", page, re.MULTILINE)
+
+    assert named == [*catalogue.NAMES] * 3
 
 
 # ---- dataflow ------------------------------------------------------------------------------------

@@ -46,7 +46,7 @@ class Row:
 
     def figures(self, baseline: "Row | None") -> dict[str, Any]:
         """Tell all of it; ratios are medians of the rounds' own."""
-        told: dict[str, Any] = {"peer": self.name, "delivery": self.delivery}
+        told: dict[str, Any] = {"peer": self.name, "delivery": self.delivery.replace("_", " ")}
         if self.failure:
             return told | {"failure": self.failure}
         ratios = [

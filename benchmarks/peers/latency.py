@@ -32,7 +32,12 @@ def measure(
         figures = _watch(stage, source, target, rate, seconds=seconds, warm_up_s=warm_up_s)
         if peer.poll() is not None:
             raise PeerEnded
-    return {"peer": candidate.name, "delivery": candidate.delivery, "rate": rate, **figures}
+    return {
+        "peer": candidate.name,
+        "delivery": candidate.delivery.replace("_", " "),
+        "rate": rate,
+        **figures,
+    }
 
 
 def bare(stage: Stage, rate: int, *, seconds: float, warm_up_s: float) -> dict[str, Any]:

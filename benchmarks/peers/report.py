@@ -72,4 +72,4 @@ def _cells(columns: Mapping[str, str], row: Mapping[str, Any]) -> Sequence[str]:
 def _text(value: object) -> str:
     if value is None:
         return "-"
-    return f"{value:,}" if isinstance(value, int | float) else str(value).replace("_", " ")
+    return f"{value:,}" if isinstance(value, int | float) else str(value)

@@ -5,11 +5,16 @@ from collections.abc import Callable
 
 import pytest
 
+from online_models import catalogue
+from online_models.catalogue import forests
 from schemas.outcomes import Outcome
 
 FEATURES = ("clicks", "minutes", "is_mobile", "constant")
 SCHEMA = "schema-1"
 TARGET = "target-1"
+DEAR = tuple(forests.RECIPES)
+"""Models that take milliseconds to teach: laws are tried on them once, not fifteen times."""
+CHEAP = tuple(name for name in catalogue.NAMES if name not in DEAR)
 MakeLog = Callable[..., list[Outcome]]
 
 

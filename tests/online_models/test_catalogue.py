@@ -1,14 +1,25 @@
+import itertools
 from collections.abc import Callable
 
 import pytest
-from river import checks
+from river import base, checks, datasets
 
 from online_models import catalogue
+
+
+def small(name: str) -> base.Classifier:
+    """Make a model as declared, but of three members instead of ten: as much code, less time."""
+    model = catalogue.make(name)
+    return model.clone({"n_models": 3}) if hasattr(model, "n_models") else model
+
 
 CHECKS = [
     pytest.param(name, check, id=f"{name}-{check.__name__}")
     for name in catalogue.NAMES
     for check in checks.yield_checks(catalogue.make(name))
+    # River excuses random patches from features that come, go and change places: they draw their
+    # features by position. Ours stay where they are as long as a model lives.
+    if check.__name__ not in catalogue.make(name)._unit_test_skips()
 ]
 
 
@@ -16,7 +27,7 @@ CHECKS = [
 def test_each_model_keeps_the_promises_of_a_river_estimator(
     name: str, check: Callable[[object], None]
 ):
-    check(catalogue.make(name))
+    check(small(name))
 
 
 @pytest.mark.parametrize("name", catalogue.NAMES)
@@ -36,3 +47,32 @@ def test_names_say_task_and_version(name: str):
 
     assert task.startswith("binary_")
     assert int(version) >= 1
+
+
+def answers(name: str, **weights: float) -> list[float]:
+    """Teach 300 outcomes, the positives with a weight if one is given, and ask 100 questions."""
+    model = small(name)
+    for features, label in datasets.Phishing().take(300):
+        model.learn_one(features, label, **(weights if label else {}))
+    return [
+        model.predict_proba_one(features)[True]
+        for features, _ in itertools.islice(datasets.Phishing(), 300, 400)
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in catalogue.NAMES if catalogue.recipe(name).takes_weights]
+)
+def test_positives_of_a_larger_weight_are_expected_more_often(name: str):
+    assert sum(answers(name, w=5.0)) > sum(answers(name)) + 1
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in catalogue.NAMES if not catalogue.recipe(name).takes_weights]
+)
+def test_who_is_said_to_take_no_weights_refuses_or_forgets_them(name: str):
+    try:
+        weighted = answers(name, w=5.0)
+    except TypeError:
+        return
+    assert weighted == answers(name)

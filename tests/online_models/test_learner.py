@@ -12,9 +12,10 @@ from online_models.progress import LearnerState
 from online_models.scorer import Scorer
 from schemas.outcomes import Outcome
 
-from .conftest import FEATURES, SCHEMA, TARGET
+from .conftest import CHEAP, DEAR, FEATURES, SCHEMA, TARGET
 
 models = pytest.mark.parametrize("model", catalogue.NAMES)
+cheap_models = pytest.mark.parametrize("model", CHEAP)
 
 
 def learner_of(model: str, *, label_delay: timedelta = timedelta(seconds=1)) -> Learner:
@@ -39,7 +40,7 @@ def final_scores(learner: Learner, log: list[Outcome]) -> list[float]:
     return [scorer.score(dict(zip(FEATURES, o.features, strict=True))) for o in log]
 
 
-@models
+@cheap_models
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 999), data=st.data())
 def test_a_restored_learner_that_replays_the_log_equals_one_never_interrupted(
@@ -49,6 +50,17 @@ def test_a_restored_learner_that_replays_the_log_equals_one_never_interrupted(
     log = make_log(seed, 450)
     at = data.draw(st.integers(0, len(log)), label="snapshot after")
     start = data.draw(st.integers(0, at), label="replay from")
+
+    replays_to_the_same_bits(model, log, at, start)
+
+
+@pytest.mark.parametrize("model", DEAR)
+def test_a_restored_forest_equals_one_never_interrupted_too(model, make_log):
+    replays_to_the_same_bits(model, make_log(3, 150), at=100, start=70)
+
+
+def replays_to_the_same_bits(model: str, log: list[Outcome], at: int, start: int) -> None:
+    """Compare a learner with one that was restored after `at` and replayed from `start`."""
     uninterrupted = learner_of(model)
     expected = [uninterrupted.learn(outcome, offset) for offset, outcome in enumerate(log)]
 
@@ -78,7 +90,7 @@ def test_it_learns_what_river_would_learn(model, make_log):
     ]
 
 
-@models
+@cheap_models
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 999), moment=st.integers(0, 30_000))
 def test_no_label_that_became_known_after_the_event_moves_its_score(model, seed, moment, make_log):

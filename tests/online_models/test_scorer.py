@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from river import base
 
@@ -63,6 +63,7 @@ def test_missing_and_unknown_features_are_treated_as_river_treats_them(
 
 
 @pytest.mark.parametrize("name", catalogue.NAMES)
+@settings(max_examples=20)
 @given(
     history=histories,
     question=st.fixed_dictionaries({name: st.floats() for name in NAMES}),

@@ -1,0 +1,67 @@
+"""The models one can name: `<task>_v<n>` -> a River pipeline.
+
+A definition that has served is never edited, because its name is the identity of what was
+learned under it: a change is a new `v<n>`. `docs/catalogue.md` holds what each of them costs and
+how good it is.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from river import base
+
+from online_models.catalogue import forests, linear_models, neighbours, stacking, trees
+from online_models.catalogue.recipe import Recipe
+from schemas.errors import InvalidDeclaration
+
+_RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
+    linear_models.RECIPES | trees.RECIPES | forests.RECIPES | neighbours.RECIPES | stacking.RECIPES
+)
+
+NAMES: Final = tuple(_RECIPES)
+"""Models a pipeline may declare."""
+
+
+def recipe(name: str) -> Recipe:
+    """Look a model up.
+
+    Raises
+    ------
+    InvalidDeclaration
+        When the catalogue has no such model.
+
+    Examples
+    --------
+    >>> recipe("binary_logistic_v1").takes_weights
+    True
+    >>> recipe("oracle_v1")
+    Traceback (most recent call last):
+    schemas.errors.InvalidDeclaration: no model `oracle_v1` in the catalogue; it has
+    binary_logistic_v1, binary_logistic_v2, binary_ftrl_v1, binary_adpredictor_v1,
+    binary_hoeffding_tree_v1, binary_hoeffding_adaptive_v1, binary_forest_v1,
+    binary_leveraging_bagging_v1, binary_random_patches_v1, binary_neighbours_v1,
+    binary_stacking_v1
+    """
+    try:
+        return _RECIPES[name]
+    except KeyError:
+        raise InvalidDeclaration(
+            f"no model `{name}` in the catalogue; it has {', '.join(NAMES)}"
+        ) from None
+
+
+def make(name: str) -> base.Classifier:
+    """Make an untrained model.
+
+    Raises
+    ------
+    InvalidDeclaration
+        When the catalogue has no such model.
+
+    Examples
+    --------
+    >>> print(make("binary_logistic_v1"))
+    StandardScaler | LogisticRegression
+    """
+    return recipe(name).make()
