@@ -24,6 +24,7 @@ from streams.fold_source import write_update, write_view
 from streams.fold_state import NEVER_MS, UserState, new_state
 from streams.frequent import Summary, combined, most_frequent, summary_of
 from streams.layout import MEANING_VERSION, Layout, layout_of
+from streams.listed_state import ListedState
 from streams.merging import NOTHING
 from streams.migration import Migration
 
@@ -32,6 +33,8 @@ HALF_LIVES: Final = 20
 _LARGEST: Final = 1e15
 _MS: Final = timedelta(milliseconds=1)
 _HEADER: Final = Struct(">q8s")
+_PACKED: Final = b"\x01"
+"""Stands before what has its tiles packed. MessagePack and JSON of a list begin otherwise."""
 _OPENING_BRACKET: Final = ord("[")
 _View = Callable[[UserState, Mapping[str, float], int], dict[str, float]]
 
@@ -75,22 +78,27 @@ class FeatureFold:
         self._plan = plan
         self._tag = bytes.fromhex(self.schema)
         self._migrations: dict[bytes, Migration] = {}
-        self._encode = msgspec.msgpack.Encoder().encode
+        self._take_over = Migration(self.layout, self.layout, plan)
+        self._encode_into = msgspec.msgpack.Encoder().encode_into
         self._decode = msgspec.msgpack.Decoder(UserState).decode
         self._decode_wide = msgspec.json.Decoder(UserState).decode
+        self._decode_listed = msgspec.msgpack.Decoder(ListedState).decode
+        self._decode_wide_listed = msgspec.json.Decoder(ListedState).decode
 
     def new(self) -> UserState:
         """Return the state of a user who did nothing yet."""
         return new_state(self._plan)
 
     def encode(self, state: UserState) -> bytes:
-        """Write a state: 8 bytes of last event time, the schema, and MessagePack."""
+        """Write a state: 8 bytes of last event time, the schema, a 1, and MessagePack."""
+        header = _HEADER.pack(state.last_ms, self._tag)
+        written = bytearray(header + _PACKED)
         try:
-            body = self._encode(state)
+            self._encode_into(state, written, len(written))
         except OverflowError:
             # MessagePack ends at 64 bits, totals do not.
-            body = json.dumps(msgspec.to_builtins(state)).encode()
-        return _HEADER.pack(state.last_ms, self._tag) + body
+            return header + _PACKED + json.dumps(msgspec.to_builtins(state)).encode()
+        return bytes(written)
 
     def decode(self, raw: bytes) -> UserState:
         """Read a state back; of other declarations, what these remember as well: see `adopt`."""
@@ -99,8 +107,12 @@ class FeatureFold:
         if tag != self._tag and migrate is None:
             return self.new()
         body = memoryview(raw)[_HEADER.size :]
-        decode = self._decode_wide if body[0] == _OPENING_BRACKET else self._decode
-        return decode(body) if migrate is None else migrate(decode(body))
+        if raw[_HEADER.size] == _PACKED[0]:
+            body = body[1:]
+            state = (self._decode_wide if body[0] == _OPENING_BRACKET else self._decode)(body)
+            return state if migrate is None else migrate(state)
+        decode = self._decode_wide_listed if body[0] == _OPENING_BRACKET else self._decode_listed
+        return (migrate or self._take_over)(decode(body))
 
     def view(self, raw: bytes, served: Mapping[str, float], at_ms: int) -> dict[str, float]:
         """Tell the features as of a moment after the last event, from an encoded state.

@@ -38,6 +38,9 @@ class WidthLayout(msgspec.Struct, array_like=True, frozen=True):
     columns: tuple[Column, ...]
     kept_ms: int = 0
     """Of what merges: the longest span, for which tiles are kept; 0 where that was not noted."""
+    bases: tuple[int, ...] = ()
+    """Of what is counted: the columns that others are written as differences to, as
+    `streams.packed_tiles` has them. Nobody notes them where tiles are written otherwise."""
 
 
 class Layout(msgspec.Struct, frozen=True):
@@ -89,8 +92,10 @@ def layout_of(plan: FoldPlan) -> Layout:
         meaning=(MEANING_VERSION, SESSION_GAP // _MS, LONGEST_AGO // _MS),
         counters=tuple(_counted((counter, None)) for counter in plan.counters),
         tiles=tuple(
-            WidthLayout(width_ms, tuple(_counted(each) for each in columns))
-            for width_ms, columns in plan.columns.items()
+            WidthLayout(
+                width_ms, tuple(_counted(each) for each in columns), bases=tiling.packing.bases
+            )
+            for (width_ms, columns), tiling in zip(plan.columns.items(), plan.tilings, strict=True)
         ),
         latest=tuple(Column("time", only.actions) for only in plan.previous),
         has_sessions=plan.has_sessions,

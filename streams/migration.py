@@ -14,8 +14,10 @@ from typing import Final, TypeVar
 from streams.fold_plan import FoldPlan
 from streams.fold_state import NEVER_MS, UserState
 from streams.layout import Layout, WidthLayout, positions
+from streams.listed_state import ListedState
 from streams.merging import MergedTiles, MergeTiling
-from streams.windows import Tiles
+from streams.packed_tiles import TilePacking
+from streams.windows import ListedTiles, Tiles
 
 T = TypeVar("T")
 Position = tuple[int | None, tuple[int | None, ...]]
@@ -50,6 +52,7 @@ class Migration:
         self._latest: Final = positions(old.latest, new.latest)
         self._decays: Final = positions(old.decays, new.decays)
         self._values: Final = positions(old.values, new.values)
+        self._packings: Final = tuple(TilePacking(each.bases) for each in old.tiles)
         self._tiles: Final = tuple(_by_width(old.tiles, new.tiles))
         kept_ms = {each.width_ms: each.kept_ms or None for each in old.tops}
         self._kept_ms: Final = [
@@ -65,19 +68,18 @@ class Migration:
         self._sketches: Final = tuple(_by_width(old.sketches, new.sketches))
         self._tops: Final = tuple(_by_width(old.tops, new.tops))
 
-    def __call__(self, old: UserState) -> UserState:
+    def __call__(self, old: UserState | ListedState) -> UserState:
         """Return the state of the same user under the plan; the old one is used up."""
         plan, last_ms = self._plan, old.last_ms
         counts = _picked(old.counts, self._counters, 0)
-        nothing = Tiles([], [], [], [], rolls_at_ms=0)
+        kept = list(map(_listed, self._packings, old.tiles))
+        nothing = ListedTiles([], [], [], [], rolls_at_ms=0)
         return UserState(
             last_ms=last_ms,
             rolls_at_ms=0,  # the next event in order sets all windows' times
             counts=counts,
             tiles=[
-                tiling.moved(
-                    nothing if i is None else old.tiles[i], columns, counts, last_ms, kept_ms
-                )
+                tiling.moved(nothing if i is None else kept[i], columns, counts, last_ms, kept_ms)
                 for tiling, (i, columns), kept_ms in zip(
                     plan.tilings, self._tiles, self._kept_ms, strict=True
                 )
@@ -94,6 +96,13 @@ class Migration:
             sketches=list(_moved(plan.sketch_tilings, old.sketches, self._sketches, last_ms)),
             tops=list(_moved(plan.top_tilings, old.tops, self._tops, last_ms)),
         )
+
+
+def _listed(packing: TilePacking, tiles: Tiles | ListedTiles) -> ListedTiles:
+    if isinstance(tiles, ListedTiles):
+        return tiles
+    ends, sums = packing.tiles(tiles.packed, tiles.ends[-1])
+    return ListedTiles(ends, sums, tiles.opened, tiles.behind, tiles.rolls_at_ms)
 
 
 def _picked(values: Sequence[T], where: Sequence[int | None], nothing: T) -> list[T]:

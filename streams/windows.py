@@ -20,6 +20,8 @@ from operator import add, sub
 
 import msgspec
 
+from streams.packed_tiles import TilePacking
+
 _MINUTE = 60_000
 _HOUR = 60 * _MINUTE
 _DAY = 24 * _HOUR
@@ -56,16 +58,35 @@ class Tiles(msgspec.Struct, array_like=True, gc=False):
     Vectors of counts are replaced, never changed in place: equal ones may be one list.
     """
 
+    packed: bytes
+    """The closed tiles that count something, ascending: `streams.packed_tiles`."""
+    newest: int
+    """End of the last of them, in tile widths, as long as there is one."""
+    starts: list[int]
+    """Where in `packed` the first tile of each window stands: at its end if there is none."""
     ends: list[int]
-    """Ends of the closed tiles that have events, ascending, in tile widths."""
-    sums: list[list[int]]
-    """What was counted in each of them."""
+    """End of that tile, in tile widths, as long as there is one."""
     opened: list[int]
     """Cumulative counts when the newest tile, which is still open, was opened."""
     behind: list[list[int]]
     """Cumulative counts of what lies behind each window."""
     rolls_at_ms: int
     """From this event time on, `Tiling.roll` has something to do."""
+
+
+class ListedTiles(msgspec.Struct, array_like=True, gc=False):
+    """The same with every tile as a list of numbers: how states were written at first.
+
+    Nothing works on these; `Tiling.moved` takes them over.
+    """
+
+    ends: list[int]
+    """Ends of the closed tiles, ascending, in tile widths."""
+    sums: list[list[int]]
+    """What was counted in each of them."""
+    opened: list[int]
+    behind: list[list[int]]
+    rolls_at_ms: int
 
 
 class Tiling:
@@ -100,38 +121,52 @@ class Tiling:
         self.width_ms = width_ms
         self.spans_ms = tuple(spans_ms)
         self.counters = tuple(counters)
+        self.packing = TilePacking([self.counters.index(counter) for counter in self.counters])
         self._windows = tuple(enumerate(self.spans_ms))
         # Where within a tile windows start whose span is no whole number of tiles.
         self._phases = tuple({span % width_ms for span in spans_ms} - {0})
 
     def new(self) -> Tiles:
         """Return the tiles of a user who did nothing yet."""
-        zero = [0] * len(self.counters)
-        return Tiles([], [], zero, [zero] * len(self.spans_ms), rolls_at_ms=0)
+        zero, nowhere = [0] * len(self.counters), [0] * len(self.spans_ms)
+        behind = [zero] * len(self.spans_ms)
+        return Tiles(b"", 0, nowhere, nowhere.copy(), zero, behind, rolls_at_ms=0)
 
     def roll(self, tiles: Tiles, counts: list[int], last_ms: int, now_ms: int) -> None:
         """Move the windows' common end from `last_ms` on to `now_ms`."""
         width = self.width_ms
         end = -(-now_ms // width)
         last_end = -(-last_ms // width)
-        ends, sums, behind = tiles.ends, tiles.sums, tiles.behind
+        packed, starts, ends, behind = tiles.packed, tiles.starts, tiles.ends, tiles.behind
         if end > last_end:
             current = [counts[i] for i in self.counters]
-            ends.append(last_end)
-            sums.append(list(map(sub, current, tiles.opened)))
-            tiles.opened = current
-        n_left = 0
+            if current != tiles.opened:
+                tile = self.packing.tile(
+                    tuple(map(sub, current, tiles.opened)),
+                    last_end - tiles.newest - 1 if packed else 0,
+                )
+                for window in range(len(starts)):
+                    if starts[window] == len(packed):
+                        ends[window] = last_end
+                packed += tile
+                tiles.newest = last_end
+                tiles.opened = current
         for window, span in self._windows:
             first = (now_ms - span) // width + 1
             if first > last_end:
                 behind[window] = tiles.opened
-                n_left = len(ends)
-                continue
-            n_left = bisect_left(ends, first)
-            for i in range(bisect_left(ends, (last_ms - span) // width + 1), n_left):
-                behind[window] = list(map(add, behind[window], sums[i]))
+                starts[window] = len(packed)
+            elif ends[window] < first and starts[window] < len(packed):
+                behind[window] = left = behind[window].copy()
+                starts[window], ends[window] = self.packing.leave(
+                    packed, starts[window], ends[window], first, left
+                )
         # What left the longest window, no window will ask for again.
-        del ends[:n_left], sums[:n_left]
+        n_left = starts[-1]
+        if n_left:
+            packed = packed[n_left:]
+            tiles.starts = [start - n_left for start in starts]
+        tiles.packed = packed
         tiles.rolls_at_ms = min(
             [end * width, *(((now_ms - p) // width + 1) * width + p for p in self._phases)]
         )
@@ -157,16 +192,18 @@ class Tiling:
                 tiles.behind[window] = list(map(add, tiles.behind[window], added))
         if end < first:
             return
-        position = bisect_left(tiles.ends, end)
-        if position < len(tiles.ends) and tiles.ends[position] == end:
-            tiles.sums[position] = list(map(add, tiles.sums[position], added))
+        ends, sums = self.packing.tiles(tiles.packed, tiles.ends[-1])
+        position = bisect_left(ends, end)
+        if position < len(ends) and ends[position] == end:
+            sums[position] = list(map(add, sums[position], added))
         else:
-            tiles.ends.insert(position, end)
-            tiles.sums.insert(position, added)
+            ends.insert(position, end)
+            sums.insert(position, added)
+        self._pack(tiles, ends, sums, last_ms)
 
     def moved(
         self,
-        tiles: Tiles,
+        tiles: ListedTiles,
         columns: Sequence[int | None],
         counts: list[int],
         last_ms: int,
@@ -194,15 +231,42 @@ class Tiling:
             ]
             for end, kept in zip(ends, tiles.sums[n_left:], strict=True)
         ]
-        opened = [
+        moved = self.new()
+        moved.opened = [
             counts[counter] if i is None else tiles.opened[i]
             for counter, i in zip(self.counters, columns, strict=True)
         ]
-        behind = [
-            reduce(_less, sums[bisect_left(ends, (last_ms - span) // self.width_ms + 1) :], opened)
+        moved.behind = [
+            reduce(
+                _less,
+                sums[bisect_left(ends, (last_ms - span) // self.width_ms + 1) :],
+                moved.opened,
+            )
             for span in self.spans_ms
         ]
-        return Tiles(ends, sums, opened, behind, rolls_at_ms=0)
+        self._pack(moved, ends, sums, last_ms)
+        return moved
+
+    def _pack(
+        self, tiles: Tiles, ends: Sequence[int], sums: Sequence[list[int]], last_ms: int
+    ) -> None:
+        """Write all tiles anew, and find the windows' first ones."""
+        packed, before = bytearray(), 0
+        kept_ends, kept_starts = [], []
+        for end, counts in zip(ends, sums, strict=True):
+            tile = self.packing.tile(tuple(counts), end - before - 1 if packed else 0)
+            if tile:
+                kept_ends.append(end)
+                kept_starts.append(len(packed))
+                packed += tile
+                before = end
+        firsts = [
+            bisect_left(kept_ends, (last_ms - span) // self.width_ms + 1) for span in self.spans_ms
+        ]
+        tiles.packed = bytes(packed)
+        tiles.newest = before
+        tiles.starts = [[*kept_starts, len(packed)][first] for first in firsts]
+        tiles.ends = [[*kept_ends, 0][first] for first in firsts]
 
 
 def _less(counts: list[int], counted: list[int]) -> list[int]:

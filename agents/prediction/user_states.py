@@ -44,6 +44,7 @@ class UserStates:
         self._singles = singles
         self._layouts = layouts
         self._own_key = layouts + fold.schema
+        self._layout = fold.layout.encode()
         self._unused: list[str] = []
         self.table: Final[Table[UserState]] = Table(
             prefix, fold.encode, self._decode, warm=warm, encoded=encoded
@@ -66,9 +67,9 @@ class UserStates:
 
     def write_layout(self) -> None:
         """Let the changelog know how to read the states of this batch, and what nobody needs."""
-        singles = self._singles
-        if self._own_key not in singles:
-            singles.put(self._own_key, self._fold.layout.encode())
+        singles, layout = self._singles, self._layout
+        if singles.get(self._own_key) != layout:  # what a former release knew of it may be less
+            singles.put(self._own_key, layout)
         for key in self._unused:
             if key in singles:
                 singles.delete(key)
