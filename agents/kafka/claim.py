@@ -32,11 +32,13 @@ class Claim:
         self.has_open = False
         """Whether a transaction was begun whose end is not known. The committer says so."""
         self._staking = threading.Lock()
+        self._is_passed_on = False
 
     def inherited(self) -> "Claim":
         """Tell the same claim to a thread that takes over from one which hangs, lock in hand."""
         heir = Claim(self._settings, self._turn, self._calls)
         heir._owned, heir.has_open = self._owned, self.has_open
+        self._is_passed_on = True  # before the heir initialises the id anew
         return heir
 
     def stake(self, initialise: Callable[[float], T]) -> T:
@@ -65,7 +67,9 @@ class Claim:
         if self._staking.acquire(blocking=False):
             try:
                 had_open = self.has_open  # what is begun while we ask is not given up yet
-                self._end_unless_ours(self._ask(ASK_TIMEOUT_S), had_open=had_open)
+                found = self._ask(ASK_TIMEOUT_S)
+                if not self._is_passed_on:  # else what is found may be the heir's
+                    self._end_unless_ours(found, had_open=had_open)
             except KafkaException as exception:
                 _warn(exception)
             finally:

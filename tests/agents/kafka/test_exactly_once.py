@@ -461,6 +461,26 @@ def test_who_asks_from_another_thread_is_told_of_a_successor_only(bench):
         bench.committer.end_if_succeeded()
 
 
+def test_who_asks_while_a_call_is_left_behind_does_not_take_its_own_worker_for_a_successor(
+    bench, monkeypatch
+):
+    def ask(*asked: Any, timeout_s: float) -> object:
+        if meanwhile:
+            bench.broker.fates.append(meanwhile.pop())
+            bench.finished(EVENTS, 0, 3)
+            bench.committer.run()
+        return bench.broker.transaction_owner(*asked, timeout_s=timeout_s)
+
+    meanwhile: list[Fate] = ["hangs"]
+    monkeypatch.setattr(claim, "transaction_owner", ask)
+    bench.committer.end_if_succeeded()
+    assert bench.published(EVENTS) == [0, 1, 2]
+
+    bench.broker.epochs["test-3-0"] += 1
+    with pytest.raises(Fenced, match="another worker runs as test-3"):
+        bench.committer.end_if_succeeded()
+
+
 def test_who_cannot_ask_takes_nobody_for_a_successor(bench, monkeypatch):
     def ask(*_: object, timeout_s: float) -> Never:
         raise failure(KafkaError._TIMED_OUT)
