@@ -92,6 +92,8 @@ class Poller:
         """What librdkafka was told to hold back."""
         self._next_offset: dict[TP, int] = {}
         """Where partitions of ours go on, as far as that is known."""
+        self._gone: set[TP] = set()
+        """Partitions that went since the last record was taken."""
         self._nudged_at_s = 0.0
         self._crowded: frozenset[TP] = frozenset()
         """Who had more than their share in flight when the ledger was found full."""
@@ -238,8 +240,10 @@ class Poller:
         self._go_without(consumer, partitions)
 
     def _go_without(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        for each in partitions:
-            self._next_offset.pop(TP(each.topic, each.partition), None)
+        tps = {TP(each.topic, each.partition) for each in partitions}
+        self._gone |= tps
+        for tp in tps:
+            self._next_offset.pop(tp, None)
         self._hold(consumer)  # what stays may have to wait for what went
 
     def _tell_metadata(self, consumer: Consumer) -> None:
@@ -255,8 +259,14 @@ class Poller:
             return
         if self._n_polled < self._settings.max_batch // 4:
             self._in_flight.wait_until_empty(timeout_s=self._settings.gather_s)
+        self._gone.clear()
+        messages = [first, *consumer.consume(self._settings.max_batch - 1, 0)]
+        # librdkafka takes back what a rebalance makes void while it gathers, but not what we have:
+        # if its partition is ours again by now, it comes again.
+        if (first.topic(), first.partition()) in self._gone:
+            del messages[0]
         by_partition: defaultdict[tuple[Any, Any], list[Message]] = defaultdict(list)
-        for message in (first, *consumer.consume(self._settings.max_batch - 1, 0)):
+        for message in messages:
             error = message.error()
             if error is None:
                 # Equal to its `TP`, and made in a fraction of the time.

@@ -17,7 +17,17 @@ from agents.kafka.ownership import Ownership
 from tests.agents.kafka.fake_transactions import Clock, failure
 
 Point = Literal[
-    "identity", "begin", "produce", "offsets", "commit", "ended", "abort", "init", "witness", "read"
+    "consume",
+    "identity",
+    "begin",
+    "produce",
+    "offsets",
+    "commit",
+    "ended",
+    "abort",
+    "init",
+    "witness",
+    "read",
 ]
 """Where a worker may be when something happens to it: within which call to the broker."""
 Fate = Literal[

@@ -374,6 +374,18 @@ def test_nothing_that_happens_to_two_workers_loses_doubles_or_reorders_anything(
     run_histories(TakeoverMachine, n=1_200)
 
 
+def test_a_record_in_hand_is_not_delivered_if_its_partition_was_given_back_meanwhile():
+    """It comes again, since the partition goes on where it is committed."""
+    machine = TakeoverMachine()
+    try:
+        machine.start((0, 0))
+        machine.progress(0, (3,) * len(INPUTS), [], [("consume", "moved")], None)
+        machine.what_is_committed_is_what_one_thread_would_have_done()
+        assert machine.script == {}
+    finally:
+        machine.teardown()
+
+
 PLANTED: dict[str, Callable[[], AbstractContextManager[object]]] = {
     "a dropped batch is committed": lambda: patch.object(InFlight, "drop", lambda self, tps: 0),
     "partitions of one number do not share their order": lambda: patch.object(

@@ -90,6 +90,7 @@ class ModelConsumer:
     def assign(self, partitions: list[TopicPartition]) -> None:
         self.assigned = tps(partitions)
         self.positions = {}
+        self._fetched = []  # as librdkafka does with what it has not handed over
         self._fetch_offsets()
 
     def pause(self, partitions: list[TopicPartition]) -> None:
@@ -122,6 +123,7 @@ class ModelConsumer:
         return self._fetched.pop(0) if self._fetched else None
 
     def consume(self, *_: object) -> list[InputRecord]:
+        self._broker.happens("consume")
         return self._fetched
 
     def _fetch_offsets(self) -> None:
@@ -258,7 +260,7 @@ class Worker:
         self.consumer.sizes = sizes
         self._poller._answer(self._for_real)
         self._poller._wait_for_room(self._for_real)
-        self._poller._poll(self._for_real)
+        self._alive_through(partial(self._poller._poll, self._for_real))
 
     def _settle(self, consumer: Consumer, tps: Collection[TP]) -> bool:
         if self.may_settle and not self.is_committing:
@@ -340,7 +342,7 @@ class Worker:
 
     def commit(self) -> None:
         """Commit what is finished; whoever cannot go on ends."""
-        if not self.is_committing:
+        if self.is_alive and not self.is_committing:
             self.is_committing = True
             self._alive_through(self._committer.run)
             self.is_committing = False
