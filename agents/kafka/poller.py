@@ -273,12 +273,13 @@ class Poller:
                 by_partition[message.topic(), message.partition()].append(message)
             else:
                 self._judge(error)
-        assigned = self._rebalance.assigned
-        batches = [
-            Batch(TP(*tp), records, (records[-1].offset() or 0) + 1)
-            for tp, records in by_partition.items()
-            if tp in assigned
-        ]
+        assigned, waiting = self._rebalance.assigned, self._rebalance.waiting
+        batches = []
+        for tp, records in by_partition.items():
+            if tp in waiting:  # since just now; it goes on with these once it may flow
+                self._next_offset[TP(*tp)] = records[0].offset() or 0
+            elif tp in assigned:
+                batches.append(Batch(TP(*tp), records, (records[-1].offset() or 0) + 1))
         self._n_polled = sum(len(batch) for batch in batches)
         for batch in batches:
             self._in_flight.add(batch)

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from agents.kafka import poller
-from agents.kafka.batch import Batch
 from agents.kafka.client_settings import KafkaSettings
 from agents.kafka.in_flight import InFlight
 from agents.kafka.poller import Poller
@@ -20,6 +19,7 @@ from agents.kafka.rebalance import SPLIT_TIMEOUT_S, Rebalance
 from agents.kafka.restorer import Restoration
 from schemas.errors import DeliveryFailed
 from tests.agents.kafka.conftest import PARTITIONS
+from tests.agents.kafka.worker_model import InputRecord
 from tests.histories import run_histories
 from tests.waiting import wait_until
 
@@ -32,9 +32,13 @@ INPUTS = tuple(TP(topic, number) for number in NUMBERS for topic in TOPICS)
 class IncrementalConsumer:
     """Which partitions it has, and which of them are paused."""
 
-    def __init__(self):
+    def __init__(self, next_offset: Callable[[TP], int]):
+        self._next_offset = next_offset
         self.assigned: set[TP] = set()
         self.paused: set[TP] = set()
+        self.next_record: InputRecord | None = None
+        self.meanwhile: Callable[[], None] = lambda: None
+        """What happens while more is fetched than the next record."""
 
     def subscribe(self, topics, **callbacks):
         self.callbacks = callbacks
@@ -51,6 +55,17 @@ class IncrementalConsumer:
 
     def seek(self, at):
         assert tps([at]) <= self.assigned - self.paused
+        assert at.offset == self._next_offset(TP(at.topic, at.partition))
+
+    def consumer_group_metadata(self):
+        return "known"
+
+    def poll(self, _):
+        return self.next_record
+
+    def consume(self, *_):
+        self.meanwhile()
+        return []
 
 
 def tps(partitions) -> set[TP]:
@@ -62,7 +77,7 @@ class UnitMachine(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.consumer = IncrementalConsumer()
+        self.consumer = IncrementalConsumer(self._next_offset)
         self.ledger = InFlight(max_records=100, shares_state=True)
         self.offsets = dict.fromkeys(INPUTS, 0)
         """Committed in the group."""
@@ -76,9 +91,9 @@ class UnitMachine(RuleBasedStateMachine):
         self.may_settle = True
         self.must_renew = False
         self.poller = Poller(
-            KafkaSettings(bootstrap="nowhere:1", group="test"),
+            KafkaSettings(bootstrap="nowhere:1", group="test", gather_s=0),
             self.ledger,
-            deliver=lambda batches: None,
+            deliver=self._deliver,
             on_consumer_error=lambda error: None,
         )
         self.rebalance = Rebalance(
@@ -148,6 +163,20 @@ class UnitMachine(RuleBasedStateMachine):
         inputs = st.sampled_from(sorted(self.consumer.assigned))
         self.may_settle = may_settle
         self._let_go(data.draw(st.sets(inputs, min_size=1)), how)
+        self._renew_if_asked()
+
+    @precondition(lambda self: self.flowing)
+    @rule(data=st.data(), how=st.sampled_from(["on_revoke", "on_lost"]), may_settle=st.booleans())
+    def take_away_with_a_record_in_hand(self, data, how, may_settle):
+        tp = data.draw(st.sampled_from(sorted(self.flowing)))
+        gone = data.draw(st.sets(st.sampled_from(sorted(self.consumer.assigned)), min_size=1))
+        self.may_settle = may_settle
+        self.consumer.meanwhile = lambda: self._let_go(gone, how)
+        self._process(tp)
+        self.consumer.meanwhile = lambda: None
+        self._renew_if_asked()
+
+    def _renew_if_asked(self):
         self.may_settle = True
         if self.must_renew:
             self.must_renew = False
@@ -173,14 +202,21 @@ class UnitMachine(RuleBasedStateMachine):
         for tp in data.draw(st.lists(st.sampled_from(sorted(self.flowing)), max_size=4)):
             self._process(tp)
 
+    def _next_offset(self, tp):
+        batches = self.ledger._batches.get(tp, ())
+        before = [batch.next_offset for batch in batches if not batch.dropped]
+        return max(before, default=self.offsets[tp])
+
     def _process(self, tp):
-        before = [batch.next_offset for batch in self.ledger._batches.get(tp, ())]
-        batch = Batch(tp, cast(Any, [None]), max(before, default=self.offsets[tp]) + 1)
-        self.ledger.add(batch)
-        self.ledger.begin(batch)
-        self.state[tp.partition] += 1  # it is there
-        batch.emit("state", b"%d" % self.state[tp.partition])
-        self.ledger.finish(batch)
+        self.consumer.next_record = InputRecord(tp, self._next_offset(tp))
+        self.poller._poll(cast(Consumer, self.consumer))
+
+    def _deliver(self, batches):
+        for batch in batches:
+            self.ledger.begin(batch)
+            self.state[batch.tp.partition] += 1  # it is there
+            batch.emit("state", b"%d" % self.state[batch.tp.partition])
+            self.ledger.finish(batch)
 
     @rule()
     def commit(self):
@@ -255,7 +291,7 @@ PLANTED: dict[str, tuple[str, Callable[..., object]]] = {
 def test_a_planted_fault_is_found(fault):
     name, planted = PLANTED[fault]
     with patch.object(Rebalance, name, planted), pytest.raises((AssertionError, KeyError)):
-        run_histories(UnitMachine, n=600, settled=False)
+        run_histories(UnitMachine, n=3_000, settled=False)
 
 
 def test_a_number_that_stays_split_ends_the_worker(monkeypatch):
@@ -279,6 +315,22 @@ def test_what_is_given_up_says_how_long_it_was_waited_for(caplog):
 
     assert "1 records of" in caplog.text
     assert "did not commit within 0.0 s" in caplog.text
+
+
+@pytest.mark.parametrize("n_in_flight", [0, 1])
+def test_a_record_in_hand_waits_with_its_partition_and_comes_again(n_in_flight):
+    """Else its offset would pass over what was given up, or its state be what nobody has."""
+    events, labels = (TP(topic, 0) for topic in TOPICS)
+    machine = UnitMachine()
+    machine.start(INPUTS)
+    for tp in (events, labels)[:n_in_flight]:
+        machine._process(tp)
+    machine.may_settle = False
+    machine.consumer.meanwhile = lambda: machine._let_go({labels}, "on_lost")
+    machine._process(events)
+
+    assert machine.ledger.n_records == n_in_flight
+    assert machine.poller._next_offset[events] == n_in_flight
 
 
 class OtherWorker:
