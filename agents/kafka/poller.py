@@ -222,6 +222,7 @@ class Poller:
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._metadata_known.clear()
+        self._tell_metadata(consumer)  # what stays commits on while it is looked after what came
         self._rebalance.on_assign(consumer, partitions)
         tps = {TP(each.topic, each.partition) for each in partitions}
         # Of these nothing is in flight yet: they go on where they are committed.

@@ -333,6 +333,20 @@ def test_a_record_in_hand_waits_with_its_partition_and_comes_again(n_in_flight):
     assert machine.poller._next_offset[events] == n_in_flight
 
 
+def test_what_stays_may_commit_while_it_is_looked_after_what_came():
+    def take_over(_, tps, __):
+        known.append(machine.poller.group_metadata(timeout_s=0))
+        return dict.fromkeys(tps, 0)
+
+    known: list[object | None] = []
+    machine = UnitMachine()
+    with patch.object(machine.rebalance, "_take_over", take_over):
+        machine.assign({TP(topic, 0) for topic in TOPICS})
+        machine.assign({TP(topic, 1) for topic in TOPICS})
+
+    assert known == [None, "known"]
+
+
 class OtherWorker:
     """A member that reads labels alone, and counts them as the counting app does."""
 
