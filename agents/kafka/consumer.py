@@ -332,9 +332,8 @@ class BatchConsumer(OffsetlessConsumer):
             self._poller.resume_restored(restoration)
 
     def _check_topics(self, consumer: Consumer) -> None:
-        topics = self._rebalance.topics
-        if self._state is not None and len(topics) > 1:
-            check_copartitioned(consumer, topics)
+        if self._state is not None:
+            check_copartitioned(consumer, {*self._rebalance.topics, self._state.changelog})
 
     def _take_over(
         self, consumer: Consumer, tps: Collection[TP], new: Collection[int]

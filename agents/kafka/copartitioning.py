@@ -2,7 +2,8 @@
 
 Partitions of one number share their state (`rebalance`), since a key has the same number in all
 topics, as long as these have as many partitions. If they have not, a key's records of one topic
-would meet other state than those of another one, whoever is given which.
+would meet other state than those of another one, whoever is given which. Nor would they meet the
+state of before, where topics were given more partitions: the changelog tells how many there were.
 """
 
 import logging
