@@ -8,7 +8,9 @@ import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from typing import Final
 
+from online_models.drift import RunLength
 from schemas.errors import InvalidDeclaration
 from schemas.events import UserEvent
 from streams.entities import FeatureView
@@ -17,13 +19,19 @@ from streams.feature_kinds import Feature
 from streams.feature_set import FeatureSet, compile_feature_set
 from streams.label_join import LabelRule
 
+_SCORES_PER_FALSE_ALARM: Final = 100_000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriftPolicy:
     """How often the drift detectors may cry wolf."""
 
-    scores_per_false_alarm: float = 100_000
-    """Average number of watched scores between false alarms, over all partitions together."""
+    false_alarm_every: timedelta | None = None
+    """Average event time between false alarms, over all partitions together, whatever the
+    traffic."""
+    scores_per_false_alarm: float | None = None
+    """Instead of a time: average number of watched scores between false alarms. If neither is
+    given, 100,000."""
     warmup_scores: int = 100
     """Watched scores of a partition that set its reference before the first alarm."""
     visit_gap: timedelta = timedelta(minutes=30)
@@ -32,6 +40,33 @@ class DriftPolicy:
     model_warmup_outcomes: int = 2_000
     """Outcomes the champion must have learned before its scores are watched: while it is young it
     moves its scores itself."""
+
+    def __post_init__(self) -> None:
+        if self.false_alarm_every is not None and self.scores_per_false_alarm is not None:
+            raise InvalidDeclaration(
+                "DriftPolicy has false_alarm_every or scores_per_false_alarm, not both"
+            )
+        for name, amount in (
+            ("false_alarm_every", self.run_length().amount),
+            ("warmup_scores", self.warmup_scores - 1),
+        ):
+            if amount <= 0:
+                raise InvalidDeclaration(f"{name} is too small: {getattr(self, name)}")
+
+    def run_length(self, n_partitions: int = 1) -> RunLength:
+        """Tell how long the detector of each partition should run until a false alarm.
+
+        Time passes for all partitions at once, scores are spread over them.
+
+        >>> DriftPolicy(false_alarm_every=timedelta(days=30)).run_length(4).amount / 24
+        120.0
+        >>> DriftPolicy(scores_per_false_alarm=5_000).run_length(4).amount
+        5000
+        """
+        if self.false_alarm_every is not None:
+            return RunLength.time(self.false_alarm_every * n_partitions)
+        scores = self.scores_per_false_alarm
+        return RunLength.scores(_SCORES_PER_FALSE_ALARM if scores is None else scores)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,7 +53,7 @@ class Partitions:
         """Set the metrics of all partitions; once a second."""
         counts: Counter[str] = Counter()
         for number, partition in self._by_number.items():
-            self._plan.metrics.drift(number, partition.drift)
+            self._plan.metrics.drift(number, partition.drift.detector)
             counts.update(partition.entries())
         self._plan.metrics.entries(counts)
 

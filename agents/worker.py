@@ -188,6 +188,7 @@ def _predict(worker: Worker) -> App:
         declared,
         worker.metrics,
         worker.topic,
+        n_partitions=worker.settings.partitions,
         dead_letter_limit=worker.settings.dead_letter_limit,
         state_spill=worker.settings.state_spill,
     )

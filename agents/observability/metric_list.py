@@ -210,24 +210,33 @@ STANDBY_PARTITIONS: Final = GaugeSpec(
 DRIFT_STATISTIC: Final = GaugeSpec(
     "thalweg_drift_statistic",
     "1",
-    "The detector's evidence that the signal has moved.",
+    "The evidence that the signal has moved: the logarithm (base 10) of what the detector's bets on"
+    " it own, in scores or in hours, as the pipeline's `DriftPolicy` counts.",
     ("partition", "signal"),
 )
 DRIFT_THRESHOLD: Final = GaugeSpec(
     "thalweg_drift_threshold",
     "1",
-    "The statistic at which the detector raises an alarm.",
+    "The logarithm of the budget: an alarm is raised when the evidence of all signals together"
+    " reaches it.",
     ("partition", "signal"),
 )
 DRIFT_MEAN: Final = GaugeSpec(
     "thalweg_drift_mean",
     "1",
     "Recent mean of the scores (`score_mean`), or of their distance from the mean they had"
-    " (`score_spread`).",
+    " (`score_spread`), or the share of them among the lowest and highest fiftieth (`score_tail`).",
     ("partition", "signal"),
 )
 DRIFT_REFERENCE: Final = GaugeSpec(
     "thalweg_drift_reference", "1", "The mean it is held against.", ("partition", "signal")
+)
+DRIFT_RESETS: Final = CounterSpec(
+    "thalweg_drift_resets_total",
+    "resets",
+    "Detectors that began anew because another model serves (`model`), or the same one with other"
+    " features (`schema`).",
+    ("partition", "reason"),
 )
 DRIFT_ALARMS: Final = CounterSpec(
     "thalweg_drift_alarms_total", "alarms", "Drift alarms raised.", ("partition", "signal")
@@ -432,7 +441,14 @@ SECTIONS: Final[Mapping[str, tuple[MetricSpec, ...]]] = {
         *(RESTORE_PROGRESS, RESTORED_KEYS, STANDBY_PARTITIONS),
     ),
     "Entities": (KNOWN_ENTITIES, ENTITY_STALENESS_SECONDS),
-    "Drift": (DRIFT_STATISTIC, DRIFT_THRESHOLD, DRIFT_MEAN, DRIFT_REFERENCE, DRIFT_ALARMS),
+    "Drift": (
+        DRIFT_STATISTIC,
+        DRIFT_THRESHOLD,
+        DRIFT_MEAN,
+        DRIFT_REFERENCE,
+        DRIFT_ALARMS,
+        DRIFT_RESETS,
+    ),
     "Models": (
         *(MODEL_VERSION, MODEL_AGE_SECONDS, MODEL_LEARNED, MODEL_EVALUATED),
         *(MODEL_UNJUDGED, MODEL_SKIPPED, MODEL_ROC_AUC),

@@ -16,11 +16,11 @@ from agents.dead_letter_limit import note_dead_letters
 from agents.entities.entity_states import EntityStates
 from agents.isolation import process_apart
 from agents.kafka.batch import Batch
+from agents.prediction.drift_watch import DriftWatch
 from agents.prediction.partition_outputs import PartitionOutputs
 from agents.prediction.predict_plan import Answer, PredictPlan
 from agents.prediction.served_models import Served
 from agents.prediction.user_states import UserStates
-from online_models.drift import ScoreDrift
 from schemas.errors import InvalidRecord
 from schemas.events import UserEvent
 from streams.deduplicate import Deduplicator, segment_table
@@ -36,7 +36,9 @@ WARM_USERS: Final = 10_000
 """Users whose state stays decoded between batches."""
 FORGET_PER_BATCH: Final = 100
 """Inactive users forgotten per batch at most, so that forgetting never stalls one."""
-_DRIFT: Final = "drift"
+_DRIFT: Final = "drift2"
+_FORMER_DRIFT: Final = "drift"
+"""Written by earlier versions; nothing in it is of use."""
 _NEWEST: Final = "newest"
 _NOBODY: Final[Mapping[str, dict[str, float]]] = {}
 
@@ -106,7 +108,7 @@ class Partition:
         self._read_singles()
 
     def _read_singles(self) -> None:
-        self._drift = self._plan.drift(self._singles.get(_DRIFT))
+        self._drift = self._plan.drift_watch(self._singles.get(_DRIFT))
         self._newest_ms = self._marks.get(_NEWEST) or 0
         self._watermark = Watermark(self._plan.pipeline.allowed_lateness)
         self._watermark.advance(self._newest_ms)
@@ -228,10 +230,8 @@ class Partition:
         of_user = fold.update(user, event)
         features = self._with_entities(event, of_user) if plan.features.views else of_user
         score = answer.score(features)
-        if is_visit and answer.is_warm:
-            self._has_watched = True
-            if (alarm := self._drift.update(score)) is not None:
-                outputs.drift_alert(alarm, event, answer)
+        if is_visit and answer.is_warm and answer.source == "model":
+            self._watch(event, answer, score, outputs)
 
         if not is_late:  # else its label may have gone by: it would teach what is not so
             prediction = Pending(
@@ -251,6 +251,17 @@ class Partition:
             if settled is not None:
                 outputs.outcome(settled)
         return of_user, features, score
+
+    def _watch(
+        self, event: UserEvent, answer: Answer, score: float, outputs: PartitionOutputs
+    ) -> None:
+        """Let the first score of a visit tell whether the scores have changed."""
+        self._has_watched = True
+        if (reason := self._drift.begin(answer.model)) is not None:
+            outputs.drift_resets.append(reason)
+        at_ms: int = event.ts  # type: ignore[assignment]  # milliseconds, once cleaned
+        if (alarm := self._drift.watch(score, at_ms)) is not None:
+            outputs.drift_alert(alarm, event, answer)
 
     def _with_entities(self, event: UserEvent, of_user: dict[str, float]) -> dict[str, float]:
         """Join a user's features with those of what else the event is about.
@@ -330,6 +341,7 @@ class Partition:
         if self._has_watched:  # its count would not tell: an alarm sets it back
             self._has_watched = False
             self._singles.put(_DRIFT, self._drift.encode())
+            self._singles.delete(_FORMER_DRIFT)
         self._log_changes(batch, outputs, touched=touched)
         fates = msgspec.structs.astuple(self._join.fates)
         n_crowded_out = self._deduplicator.n_crowded_out
@@ -376,6 +388,8 @@ class Partition:
         self._plan.metrics.outcomes(outputs.labels)
         for signal in outputs.alarms:
             self._plan.metrics.drift_alarm(number, signal)
+        for reason in outputs.drift_resets:
+            self._plan.metrics.drift_reset(number, reason)
 
     def _tell_features(
         self,
@@ -407,8 +421,8 @@ class Partition:
     # ---- what is told --------------------------------------------------------------------------
 
     @property
-    def drift(self) -> ScoreDrift:
-        """The detector of this partition."""
+    def drift(self) -> DriftWatch:
+        """What watches the scores of this partition."""
         return self._drift
 
     def entries(self) -> dict[str, int]:

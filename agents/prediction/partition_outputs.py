@@ -9,6 +9,7 @@ from confluent_kafka import Message
 from agents.kafka.batch import Batch
 from agents.prediction import encode
 from agents.prediction.drift_alert import drift_alert
+from agents.prediction.drift_watch import Reset
 from agents.prediction.predict_plan import Answer, PredictPlan
 from agents.prediction.served_models import Served
 from online_models.drift import DriftAlarm
@@ -26,7 +27,17 @@ _encode_event = _encode_outcome = msgspec.msgpack.Encoder().encode
 class PartitionOutputs:
     """Writes the records of one batch."""
 
-    __slots__ = ("_batch", "_emit", "_now_ms", "_plan", "_topics", "alarms", "labels", "set_aside")
+    __slots__ = (
+        "_batch",
+        "_emit",
+        "_now_ms",
+        "_plan",
+        "_topics",
+        "alarms",
+        "drift_resets",
+        "labels",
+        "set_aside",
+    )
 
     def __init__(self, plan: PredictPlan, batch: Batch, now_ms: int) -> None:
         plan.stamp(now_ms)
@@ -41,6 +52,8 @@ class PartitionOutputs:
         """Of outcomes."""
         self.alarms: list[str] = []
         """What drifted, by its signal."""
+        self.drift_resets: list[Reset] = []
+        """Why a detector began anew."""
 
     def prediction(
         self,

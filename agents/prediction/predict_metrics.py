@@ -125,6 +125,10 @@ class PredictMetrics:
         self._metrics.counter(metric_list.DRIFT_ALARMS, partition=partition, signal=signal).inc()
         self._metrics.counter(metric_list.ALERTS, kind="drift", level="warning").inc()
 
+    def drift_reset(self, partition: int, reason: str) -> None:
+        """Count a detector that began anew, not for an alarm."""
+        self._metrics.counter(metric_list.DRIFT_RESETS, partition=partition, reason=reason).inc()
+
     def drift(self, partition: int, drift: ScoreDrift) -> None:
         """Tell where a detector stands."""
         gauge = self._metrics.gauge

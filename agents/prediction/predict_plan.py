@@ -10,11 +10,11 @@ from agents.dead_letters import DeadLetters
 from agents.entities.known_entities import KnownEntities
 from agents.observability.metrics import Metrics
 from agents.pipeline import Pipeline
+from agents.prediction.drift_watch import DriftWatch
 from agents.prediction.encode import Envelope
 from agents.prediction.predict_metrics import PredictMetrics
 from agents.prediction.served_models import Served
 from agents.prediction.spilled_states import SpilledStates
-from online_models.drift import ScoreDrift
 from schemas import topics
 from schemas.cloudevents import rfc3339
 from schemas.topics import Topic
@@ -82,7 +82,13 @@ class Answer:
 
 
 class PredictPlan:
-    """A pipeline, compiled."""
+    """A pipeline, compiled.
+
+    Parameters
+    ----------
+    n_partitions
+        That users are spread over: their drift detectors share one budget of false alarms.
+    """
 
     def __init__(
         self,
@@ -90,6 +96,7 @@ class PredictPlan:
         metrics: Metrics,
         name: Callable[[Topic], str],
         *,
+        n_partitions: int = 1,
         dead_letter_limit: float = 1.0,
         state_spill: Path | None = None,
     ) -> None:
@@ -99,6 +106,7 @@ class PredictPlan:
         self.fold: Final = self.features.user
         self.known_entities: Final = KnownEntities(self.features.gathered)
         self.retention_ms: Final = self.fold.retention // _MS
+        self._run_length = pipeline.drift.run_length(n_partitions)
         self.visit_gap_ms: Final = pipeline.drift.visit_gap // _MS
         self.events: Final = EventCleaner(
             pipeline.event,
@@ -154,18 +162,13 @@ class PredictPlan:
         warm_from = self.pipeline.drift.model_warmup_outcomes
         return Answer(champion, serving.get(champion), warm_from=warm_from)
 
-    def drift(self, encoded: bytes | None) -> ScoreDrift:
-        """Make a partition's detector, or go on with it."""
-        policy = self.pipeline.drift
-        if encoded is None:
-            return ScoreDrift(
-                scores_per_false_alarm=policy.scores_per_false_alarm,
-                warmup_scores=policy.warmup_scores,
-            )
-        return ScoreDrift.decode(
+    def drift_watch(self, encoded: bytes | None) -> DriftWatch:
+        """Make what watches a partition's scores, or go on with it."""
+        return DriftWatch(
             encoded,
-            scores_per_false_alarm=policy.scores_per_false_alarm,
-            warmup_scores=policy.warmup_scores,
+            self._run_length,
+            warmup_scores=self.pipeline.drift.warmup_scores,
+            schema=self.features.schema,
         )
 
     def is_sampled(self) -> bool:

@@ -174,7 +174,7 @@ class PipelineDriver:
     def deploy(self, pipeline: Pipeline) -> None:
         """Start all workers anew with another pipeline, such as one with other features."""
         self._pipeline = pipeline
-        self._plan = PredictPlan(pipeline, self.metrics, _name)
+        self._plan = PredictPlan(pipeline, self.metrics, _name, n_partitions=len(self._partitions))
         self._restart_predict()
         self._restart_aggregate()
         self._restart_learn()

@@ -135,7 +135,7 @@ function against(alert) {
 function evidence(alert) {
   const short = (value) =>
     typeof value === "number" && !Number.isInteger(value) ? Number(value.toPrecision(4)) : value;
-  const shown = ["event_at", "event_time", "recent", "reference"]; // above, as the time and the figures
+  const shown = ["event_at", "event_time", "onset_at", "recent", "reference"]; // above, as the time and the figures
   const facts = Object.entries(alert.evidence)
     .filter(([name]) => !shown.includes(name))
     .map(([name, value]) => `${name.replaceAll("_", " ")} ${typeof value === "object" ? JSON.stringify(value) : short(value)}`);

@@ -1,13 +1,20 @@
 """Drift of the scores, from the detector in a partition to the alert that people read."""
 
 import math
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
+from agents.observability import metric_list
+from agents.observability.metrics import Metrics
+from agents.pipeline import DriftPolicy, Pipeline
 from agents.prediction.drift_alert import drift_alert
+from agents.prediction.predict_plan import PredictPlan
 from examples.shop.pipeline import PIPELINE
-from online_models.drift import DriftAlarm
+from online_models.drift import DriftAlarm, RunLength
 from schemas.alerts import Alert
+from schemas.errors import InvalidDeclaration
 from tests.agents.partition_run import MS, NOON_MS, FakeScorer, PartitionRun, event, served
 from tests.agents.record import Record
 
@@ -37,7 +44,7 @@ def test_scores_that_move_raise_one_alert_in_the_batch_that_shows_it() -> None:
     scorer = Told()
     run = PartitionRun(serving=served(scorer)).events(*visits(500))
     assert run.alerts == []
-    before = run.partition.drift
+    threshold = run.partition.drift.detector.threshold
 
     scorer.level = 0.7
     run.events(*visits(60, first=500))
@@ -53,8 +60,11 @@ def test_scores_that_move_raise_one_alert_in_the_batch_that_shows_it() -> None:
     assert dict(output.headers or ())["ce_id"].decode() == alert.alert_id
     assert (alert.kind, alert.level, alert.use_case) == ("drift", "warning", "purchase-intent")
     assert alert.signal == "score_mean"
-    assert 0.2 < evidence["reference"] < 0.3 < evidence["recent"]
-    assert alert.value > alert.threshold == before.threshold
+    assert 0.2 < evidence["reference"] < 0.3
+    assert evidence["recent"] > 0.6
+    assert alert.value >= alert.threshold == threshold
+    assert evidence["severity"] > 1
+    assert NOON_MS + 490 < evidence["onset_at"] <= evidence["event_at"]
     assert evidence["event_id"] == raised_by.event_id
     assert evidence["event_at"] == raised_by.event_at
     assert (evidence["model"], evidence["model_version"]) == (PIPELINE.champion, 7)
@@ -82,7 +92,7 @@ def test_scores_of_a_young_model_are_not_watched(n_learned: int, n_watched: int)
     assert PIPELINE.drift.model_warmup_outcomes == 2_000
     run = PartitionRun(serving=served(Told(n_learned))).events(*visits(3))
 
-    assert run.partition.drift.n == n_watched
+    assert run.partition.drift.detector.n == n_watched
 
 
 def test_only_the_first_score_of_each_visit_is_watched() -> None:
@@ -90,7 +100,7 @@ def test_only_the_first_score_of_each_visit_is_watched() -> None:
     for n, at_ms in enumerate((0, GAP_MS - 1, 2 * GAP_MS - 2, 3 * GAP_MS - 2, 3 * GAP_MS)):
         run.events(event(f"e{n}", NOON_MS + at_ms))
 
-    assert run.partition.drift.n == 2
+    assert run.partition.drift.detector.n == 2
 
 
 def test_a_rebuilt_partition_raises_the_alert_that_was_coming() -> None:
@@ -106,3 +116,73 @@ def test_a_rebuilt_partition_raises_the_alert_that_was_coming() -> None:
     successor.events(*visits(60, first=505))
 
     assert successor.by_topic["alerts"] == run.by_topic["alerts"] != []
+
+
+class Degraded(Told):
+    degraded_reason = "model_failed"
+
+
+def test_scores_that_are_not_the_models_are_not_watched() -> None:
+    run = PartitionRun(serving=served(Degraded())).events(*visits(3))
+
+    assert {each.source for each in run.predictions} == {"default"}
+    assert run.partition.drift.detector.n == 0
+
+
+def resets(plan: PredictPlan) -> dict[str, float]:
+    counted = metric_list.DRIFT_RESETS
+    return {
+        reason: plan.metrics._metrics.counter(counted, partition=0, reason=reason).value
+        for reason in ("model", "schema")
+    }
+
+
+def plan_of(pipeline: Pipeline) -> PredictPlan:
+    return PredictPlan(pipeline, Metrics(), lambda topic: topic.name)
+
+
+def test_another_champion_sets_a_reference_of_its_own() -> None:
+    """Its scores are others, and nothing changed in the world."""
+    (other,) = PIPELINE.challengers
+    run = PartitionRun(serving=served(Told()), plan=plan_of(PIPELINE)).events(*visits(500))
+    promoted = plan_of(replace(PIPELINE, champion=other, challengers=(PIPELINE.champion,)))
+    higher = Told()
+    higher.level = 0.7
+    run = PartitionRun(run.compacted(), plan=promoted, serving=served(higher, other))
+    run.events(*visits(400, first=500))
+
+    assert run.alerts == []
+    assert run.partition.drift.detector.n == 400
+    assert resets(promoted) == {"model": 1, "schema": 0}
+
+
+def test_other_features_set_a_reference_of_their_own() -> None:
+    run = PartitionRun(serving=served(Told()), plan=plan_of(PIPELINE)).events(*visits(500))
+    fewer = plan_of(replace(PIPELINE, features=PIPELINE.features[:-1]))
+    run = PartitionRun(run.compacted(), plan=fewer, serving=served(Told()))
+    run.events(*visits(2, first=500))
+
+    assert run.partition.drift.detector.n == 2
+    assert resets(fewer) == {"model": 0, "schema": 1}
+
+
+def test_what_an_earlier_version_left_behind_is_deleted() -> None:
+    run = PartitionRun([(b"sdrift", b"anything")]).events(*visits(1))
+
+    assert dict(run.compacted())[b"sdrift"] is None
+    assert run.partition.drift.detector.n == 1
+
+
+def test_a_budget_is_time_or_scores() -> None:
+    month = timedelta(days=30)
+    for impossible in (
+        {"false_alarm_every": month, "scores_per_false_alarm": 1_000},
+        {"false_alarm_every": timedelta(0)},
+        {"scores_per_false_alarm": 0},
+        {"warmup_scores": 1},
+    ):
+        with pytest.raises(InvalidDeclaration):
+            DriftPolicy(**impossible)
+
+    assert DriftPolicy().run_length(4) == RunLength.scores(100_000)
+    assert DriftPolicy(false_alarm_every=month).run_length(4) == RunLength.time(4 * month)

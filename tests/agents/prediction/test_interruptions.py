@@ -358,7 +358,7 @@ def test_a_detector_that_alarmed_and_came_to_the_same_count_again_is_saved():
     run = PartitionRun(plan=make_plan(), serving=serving(1))
     made = [event(f"e{n}", NOON_MS + n * MINUTE_MS, user=USERS[n % 3]) for n in range(10)]
     run.events(made[0]).events(*made[1:5])
-    n_watched = run.partition.drift.n
+    n_watched = run.partition.drift.detector.n
     successor = PartitionRun(run.compacted(), plan=make_plan(), serving=serving(1))
     for each in (run, successor):
         each.events(*made[5:])

@@ -7,7 +7,7 @@ from agents.observability.metrics import Metrics
 from agents.prediction.predict_plan import PredictPlan
 from agents.serving.samples import parse
 from examples.shop.pipeline import PIPELINE
-from online_models.drift import ScoreDrift
+from online_models.drift import SIGNALS, RunLength, ScoreDrift
 
 GAUGES = (
     *(metric_list.DRIFT_STATISTIC, metric_list.DRIFT_THRESHOLD),
@@ -20,15 +20,15 @@ def test_evidence_is_told_under_the_name_of_its_signal() -> None:
     metrics = Metrics()
     told = PredictPlan(PIPELINE, metrics, lambda topic: topic.name).metrics
     rng = random.Random(5)
-    drift = ScoreDrift(scores_per_false_alarm=1e12, warmup_scores=200)
+    drift = ScoreDrift(RunLength.scores(1e12), warmup_scores=200)
     for concentration, n in ((7.0, 3_000), (1.5, 60)):
         for _ in range(n):
-            drift.update(rng.betavariate(0.3 * concentration, 0.7 * concentration))
+            drift.update(rng.betavariate(0.3 * concentration, 0.7 * concentration), at_ms=0)
     told.drift(3, drift)
 
     by_signal = {
         signal: metrics.gauge(metric_list.DRIFT_STATISTIC, partition=3, signal=signal).value or 0.0
-        for signal in ("score_mean", "score_spread")
+        for signal in SIGNALS
     }
     assert by_signal["score_mean"] < by_signal["score_spread"] / 2
 
@@ -37,7 +37,7 @@ def test_all_that_was_told_of_a_partition_goes_with_it() -> None:
     metrics = Metrics()
     told = PredictPlan(PIPELINE, metrics, lambda topic: topic.name).metrics
     for partition in (2, 3):
-        told.drift(partition, ScoreDrift(scores_per_false_alarm=1e6, warmup_scores=100))
+        told.drift(partition, ScoreDrift(RunLength.scores(1e6), warmup_scores=100))
     told.no_drift(3)
 
     names = {each.name for each in GAUGES}
