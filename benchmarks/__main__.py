@@ -4,8 +4,9 @@ With options of their own: `python -m benchmarks peers` compares the transport w
 `python -m benchmarks handover` lets workers join, leave and die under load, and
 `python -m benchmarks soak` watches a worker's memory for half an hour. Without a broker,
 `python -m benchmarks features` tells what rolling features cost,
-`python -m benchmarks online` how quickly Redis tells them, and
-`python -m benchmarks models` how good each model is and what it costs.
+`python -m benchmarks online` how quickly Redis tells them,
+`python -m benchmarks models` how good each model is and what it costs, and
+`python -m benchmarks drift` how often drift detectors cry wolf, and how soon they tell of one.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import os
 import sys
 
 from benchmarks import latency, online_reads, throughput
+from benchmarks.drift import command as drift
 from benchmarks.features import command as features
 from benchmarks.handover import command as handover
 from benchmarks.models import command as models
@@ -29,6 +31,7 @@ OTHERS = {
     "features": features.run,
     "online": online_reads.run,
     "models": models.run,
+    "drift": drift.run,
 }
 
 if sys.argv[1:2] and sys.argv[1] in OTHERS:

@@ -1,0 +1,97 @@
+"""`python -m benchmarks drift`: how often detectors cry wolf, and how soon they tell of one.
+
+Seeds are fixed: figures repeat. `--quick` takes a minute.
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Final
+
+from benchmarks import shop
+from benchmarks.drift import shop_scores
+from benchmarks.drift.detectors import CANDIDATES, Candidate, ours
+from benchmarks.drift.measures import Effort, alarms_by_incident, delays, false_alarms
+from benchmarks.drift.streams import CHANGES, STABLE, Scored, Stream, in_blocks
+from benchmarks.peers.report import table
+from online_models.drift import RunLength
+
+QUICK: Final = Effort(n_seeds=5, n_stable=20_000)
+FULL: Final = Effort(n_seeds=30, n_stable=100_000)
+
+_Row = Mapping[str, str]
+
+
+def run(argv: Sequence[str]) -> int:
+    """Measure, and print tables."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks drift", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer seeds, shorter streams")
+    effort = QUICK if parser.parse_args(argv).quick else FULL
+    _tell("shop")
+    scores = shop_scores.watched()
+    days = shop_scores.quiet_days(scores)
+    blocks = {f"shop, blocks of {n} d": in_blocks(days, n) for n in (1, 7)}
+    print(f"## Run length: scores to a false alarm, of {effort.n_stable:,}\n")
+    print(_run_lengths({**STABLE, **blocks}, effort))
+    print(f"\n## Delay: median of {effort.n_seeds} seeds, in scores\n")
+    print(_delays(effort))
+    print(f"\n## The shop's history: alarms of {len(scores):,} watched visits\n")
+    print(_shop(scores))
+    return 0
+
+
+def _run_lengths(streams: Mapping[str, Stream], effort: Effort) -> str:
+    rows = []
+    for candidate in CANDIDATES:
+        _tell(f"run length: {candidate.name}")
+        row = {"detector": candidate.name, "promise": f"{candidate.promise or 0:,.0f}"}
+        for name, stream in streams.items():
+            n_alarms = false_alarms(candidate, stream, effort)
+            n = effort.of(candidate).n_stable
+            row[name] = f"{n / n_alarms:,.0f}" if n_alarms else f"> {n:,}"
+        rows.append(row | ({} if candidate.promise else {"promise": "none"}))
+    return _table(rows)
+
+
+def _delays(effort: Effort) -> str:
+    rows = []
+    for candidate in CANDIDATES:
+        _tell(f"delay: {candidate.name}")
+        row = {"detector": candidate.name}
+        for name, after in CHANGES.items():
+            row[name] = str(delays(candidate, after, effort))
+        rows.append(row)
+    return _table(rows)
+
+
+def _shop(scores: Sequence[Scored]) -> str:
+    incidents = [each.name for each in shop.declared().incidents]
+    rows = []
+    for candidate in (*_in_time(), *CANDIDATES):
+        counted = alarms_by_incident(candidate, scores)
+        row = {"detector": candidate.name}
+        row |= {name: str(counted[name]) for name in incidents}
+        rows.append(row | {"no known incident": str(counted[""])})
+    return _table(rows)
+
+
+def _in_time() -> list[Candidate]:
+    """Make ours with budgets in time, shared by the partitions."""
+    return [
+        Candidate(
+            f"bets, 1 per {days} days",
+            lambda days=days: ours(  # type: ignore[misc]
+                RunLength.time(timedelta(days=days) * shop_scores.PARTITIONS)
+            ),
+        )
+        for days in (30, 365)
+    ]
+
+
+def _table(rows: Sequence[_Row]) -> str:
+    return table({name: name for name in rows[0]}, rows)
+
+
+def _tell(what: str) -> None:
+    sys.stderr.write(f"{what}\n")
