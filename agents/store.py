@@ -9,14 +9,15 @@ import asyncio
 import logging
 import time
 from base64 import b64decode, b64encode
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import faust
 import msgspec
 from confluent_kafka import Message
 from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
 from redis.commands.core import AsyncScript
 from redis.exceptions import RedisError
 
@@ -52,6 +53,46 @@ end
 return 1
 """
 
+# KEYS[1] is the hash; ARGV are the offset and the event time that it was read with, the moment that
+# the features are moved on to, then pairs of field and value. It lives no longer for that.
+MOVE_ON: Final = """
+local at = redis.call('HMGET', KEYS[1], '_offset', '_as_of', '_at')
+if at[1] ~= ARGV[1] or at[2] ~= ARGV[2] then return 0 end
+if tonumber(ARGV[3]) <= tonumber(at[3] or -1) then return 0 end
+redis.call('HSET', KEYS[1], '_at', ARGV[3], unpack(ARGV, 4))
+return 1
+"""
+
+FIRST_LOOK_MS: Final = 300_000
+"""Event time after which the features of who does nothing are first moved on: a tile's width."""
+
+
+class Found(NamedTuple):
+    """What stands in Redis of one user."""
+
+    offset: str
+    as_of_ms: int
+    """Event time of the last event."""
+    moved_to_ms: int | None
+    """As of when the features are, if they were moved on since."""
+    features: dict[str, float]
+    state: bytes
+
+    def view(self, fold: FeatureFold, at_ms: int) -> dict[str, float] | None:
+        """Tell the features as of a moment, if the fold knows them.
+
+        Raises
+        ------
+        Exception
+            Whatever a derived feature raises.
+        """
+        known = self.state and fold.can_read(self.state) and self.features.keys() == set(fold.names)
+        if not known:
+            return None
+        if self.moved_to_ms is not None:  # what was served with the event is not here any more
+            at_ms = max(at_ms, fold.last_event_ms(self.state) + 1)
+        return fold.view(self.state, self.features, at_ms)
+
 
 class FeatureStore:
     """Features in Redis hashes, by what a record's key names: a user, or another entity.
@@ -85,6 +126,7 @@ class FeatureStore:
         self._namespace = namespace
         self._ttl_ms = ttl // timedelta(milliseconds=1)
         self._write: AsyncScript = redis.register_script(WRITE_IF_NEWER)
+        self._move_on: AsyncScript = redis.register_script(MOVE_ON)
 
     def key(self, entity: str) -> str:
         """Name the hash of a user, by id, or of another entity, as `item:sku-1`.
@@ -114,6 +156,16 @@ class FeatureStore:
         """
         return self._namespace
 
+    @property
+    def due_key(self) -> str:
+        """Name the set of users by when they are looked at again, if they do nothing.
+
+        >>> redis = Redis(decode_responses=True)
+        >>> FeatureStore(redis, "features:shop", timedelta(days=90)).due_key
+        'due:features:shop'
+        """
+        return f"due:{self._namespace}"
+
     async def write(self, records: Iterable[Message]) -> int:
         """Write the newest update of each, in one round trip; tell how many were updated."""
         records = list(records)
@@ -135,6 +187,9 @@ class FeatureStore:
                     values += (name, value)
                 keys = [self.key(entity), self.state_key(entity), self.clock_key]
                 await self._write(keys=keys, args=values, client=pipeline)
+                if state:
+                    # Of an earlier update, too: that is a look too early, and no more.
+                    pipeline.zadd(self.due_key, {entity: update.as_of + FIRST_LOOK_MS})
             if self._feast is not None:
                 of_users = [
                     (n, each) for n, _, each, _ in updates if isinstance(each, FeatureUpdate)
@@ -144,8 +199,39 @@ class FeatureStore:
                 await pipeline.execute()
         return len(updates)
 
+    async def find(self, user_ids: Sequence[str]) -> dict[str, Found]:
+        """Find what stands of users, in one round trip; those who are forgotten are left out.
+
+        Hash and state may be of two events: a write that rests on them must be guarded.
+        """
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            for user_id in user_ids:
+                pipeline.hgetall(self.key(user_id))
+                pipeline.get(self.state_key(user_id))
+            answers = await pipeline.execute()
+        found = zip(user_ids, answers[::2], answers[1::2], strict=True)
+        return {user_id: _found(fields, state) for user_id, fields, state in found if fields}
+
+    async def move_on(
+        self,
+        user_id: str,
+        stands: Found,
+        features: Mapping[str, float],
+        at_ms: int,
+        pipeline: Pipeline,
+    ) -> None:
+        """Have a pipeline write features as of a later moment, unless an event came meanwhile."""
+        args: list[str | float] = [stands.offset, stands.as_of_ms, at_ms]
+        for name, value in features.items():
+            args += (name, value)
+        await self._move_on(keys=[self.key(user_id)], args=args, client=pipeline)
+        if self._feast is not None:
+            await self._feast.move_on(
+                user_id, stands.offset, stands.as_of_ms, features, at_ms=at_ms, pipeline=pipeline
+            )
+
     async def read(self, entity: str) -> dict[str, float]:
-        """Read the features of a user or another entity, as of the last event; empty for none."""
+        """Read the features of a user or another entity as they stand; empty for none."""
         return _features(await self._redis.hgetall(self.key(entity)))
 
     async def view(
@@ -159,7 +245,9 @@ class FeatureStore:
             Of the pipeline that is served. Features of other declarations are read as they were
             with the last event.
         at_ms
-            In event time; by default that of the newest event of any user.
+            In event time; by default that of the newest event of any user. Once the features were
+            moved on (`agents.idle_users`), the first moment that can be looked at is a
+            millisecond after the last event.
 
         Raises
         ------
@@ -170,12 +258,21 @@ class FeatureStore:
         async with self._redis.pipeline(transaction=True) as pipeline:
             pipeline.hgetall(self.key(user_id))
             pipeline.mget(self.state_key(user_id), self.clock_key)
-            found, (state_text, clock) = await pipeline.execute()
-        served = _features(found)
-        state = b64decode(state_text or "")
-        if not state or not fold.can_read(state) or served.keys() != set(fold.names):
-            return served
-        return fold.view(state, served, int(clock or 0) if at_ms is None else at_ms)
+            fields, (state, clock) = await pipeline.execute()
+        found = _found(fields, state)
+        viewed = found.view(fold, int(clock or 0) if at_ms is None else at_ms)
+        return found.features if viewed is None else viewed
+
+
+def _found(fields: Mapping[Any, Any], state: str | None) -> Found:
+    moved_to = fields.get("_at")
+    return Found(
+        fields.get("_offset", ""),
+        int(fields.get("_as_of", 0)),
+        None if moved_to is None else int(moved_to),
+        _features(fields),
+        b64decode(state or ""),
+    )
 
 
 def _features(found: Mapping[Any, Any]) -> dict[str, float]:

@@ -284,7 +284,7 @@ def _learn(worker: Worker) -> App:
 def _store(worker: Worker) -> App:
     from redis.asyncio import Redis  # noqa: PLC0415
 
-    from agents import store  # noqa: PLC0415
+    from agents import idle_users, store  # noqa: PLC0415
 
     app = worker.app()
     settings, use_case = worker.settings, worker.pipeline.use_case
@@ -293,6 +293,8 @@ def _store(worker: Worker) -> App:
     feast = _feast(worker, redis, ttl) if settings.feast_project else None
     features = store.FeatureStore(redis, f"{settings.topic_prefix}features:{use_case}", ttl, feast)
     store.build(app, worker.topic(topics.FEATURE_UPDATES), features, worker.metrics)
+    idle = idle_users.IdleUsers(redis, features, worker.pipeline.compiled().user)
+    idle_users.build(app, idle, worker.metrics)
     if worker.pipeline.entities:
         from schemas.entity_features import EntityFeatures  # noqa: PLC0415
 

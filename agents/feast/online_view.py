@@ -1,6 +1,6 @@
 """A feature view of Feast in Redis, written beside our own hashes and guarded as they are."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Final, NamedTuple
 
@@ -24,6 +24,17 @@ if n_gone > 0 then redis.call('HDEL', KEYS[1], unpack(ARGV, 6, 5 + n_gone)) end
 redis.call('HSET', KEYS[1], offset, ARGV[2], as_of, ARGV[3], unpack(ARGV, 6 + n_gone))
 -- What another view keeps for longer, or for ever (-1), stays.
 if left_ms ~= -1 and left_ms < tonumber(ARGV[4]) then redis.call('PEXPIRE', KEYS[1], ARGV[4]) end
+return 1
+"""
+
+# KEYS[1] is the hash; ARGV are the view, the offset and the event time of the user's last event,
+# the moment that the features are moved on to, and pairs of what comes.
+MOVE_ON: Final = """
+local at = redis.call('HMGET', KEYS[1],
+  '_offset:' .. ARGV[1], '_as_of:' .. ARGV[1], '_at:' .. ARGV[1])
+if at[1] ~= ARGV[2] or at[2] ~= ARGV[3] then return 0 end
+if tonumber(ARGV[4]) <= tonumber(at[3] or -1) then return 0 end
+redis.call('HSET', KEYS[1], '_at:' .. ARGV[1], ARGV[4], unpack(ARGV, 5))
 return 1
 """
 
@@ -62,6 +73,7 @@ class OnlineView:
         self._view: Final = layout.view_name(use_case)
         self._ttl_ms = ttl // timedelta(milliseconds=1)
         self._write: AsyncScript = redis.register_script(WRITE_IF_NEWER)
+        self._move_on: AsyncScript = redis.register_script(MOVE_ON)
         self._fields: dict[str, bytes] = {}
         self._is_loaded = False
 
@@ -104,6 +116,27 @@ class OnlineView:
         for user_id, offset, at_ms in forgotten:
             args = self._arguments(offset, at_ms, everything)
             await self._write(keys=[self.key(user_id)], args=args, client=pipeline)
+
+    async def move_on(
+        self,
+        user_id: str,
+        offset: str,
+        as_of_ms: int,
+        features: Mapping[str, float],
+        *,
+        at_ms: int,
+        pipeline: Pipeline,
+    ) -> None:
+        """Have a pipeline write features as of a later moment than the user's last event.
+
+        Nothing changes if another event came meanwhile, or the user is forgotten.
+        """
+        self._name_fields(features.keys() - self._fields.keys())
+        args: Arguments = [self._view, offset, as_of_ms, at_ms]
+        args += (layout.time_field(self._view), layout.timestamp(at_ms))
+        for name, number in features.items():
+            args += (self._fields[name], layout.value(number))
+        await self._move_on(keys=[self.key(user_id)], args=args, client=pipeline)
 
     async def _put(self, offset: int, update: FeatureUpdate, pipeline: Pipeline) -> None:
         pairs: Arguments = [layout.time_field(self._view), layout.timestamp(update.as_of)]

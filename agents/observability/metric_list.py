@@ -361,6 +361,16 @@ REDIS_ERRORS: Final = CounterSpec(
 STORE_BEHIND_SECONDS: Final = GaugeSpec(
     "thalweg_store_behind_seconds", "seconds", "How far Redis is behind what is committed."
 )
+USERS_MOVED_ON: Final = CounterSpec(
+    "thalweg_users_moved_on_total",
+    "users",
+    "Idle users whose features in Redis were looked at again, since windows empty.",
+)
+IDLE_OVERDUE_SECONDS: Final = GaugeSpec(
+    "thalweg_store_idle_overdue_seconds",
+    "seconds",
+    "How long ago, in event time, the first of the idle users was due to be looked at again.",
+)
 
 # --- parity ---------------------------------------------------------------------------------------
 
@@ -458,6 +468,7 @@ SECTIONS: Final[Mapping[str, tuple[MetricSpec, ...]]] = {
     "The online store": (
         *(USERS_WRITTEN, ENTITIES_WRITTEN),
         *(REDIS_SECONDS, REDIS_ERRORS, STORE_BEHIND_SECONDS),
+        *(USERS_MOVED_ON, IDLE_OVERDUE_SECONDS),
     ),
     "Parity of what is served": (
         *(PARITY_COMPARED, PARITY_MISMATCHES, PARITY_MISSING, PARITY_EXTRA, PARITY_USERS),
