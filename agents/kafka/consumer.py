@@ -10,9 +10,11 @@ import os
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import cached_property
 from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError
+from confluent_kafka.admin import AdminClient
 from faust.types.tuples import TP
 from mode import Service
 
@@ -331,15 +333,20 @@ class BatchConsumer(OffsetlessConsumer):
             self._observer.on_restore(restoration)
             self._poller.resume_restored(restoration)
 
-    def _check_topics(self, consumer: Consumer) -> None:
+    @cached_property
+    def _onlooker(self) -> AdminClient:
+        # Made by the thread of calls that first asks, and never by a process without state.
+        return AdminClient(self._kafka.client())
+
+    def _check_topics(self) -> None:
         if self._state is not None:
-            check_copartitioned(consumer, {*self._rebalance.topics, self._state.changelog})
+            check_copartitioned(self._onlooker, {*self._rebalance.topics, self._state.changelog})
 
     def _take_over(
         self, consumer: Consumer, tps: Collection[TP], new: Collection[int]
     ) -> Mapping[TP, int] | None:
         # Whoever gives a topic more partitions causes a rebalance.
-        self._check_topics(consumer)
+        self._check_topics()
         changelog = None if self._state is None else self._state.changelog
         return take_over(self._kafka, consumer, tps, new=new, changelog=changelog)
 

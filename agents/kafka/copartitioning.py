@@ -7,10 +7,11 @@ state of before, where topics were given more partitions: the changelog tells ho
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
-from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 
 from schemas.errors import DeliveryFailed
 
@@ -19,8 +20,15 @@ logger = logging.getLogger(__name__)
 TIMEOUT_S: Final = 5.0
 
 
-def check_copartitioned(consumer: Consumer, topics: Iterable[str]) -> None:
+def check_copartitioned(onlooker: AdminClient, topics: Collection[str]) -> None:
     """Ask how many partitions topics have; if nobody can tell, go on.
+
+    Parameters
+    ----------
+    onlooker
+        Not the member itself: this is asked within its callbacks, where a consumer that is asked
+        for metadata forgets the call that it is in, and the next callback of that call ends the
+        process.
 
     Raises
     ------
@@ -28,7 +36,7 @@ def check_copartitioned(consumer: Consumer, topics: Iterable[str]) -> None:
         Not as many each.
     """
     try:
-        refuse_unequal(partition_counts(consumer, topics))
+        refuse_unequal(partition_counts(onlooker, topics))
     except KafkaException as exception:
         logger.warning("cannot see how many partitions topics have: %s", exception.args[0].str())
 
@@ -49,7 +57,7 @@ def refuse_unequal(counts: Mapping[str, int]) -> None:
         )
 
 
-def partition_counts(consumer: Consumer, topics: Iterable[str]) -> dict[str, int]:
+def partition_counts(onlooker: AdminClient, topics: Collection[str]) -> dict[str, int]:
     """Ask the broker how many partitions topics have, of those that exist.
 
     Raises
@@ -57,5 +65,6 @@ def partition_counts(consumer: Consumer, topics: Iterable[str]) -> dict[str, int
     KafkaException
         No answer in time.
     """
-    told = {topic: consumer.list_topics(topic, timeout=TIMEOUT_S).topics[topic] for topic in topics}
-    return {topic: len(each.partitions) for topic, each in told.items() if each.partitions}
+    known = onlooker.list_topics(timeout=TIMEOUT_S).topics
+    counts = {topic: len(known[topic].partitions) for topic in topics if topic in known}
+    return {topic: n for topic, n in counts.items() if n}  # none while a topic is being made

@@ -58,7 +58,7 @@ class Poller:
     on_settle
         Called again and again while it is waited for what is in flight.
     before_joining
-        Called with a consumer that has not joined the group yet; raises if it is not to.
+        Called by a consumer that has not joined the group yet; raises if it is not to.
     before_rejoining
         Called when our place went to somebody else; raises if it is not to be taken back.
     """
@@ -71,7 +71,7 @@ class Poller:
         on_consumer_error: Callable[[KafkaError], None],
         *,
         on_settle: Callable[[], None] = lambda: None,
-        before_joining: Callable[[Consumer], None] = lambda consumer: None,
+        before_joining: Callable[[], None] = lambda: None,
         before_rejoining: Callable[[], None] = lambda: None,
         consumer: Callable[[dict[str, Any]], Consumer] = Consumer,
     ) -> None:
@@ -170,7 +170,7 @@ class Poller:
         self.turn_at_s = time.monotonic()
         consumer = self._consumer = self._make_consumer(self._settings.consumer())
         try:
-            self._before_joining(consumer)
+            self._before_joining()
             self._subscribe(consumer)
             self._is_member = True
             while not self._closing.is_set() and self._renewal is None:
