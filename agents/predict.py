@@ -12,6 +12,7 @@ from agents.kafka.keyed_state import Restoring
 from agents.prediction.partition import Partition
 from agents.prediction.predict_plan import PredictPlan
 from agents.prediction.served_models import ServedModels
+from agents.prediction.spilled_states import SpillCounts
 
 
 class Partitions:
@@ -22,6 +23,7 @@ class Partitions:
         self._plan = plan
         self._served = served
         self._by_number: dict[int, Partition] = {}
+        self._spill_told: dict[int, SpillCounts] = {}
 
     def begin_restore(self, partition: int) -> Partition:
         """Make an empty partition."""
@@ -31,11 +33,14 @@ class Partitions:
         """Take a partition into use."""
         if isinstance(restored, Partition):
             self._by_number[partition] = restored
+            self._spill_told.pop(partition, None)
 
     def discard(self, partition: int) -> None:
         """Forget a partition."""
-        if self._by_number.pop(partition, None) is not None:
+        gone = self._by_number.pop(partition, None)
+        if gone is not None:
             self._plan.metrics.no_drift(partition)
+            self._spill_told.pop(partition, None)
 
     def process_events(self, batch: Batch) -> None:
         """Predict every event of a batch."""
@@ -56,6 +61,20 @@ class Partitions:
             self._plan.metrics.drift(number, partition.drift.detector)
             counts.update(partition.entries())
         self._plan.metrics.entries(counts)
+        self._tell_spill()
+
+    def _tell_spill(self) -> None:
+        if not self._plan.spills:
+            return
+        now, before = SpillCounts(), SpillCounts()
+        for number, partition in self._by_number.items():
+            if (counts := partition.spilled()) is not None:
+                before += self._spill_told.get(number, SpillCounts())
+                now += counts
+                self._spill_told[number] = counts
+        self._plan.metrics.spill(
+            now, n_reads=now.reads - before.reads, n_writes=now.writes - before.writes
+        )
 
 
 def build(app: App, partitions: Partitions, user_events: str, labels: str) -> None:

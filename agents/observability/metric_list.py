@@ -183,7 +183,23 @@ REBALANCES: Final = CounterSpec(
 # --- keyed state ----------------------------------------------------------------------------------
 
 STATE_ENTRIES: Final = GaugeSpec(
-    "thalweg_state_entries", "entries", "Keys held in memory, over all partitions.", ("table",)
+    "thalweg_state_entries", "entries", "Keys remembered, over all partitions.", ("table",)
+)
+SPILL_USERS: Final = GaugeSpec(
+    "thalweg_state_spill_users",
+    "users",
+    "Users whose states are in memory, and on the disk of `THALWEG_STATE_SPILL`.",
+    ("place",),
+)
+SPILL_READS: Final = CounterSpec(
+    "thalweg_state_spill_reads_total",
+    "reads",
+    "Looks for a user's state on that disk, found or not; one user of a batch may take several.",
+)
+SPILL_WRITES: Final = CounterSpec(
+    "thalweg_state_spill_writes_total",
+    "users",
+    "Users' states that were put on that disk, those of a restore included.",
 )
 STATES_BEGUN_ANEW: Final = CounterSpec(
     "thalweg_states_begun_anew_total",
@@ -447,7 +463,7 @@ SECTIONS: Final[Mapping[str, tuple[MetricSpec, ...]]] = {
         *(IN_FLIGHT_RECORDS, ASSIGNED_PARTITIONS, REBALANCES),
     ),
     "Keyed state": (
-        *(STATE_ENTRIES, STATES_BEGUN_ANEW),
+        *(STATE_ENTRIES, SPILL_USERS, SPILL_READS, SPILL_WRITES, STATES_BEGUN_ANEW),
         *(RESTORE_PROGRESS, RESTORED_KEYS, STANDBY_PARTITIONS),
     ),
     "Entities": (KNOWN_ENTITIES, ENTITY_STALENESS_SECONDS),

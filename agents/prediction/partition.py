@@ -20,6 +20,7 @@ from agents.prediction.drift_watch import DriftWatch
 from agents.prediction.partition_outputs import PartitionOutputs
 from agents.prediction.predict_plan import Answer, PredictPlan
 from agents.prediction.served_models import Served
+from agents.prediction.spilled_states import SpillCounts
 from agents.prediction.user_states import UserStates
 from schemas.errors import InvalidRecord
 from schemas.events import UserEvent
@@ -53,9 +54,8 @@ class Partition:
         self.number = number
         self._plan = plan
         self._singles: Table[bytes] = Table("s", bytes, bytes)
-        self._states = UserStates(
-            plan.fold, self._singles, warm=WARM_USERS, encoded=plan.new_encoded_values()
-        )
+        self._spilled = plan.new_spilled_states()
+        self._states = UserStates(plan.fold, self._singles, warm=WARM_USERS, encoded=self._spilled)
         self._users = self._states.table
         self._entities = EntityStates(plan.features.of_user, self._singles, warm=WARM_USERS)
         self._segments = segment_table()
@@ -424,6 +424,10 @@ class Partition:
     def drift(self) -> DriftWatch:
         """What watches the scores of this partition."""
         return self._drift
+
+    def spilled(self) -> SpillCounts | None:
+        """Tell where users' states are, if not all of them are in memory."""
+        return None if self._spilled is None else self._spilled.counts()
 
     def entries(self) -> dict[str, int]:
         """Count what is remembered, by table."""

@@ -6,6 +6,7 @@ import msgspec
 
 from agents.observability import metric_list
 from agents.observability.metrics import Metrics
+from agents.prediction.spilled_states import SpillCounts
 from online_models.drift import ScoreDrift
 from schemas import topics
 from streams.feature_defaults import DefaultCounter
@@ -111,6 +112,13 @@ class PredictMetrics:
     def crowded_out(self, n: int) -> None:
         """Count event ids that were forgotten before their time."""
         self._metrics.counter(metric_list.EVENT_IDS_CROWDED_OUT).inc(n)
+
+    def spill(self, where: SpillCounts, *, n_reads: int, n_writes: int) -> None:
+        """Tell where users' states are; count reads and writes of the disk."""
+        for place, n in (("memory", where.in_memory), ("disk", where.on_disk)):
+            self._metrics.gauge(metric_list.SPILL_USERS, place=place).set(n)
+        self._metrics.counter(metric_list.SPILL_READS).inc(n_reads)
+        self._metrics.counter(metric_list.SPILL_WRITES).inc(n_writes)
 
     def begun_anew(self, n: int) -> None:
         """Count users' states that could not be read."""

@@ -21,7 +21,6 @@ from schemas.topics import Topic
 from streams.clean import EventCleaner, LabelCleaner
 from streams.feature_defaults import DefaultCounter
 from streams.quality import QualityJudge
-from streams.state import EncodedValues
 
 SOURCE: Final = "/thalweg/predict"
 NO_MODEL: Final = "no_model"
@@ -146,7 +145,12 @@ class PredictPlan:
         self._n_events = 0
         self._state_spill = state_spill
 
-    def new_encoded_values(self) -> EncodedValues | None:
+    @property
+    def spills(self) -> bool:
+        """Whether some of the users' states are on a disk."""
+        return self._state_spill is not None
+
+    def new_spilled_states(self) -> SpilledStates | None:
         """Make what keeps the users' states of a partition, if they are not all kept in memory."""
         return None if self._state_spill is None else SpilledStates(self._state_spill)
 

@@ -11,6 +11,7 @@ import tempfile
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -30,6 +31,26 @@ PRAGMA locking_mode = EXCLUSIVE;
 PRAGMA cache_size = -{CACHE_KB};
 CREATE TABLE states (seq INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, raw BLOB NOT NULL);
 """
+
+
+@dataclass(slots=True)
+class SpillCounts:
+    """Where states are, and what became of the disk."""
+
+    in_memory: int = 0
+    on_disk: int = 0
+    reads: int = 0
+    """Looks for a state on the disk, found or not; one of a user may take several."""
+    writes: int = 0
+    """States that were put there."""
+
+    def __add__(self, other: "SpillCounts") -> "SpillCounts":
+        return SpillCounts(
+            self.in_memory + other.in_memory,
+            self.on_disk + other.on_disk,
+            self.reads + other.reads,
+            self.writes + other.writes,
+        )
 
 
 class SpilledStates:
@@ -57,6 +78,8 @@ class SpilledStates:
     ...     states.move_to_end(user)
     >>> list(states), states.get("bob"), len(states), states.n_on_disk
     (['bob', 'eve', 'ada'], b'bob', 3, 2)
+    >>> states.counts()
+    SpillCounts(in_memory=1, on_disk=2, reads=1, writes=3)
     """
 
     def __init__(self, directory: Path, *, hot: int = HOT, chunk: int = CHUNK) -> None:
@@ -67,6 +90,8 @@ class SpilledStates:
         # Keys whose row on the disk, if there is one, does not count any more.
         self._outdated: set[str] = set()
         self._n_rows = 0
+        self._n_reads = 0
+        self._n_writes = 0
         try:
             directory.mkdir(parents=True, exist_ok=True)
             descriptor, path = tempfile.mkstemp(".sqlite", "states-", directory)
@@ -84,6 +109,10 @@ class SpilledStates:
         """How many values are not in memory."""
         self._remove_outdated()
         return self._n_rows
+
+    def counts(self) -> SpillCounts:
+        """Tell how many values are where; reads and writes since this was made."""
+        return SpillCounts(len(self._hot), self.n_on_disk, self._n_reads, self._n_writes)
 
     def __len__(self) -> int:
         return len(self._hot) + self.n_on_disk
@@ -113,6 +142,7 @@ class SpilledStates:
         raw = self._hot.get(key)
         if raw is not None or not self._n_rows or key in self._outdated:
             return raw
+        self._n_reads += 1
         try:
             row = self._disk.execute("SELECT raw FROM states WHERE key = ?", (key,)).fetchone()
         except sqlite3.Error as error:
@@ -152,6 +182,7 @@ class SpilledStates:
         oldest = list(islice(self._hot.items(), self._chunk))
         self._change("INSERT INTO states (key, raw) VALUES (?, ?)", oldest)
         self._n_rows += len(oldest)
+        self._n_writes += len(oldest)
         for key, _ in oldest:
             del self._hot[key]
 

@@ -1,6 +1,5 @@
 """Entities on a real broker: two workers of each role, and kill -9 of one of each."""
 
-import os
 import random
 import time
 import uuid
@@ -11,16 +10,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
 from redis import Redis
 
-from agents.admin import topic_admin
 from agents.embedded.kafka import EmbeddedKafka
 from agents.embedded.valkey import EmbeddedRedis
-from agents.kafka.client_settings import KafkaSettings
-from agents.local import fleet
-from agents.local.keys import ensure_keys
-from agents.local.supervisor import Supervisor
 from agents.observability.lag_reader import GroupLag
 from agents.settings import Settings
 from schemas import topics
@@ -29,6 +22,7 @@ from schemas.events import UserEvent
 from schemas.topics import Topic
 from tests.agents.entities.entity_pipeline import PIPELINE
 from tests.agents.entities.naive_entity import by_entity, naive_rolling
+from tests.agents.rig import Rig
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.integration
@@ -41,75 +35,29 @@ KILLED = (0, 2)
 FEATURES = PIPELINE.compiled()
 
 
-class Rig:
-    """Topics of their own, and workers that come back when they are killed."""
+def wait_for_no_lag(rig: Rig) -> None:
+    """Wait until all that was published has reached Redis."""
+    prefix = rig.settings.topic_prefix
+    read = {
+        "predict": topics.USER_EVENTS,
+        "aggregate": topics.ENTITY_EVENTS,
+        "store": topics.ENTITY_FEATURES,
+    }
+    client = {"bootstrap.servers": rig.settings.kafka_bootstrap}
+    groups = [
+        GroupLag(client, prefix + role, [topic.named(prefix)]) for role, topic in read.items()
+    ]
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.client = KafkaSettings(bootstrap=settings.kafka_bootstrap, group="rig")
-        self.consumers: list[Consumer] = []
-        topic_admin.create(settings)
-        keys = ensure_keys(settings.data_dir / "keys")
-        told = {
-            "THALWEG_PIPELINE": settings.pipeline,
-            "THALWEG_TOPIC_PREFIX": settings.topic_prefix,
-        }
-        children = [
-            fleet.child(
-                fleet.Process(f"{role}-{slot}", ("worker", role, "--slot", str(slot)), 0),
-                settings,
-                keys,
-                os.environ | told,
-            )
-            for role, slot in WORKERS
-        ]
-        self.supervisor = Supervisor(children, settings.data_dir / "logs", lambda death: None)
+    def has_no_lag() -> bool:
+        now_ms = time.time_ns() // 1_000_000
+        # One after the other: who has no lag hands nothing on any more.
+        return not any(lag.records for group in groups for lag in group.read(now_ms).values())
 
-    def kill(self, number: int) -> None:
-        pid = self.supervisor.children[number].pid
-        assert pid is not None
-        os.kill(pid, 9)
-        wait_until(lambda: self.pid(number) not in (None, pid), 30)
-
-    def pid(self, number: int) -> int | None:
-        self.supervisor.poll()
-        return self.supervisor.children[number].pid
-
-    def reader(self, topic: Topic) -> Consumer:
-        consumer = Consumer(self.client.reader())
-        partitions = range(PARTITIONS if topic.partitioned else 1)
-        name = topic.named(self.settings.topic_prefix)
-        self.consumers.append(consumer)
-        consumer.assign([TopicPartition(name, number, 0) for number in partitions])
-        return consumer
-
-    def lags(self) -> list[GroupLag]:
-        """The groups whose lag ends when all that was published has reached Redis."""
-        prefix = self.settings.topic_prefix
-        read = {
-            "predict": topics.USER_EVENTS,
-            "aggregate": topics.ENTITY_EVENTS,
-            "store": topics.ENTITY_FEATURES,
-        }
-        client = {"bootstrap.servers": self.settings.kafka_bootstrap}
-        return [
-            GroupLag(client, prefix + role, [topic.named(prefix)]) for role, topic in read.items()
-        ]
-
-    def wait_for_no_lag(self) -> None:
-        """Wait until all has reached Redis."""
-
-        def has_no_lag() -> bool:
-            now_ms = time.time_ns() // 1_000_000
-            # One after the other: who has no lag hands nothing on any more.
-            return not any(lag.records for group in groups for lag in group.read(now_ms).values())
-
-        groups = self.lags()
-        try:
-            wait_until(has_no_lag, 60)
-        finally:
-            for group in groups:
-                group.close()
+    try:
+        wait_until(has_no_lag, 60)
+    finally:
+        for group in groups:
+            group.close()
 
 
 @pytest.fixture
@@ -129,7 +77,8 @@ def rig(
                 partitions=PARTITIONS,
                 metrics_port=0,
                 **settings,
-            )
+            ),
+            WORKERS,
         )
         started.append(rig)
         rig.supervisor.start()
@@ -137,9 +86,7 @@ def rig(
 
     yield start
     for each in started:
-        for consumer in each.consumers:
-            consumer.close()
-        each.supervisor.stop(timeout_s=10)
+        each.close()
 
 
 class Counted:
@@ -169,15 +116,6 @@ class Counted:
         wait_until(lambda: self.read() >= n, 90, every_s=0)
 
 
-def published(rig: Rig, events: list[UserEvent]) -> None:
-    producer = Producer(rig.client.producer())
-    topic = topics.USER_EVENTS.named(rig.settings.topic_prefix)
-    for event in events:
-        producer.produce(topic, msgspec.json.encode(event), str(event.user_id).encode())
-        producer.poll(0)
-    assert producer.flush(30) == 0
-
-
 def make_events(now_ms: int) -> list[UserEvent]:
     chance = random.Random(7)
     return [
@@ -201,13 +139,13 @@ def test_every_event_counts_once_in_every_entity_through_kills(rig):
     expected = {(f"item:{e.item_id}".encode(), e.event_id) for e in events if e.item_id}
     parts = [events[start : start + N_EVENTS // 4] for start in range(0, N_EVENTS, N_EVENTS // 4)]
     for n, part in enumerate(parts):
-        published(running, part)
+        running.publish(part)
         handed_on.wait_for(handed_on.read() + 1)
         if n < 2:
             for number in KILLED:
                 running.kill(number)
     handed_on.wait_for(len(expected))
-    running.wait_for_no_lag()
+    wait_for_no_lag(running)
     handed_on.read()  # what would come twice, has come by now
 
     assert expected - set(handed_on.times) == set()

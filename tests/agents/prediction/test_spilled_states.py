@@ -5,6 +5,7 @@ import sys
 import tempfile
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import pytest
@@ -12,8 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.observability.metrics import Metrics
+from agents.predict import Partitions
 from agents.prediction.predict_plan import PredictPlan
-from agents.prediction.spilled_states import SpilledStates
+from agents.prediction.served_models import ServedModels
+from agents.prediction.spilled_states import SpillCounts, SpilledStates
 from examples.shop.pipeline import PIPELINE
 from schemas.errors import DeliveryFailed, InvalidSetting
 from streams.state import Table
@@ -106,6 +109,45 @@ def test_memory_does_not_grow_with_the_keys(tmp_path):
 
     assert many < few * 1.2 + 5
     assert grown_mb(N_KEYS) > 3 * many
+
+
+def test_partitions_tell_where_users_are_and_count_once_what_the_disk_did(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "agents.prediction.predict_plan.SpilledStates", partial(SpilledStates, hot=5, chunk=1)
+    )
+    metrics = Metrics()
+    plan = PredictPlan(PIPELINE, metrics, lambda topic: topic.name, state_spill=tmp_path)
+    partitions = Partitions("changelog", plan, cast(ServedModels, None))
+    records = [each.record for each in messy(0)]
+
+    def counts_of_a_new(number: int) -> SpillCounts:
+        run = PartitionRun(plan=plan)
+        partitions.install(number, run.partition)
+        for start in range(0, 300, 20):
+            run.events(*records[start : start + 20])
+        return run.partition.spilled() or SpillCounts()
+
+    def told(name):
+        return metrics.samples()[f"thalweg_state_spill_{name}"]
+
+    both = [counts_of_a_new(number) for number in range(2)]
+    partitions.tell()
+    partitions.tell()
+    assert told('users{place="memory"}') == sum(each.in_memory for each in both) == 10
+    assert told('users{place="disk"}') == sum(each.on_disk for each in both) > 0
+    assert (
+        told('users{place="disk"}') + 10
+        == metrics.samples()['thalweg_state_entries{table="users"}']
+    )
+    assert told("writes_total") == sum(each.writes for each in both)
+    assert told("reads_total") == sum(each.reads for each in both) > 0
+
+    writes = told("writes_total")
+    partitions.discard(1)
+    again = counts_of_a_new(1)
+    partitions.tell()
+
+    assert told("writes_total") - writes == again.writes > 0
 
 
 def test_nothing_is_left_behind(tmp_path):
