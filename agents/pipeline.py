@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Final
 
+from agents.goals import Goals
 from online_models.drift import RunLength
 from schemas.errors import InvalidDeclaration
 from schemas.events import UserEvent
@@ -134,6 +135,8 @@ class Pipeline:
     quality_window: int = 10_000
     """Events that the score of their quality looks back on."""
     drift: DriftPolicy = DriftPolicy()
+    goals: Goals = field(default_factory=Goals)
+    """The lines beyond which operators are alerted."""
     replay: Replay | None = None
     incidents: tuple[Incident, ...] = ()
 

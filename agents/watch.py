@@ -101,6 +101,9 @@ def _measure_lag(app: faust.App, settings: Settings, pipeline: Pipeline, metrics
 
 def _judge(app: faust.App, settings: Settings, pipeline: Pipeline, metrics: Metrics) -> None:
     champion = AccuracyWatch()
+    metrics.gauge(metric_list.CHAMPION, model=pipeline.champion).set(1)
+    for quantity, goal in pipeline.goals.amounts():
+        metrics.gauge(metric_list.GOAL, quantity=quantity).set(goal)
     quality = QualityWatch(pipeline, metrics)
     alerts = topics.ALERTS.named(settings.topic_prefix)
 

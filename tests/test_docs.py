@@ -9,9 +9,9 @@ from types import FunctionType
 import pytest
 
 from agents.kafka.client_settings import KafkaSettings
-from agents.prediction import encode, predict_plan
+from agents.prediction import degraded, encode
 from agents.prediction.drift_alert import drift_alert
-from online_models import catalogue, scorer
+from online_models import catalogue
 from online_models.drift import DriftAlarm
 from schemas import topics
 from schemas.reasons import Reason
@@ -131,15 +131,8 @@ def test_the_runbook_explains_every_reason_of_a_dead_letter() -> None:
 
 def test_the_runbook_explains_every_degradation() -> None:
     told = rows(sections(read("docs/operations.md"), 2)["Predictions are degraded"])
-    reasons = {
-        predict_plan.NO_MODEL,
-        predict_plan.LATE,
-        scorer.UNTRAINED,
-        scorer.FAILED,
-        scorer.NOT_A_PROBABILITY,
-    }
 
-    assert set(told) == reasons
+    assert set(told) == set(degraded.REASONS)
 
 
 def test_the_runbook_has_a_section_for_every_kind_of_alert() -> None:

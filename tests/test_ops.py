@@ -1,6 +1,5 @@
 """What operators are handed fits the product: names in it exist, and it names no registry."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,8 @@ import yaml
 from agents.observability import metric_list
 from agents.observability.metric_spec import MetricSpec
 from agents.settings import PREFIX, Settings
+from ops.monitoring.dashboard import panels
+from ops.monitoring.rules import rules
 
 ROOT = Path(__file__).resolve().parent.parent
 METRICS = {spec.name for spec in vars(metric_list).values() if isinstance(spec, MetricSpec)}
@@ -22,17 +23,18 @@ def compose() -> dict[str, Any]:
     return dict(loaded["services"])
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "ops/grafana/dashboards").glob("*.json")), ids=str)
-def test_a_dashboard_asks_for_metrics_that_exist(path: Path) -> None:
-    dashboard = json.loads(path.read_text(encoding="utf-8"))
+def test_panels_and_rules_ask_for_metrics_that_exist() -> None:
+    written = [rule for group in rules()["groups"] for rule in group["rules"]]
     asked = {
-        re.sub("_bucket$", "", name)
-        for panel in dashboard["panels"]
-        for target in panel["targets"]
-        for name in re.findall(r"\bthalweg_\w+", target["expr"])
+        re.sub("_(bucket|count)$", "", name)
+        for expr in (
+            *(rule["expr"] for rule in written),
+            *(expr for panel in panels() for expr, _ in panel.series),
+        )
+        for name in re.findall(r"(?<!:)\bthalweg_\w+|\w+:thalweg_\w+:\w+", expr)
     }
 
-    assert asked <= METRICS
+    assert asked <= METRICS | {rule.get("record") for rule in written}
 
 
 def test_compose_runs_every_role(compose: dict[str, Any]) -> None:

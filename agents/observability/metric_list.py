@@ -50,6 +50,12 @@ EVENTS: Final = CounterSpec(
     ("topic",),
 )
 PREDICTIONS: Final = CounterSpec("thalweg_predictions_total", "records", "Predictions made.")
+DEGRADED: Final = CounterSpec(
+    "thalweg_degraded_total",
+    "predictions",
+    "Predictions that say in `degraded` why they are less than the best; each reason counts.",
+    ("reason",),
+)
 DUPLICATES: Final = CounterSpec(
     "thalweg_duplicates_total", "records", "Events dropped because their id was seen before."
 )
@@ -435,6 +441,15 @@ LATENCY_SECONDS: Final = HistogramSpec(
     "Time from an event's publication to its prediction at a `read_committed` reader.",
     buckets=LATENCY,
 )
+GOAL: Final = GaugeSpec(
+    "thalweg_goal",
+    "the quantity's",
+    "What the pipeline's `Goals` hold a quantity to, spans in seconds; alert rules compare.",
+    ("quantity",),
+)
+CHAMPION: Final = GaugeSpec(
+    "thalweg_champion", "1", "Names the model whose answers are acted on.", ("model",)
+)
 LAG_RECORDS: Final = GaugeSpec(
     "thalweg_lag_records", "records", "Records waiting for a consumer group.", ("group", "topic")
 )
@@ -451,7 +466,15 @@ ALERTS: Final = CounterSpec(
 SECTIONS: Final[Mapping[str, tuple[MetricSpec, ...]]] = {
     "The process": (UP, READY, GC_PAUSE_SECONDS),
     "Events and predictions": (
-        *(EVENTS, PREDICTIONS, DUPLICATES, EVENT_IDS_CROWDED_OUT, LATE_EVENTS, DEAD_LETTERS),
+        *(
+            EVENTS,
+            PREDICTIONS,
+            DEGRADED,
+            DUPLICATES,
+            EVENT_IDS_CROWDED_OUT,
+            LATE_EVENTS,
+            DEAD_LETTERS,
+        ),
         *(SCORES, LABELS, OUTCOMES),
     ),
     "Data quality": (
@@ -490,7 +513,7 @@ SECTIONS: Final[Mapping[str, tuple[MetricSpec, ...]]] = {
         *(PARITY_COMPARED, PARITY_MISMATCHES, PARITY_MISSING, PARITY_EXTRA, PARITY_USERS),
     ),
     "The offline store": (ARCHIVED_ROWS, ARCHIVE_ROWS_WAITING, ARCHIVE_ERRORS),
-    "Seen from outside": (LATENCY_SECONDS, LAG_RECORDS, LAG_SECONDS, ALERTS),
+    "Seen from outside": (LATENCY_SECONDS, GOAL, CHAMPION, LAG_RECORDS, LAG_SECONDS, ALERTS),
 }
 ALL: Final = tuple(spec for section in SECTIONS.values() for spec in section)
 

@@ -386,6 +386,7 @@ class Partition:
         # Told now: what is undone is not counted.
         self._plan.dead_letters.count(reason for _, reason in outputs.set_aside)
         self._plan.metrics.outcomes(outputs.labels)
+        self._plan.metrics.degraded(outputs.degraded)
         for signal in outputs.alarms:
             self._plan.metrics.drift_alarm(number, signal)
         for reason in outputs.drift_resets:

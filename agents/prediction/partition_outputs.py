@@ -1,5 +1,6 @@
 """What a batch of predict causes, record by record; it becomes visible when the batch commits."""
 
+from collections import Counter
 from collections.abc import Iterable
 from time import perf_counter
 
@@ -34,6 +35,7 @@ class PartitionOutputs:
         "_plan",
         "_topics",
         "alarms",
+        "degraded",
         "drift_resets",
         "labels",
         "set_aside",
@@ -50,6 +52,8 @@ class PartitionOutputs:
         """Offsets of records that became dead letters, and why."""
         self.labels: list[bool] = []
         """Of outcomes."""
+        self.degraded: Counter[str] = Counter()
+        """Why predictions are less than the best."""
         self.alarms: list[str] = []
         """What drifted, by its signal."""
         self.drift_resets: list[Reset] = []
@@ -70,6 +74,9 @@ class PartitionOutputs:
         pipeline = plan.pipeline
         event_id = event.event_id or ""
         prediction_id = plan.prediction_prefix + event_id
+        degraded = answer.degraded(is_late=is_late)
+        if degraded:
+            self.degraded.update(degraded)
         value = encode.prediction(
             prediction_id=prediction_id,
             event_id=event_id,
@@ -84,7 +91,7 @@ class PartitionOutputs:
             event_at=event.ts,  # type: ignore[arg-type]  # milliseconds, once cleaned
             published_at=published_ms,
             predicted_at=self._now_ms,
-            degraded=answer.degraded(is_late=is_late),
+            degraded=degraded,
         )
         headers = plan.prediction_envelope.headers(prediction_id, _traceparent(record))
         self._emit(self._topics.predictions, value, record.key(), headers=headers)

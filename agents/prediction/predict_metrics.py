@@ -6,6 +6,7 @@ import msgspec
 
 from agents.observability import metric_list
 from agents.observability.metrics import Metrics
+from agents.prediction.degraded import REASONS
 from agents.prediction.spilled_states import SpillCounts
 from online_models.drift import ScoreDrift
 from schemas import topics
@@ -37,6 +38,10 @@ class PredictMetrics:
         self._outcomes = {
             label: counter(metric_list.OUTCOMES, label=str(label).lower())
             for label in (False, True)
+        }
+        # Told from the start: what appears with its first reason has not grown, to Prometheus.
+        self._degraded = {
+            reason: counter(metric_list.DEGRADED, reason=reason) for reason in REASONS
         }
         self._checks = {
             name: counter(metric_list.QUALITY_CHECKS, field=name) for name in quality.expectations
@@ -102,6 +107,11 @@ class PredictMetrics:
         self._outcomes[True].inc(n_positive)
         self._outcomes[False].inc(len(labels) - n_positive)
 
+    def degraded(self, reasons: Mapping[str, int]) -> None:
+        """Count why predictions were less than the best."""
+        for reason, n in reasons.items():
+            self._degraded[reason].inc(n)
+
     def fates(self, now: Fates, told: tuple[int, ...]) -> None:
         """Count what became of labels and predictions since this was told last."""
         values = msgspec.structs.astuple(now)
@@ -146,6 +156,7 @@ class PredictMetrics:
             gauge(metric_list.DRIFT_THRESHOLD, **labels).set(drift.threshold)
             gauge(metric_list.DRIFT_MEAN, **labels).set(recent)
             gauge(metric_list.DRIFT_REFERENCE, **labels).set(reference)
+            self._metrics.counter(metric_list.DRIFT_ALARMS, **labels)
 
     def no_drift(self, partition: int) -> None:
         """Stop telling of a partition that is another worker's now."""

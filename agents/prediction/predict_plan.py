@@ -10,6 +10,7 @@ from agents.dead_letters import DeadLetters
 from agents.entities.known_entities import KnownEntities
 from agents.observability.metrics import Metrics
 from agents.pipeline import Pipeline
+from agents.prediction.degraded import LATE, NO_MODEL
 from agents.prediction.drift_watch import DriftWatch
 from agents.prediction.encode import Envelope
 from agents.prediction.predict_metrics import PredictMetrics
@@ -23,8 +24,6 @@ from streams.feature_defaults import DefaultCounter
 from streams.quality import QualityJudge
 
 SOURCE: Final = "/thalweg/predict"
-NO_MODEL: Final = "no_model"
-LATE: Final = "late"
 PRIOR: Final = 0.5
 """The score while no model was ever published."""
 _MS: Final = timedelta(milliseconds=1)

@@ -5,6 +5,7 @@ The whole pipeline is this file. `make up` runs it on half a year of a shop's cl
 
 from datetime import date, timedelta
 
+from agents.goals import Goals
 from agents.pipeline import Incident, Pipeline, Replay
 from schemas.events import UserEvent
 from streams.expectations import expect
@@ -106,6 +107,7 @@ PIPELINE = Pipeline(
     champion="binary_logistic_v1",
     challengers=("binary_hoeffding_tree_v1",),
     challenger_share=0.01,
+    goals=Goals(roc_auc=0.7),  # what a visit looks like tells no more than .78 of whether it buys
     replay=Replay(
         file="examples/shop/clickstream.csv.gz",
         columns={"action": "event", "ts": "timestamp"},

@@ -1,0 +1,11 @@
+"""Why a prediction may be less than the best: what stands in its `degraded`."""
+
+from typing import Final
+
+from online_models.scorer import FAILED, NOT_A_PROBABILITY, UNTRAINED
+
+NO_MODEL: Final = "no_model"
+LATE: Final = "late"
+ERRORS: Final = (NO_MODEL, FAILED, NOT_A_PROBABILITY)
+"""Somebody should have answered better."""
+REASONS: Final = (*ERRORS, UNTRAINED, LATE)

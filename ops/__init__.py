@@ -1,0 +1,1 @@
+"""What operators are handed, and how a checkout is set up."""

@@ -1,0 +1,147 @@
+"""A real Prometheus scrapes a live system: every panel shows something, every rule evaluates."""
+
+import math
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import count
+from typing import Any
+
+import pytest
+import requests
+import yaml
+
+from agents.local import fleet
+from agents.settings import Settings
+from ops.monitoring.__main__ import OPS, RULES
+from ops.monitoring.dashboard import panels
+from tests.ops.test_rules import promtool
+from tests.waiting import wait_until
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+
+N_EVENTS = 40_000
+"""Of the shop's history: enough for a champion whose scores are watched for drift."""
+WITHIN_S = 120
+
+
+def test_the_configuration_of_compose_is_one(program: Callable[[str], str]) -> None:
+    promtool(program, "check", "config", OPS / "prometheus/prometheus.yml")
+
+
+class Prometheus:
+    """A server that scrapes the workers of `thalweg up`."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def get(self, path: str, **parameters: str) -> Any:
+        answer = requests.get(f"{self._url}/api/v1/{path}", parameters, timeout=10)
+        return answer.json()["data"]
+
+    def values(self, expr: str) -> list[float]:
+        """Ask for what a panel shows now."""
+        found = self.get("query", query=expr.replace("$__rate_interval", "1m"))["result"]
+        return [value for each in found if not math.isnan(value := float(each["value"][1]))]
+
+    def is_up(self) -> bool:
+        try:
+            return requests.get(f"{self._url}/-/ready", timeout=1).ok
+        except requests.ConnectionError:
+            return False
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as tried:
+        return tried.connect_ex(("127.0.0.1", port)) != 0
+
+
+@pytest.fixture(scope="module")
+def prometheus(
+    program: Callable[[str], str],
+    free_port: Callable[[], int],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Prometheus]:
+    path = tmp_path_factory.mktemp("prometheus")
+    n_ports = len(fleet.processes(Settings(), 1))
+    first_port = next(
+        port
+        for port in (free_port() for _ in count())
+        if all(is_free(port + n) for n in range(n_ports))
+    )
+    workers = fleet.processes(Settings(metrics_port=first_port), 1)
+    config = {
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "rule_files": [str(RULES)],
+        "scrape_configs": [
+            {
+                "job_name": "thalweg",
+                "static_configs": [
+                    {
+                        "targets": [f"127.0.0.1:{each.metrics_port}"],
+                        "labels": {"role": each.name.partition("-")[0]},
+                    }
+                    for each in workers
+                    if each.metrics_port
+                ],
+            }
+        ],
+    }
+    (path / "prometheus.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    ports = {name: free_port() for name in ("kafka", "redis", "web", "prometheus")}
+    up = [
+        *(sys.executable, "-m", "agents.cli", "up", "--limit", str(N_EVENTS)),
+        *("--data-dir", str(path / "data"), "--metrics-port", str(first_port)),
+        *(f"--{name}-port={ports[name]}" for name in ("kafka", "redis", "web")),
+    ]
+    server = [
+        program("prometheus"),
+        f"--config.file={path / 'prometheus.yml'}",
+        f"--storage.tsdb.path={path / 'tsdb'}",
+        f"--web.listen-address=127.0.0.1:{ports['prometheus']}",
+        "--log.level=warn",
+    ]
+    with ExitStack() as closing, (path / "log").open("w") as log:
+        for command in (server, up):
+            process = subprocess.Popen(command, cwd=OPS.parent, stdout=log, stderr=log)
+            closing.callback(process.wait)
+            closing.callback(process.send_signal, signal.SIGINT)
+        running = Prometheus(f"http://127.0.0.1:{ports['prometheus']}")
+        wait_until(running.is_up, 30)
+        yield running
+
+
+def test_every_panel_shows_something(prometheus: Prometheus) -> None:
+    asked = {
+        f"{panel.title}: {legend}": expr for panel in panels() for expr, legend in panel.series
+    }
+
+    def is_all_shown() -> bool:
+        for name, expr in [*asked.items()]:
+            if prometheus.values(expr):
+                del asked[name]
+        return not asked
+
+    try:
+        wait_until(is_all_shown, WITHIN_S, every_s=1)
+    except TimeoutError:
+        pytest.fail(f"nothing to show: {sorted(asked)}")
+
+
+def test_every_rule_evaluates(prometheus: Prometheus) -> None:
+    def all_rules() -> list[dict[str, Any]]:
+        return [rule for group in prometheus.get("rules")["groups"] for rule in group["rules"]]
+
+    wait_until(lambda: all(rule["health"] != "unknown" for rule in all_rules()), 30, every_s=0.5)
+
+    assert {rule["name"]: rule["lastError"] for rule in all_rules() if rule.get("lastError")} == {}
+
+
+def test_a_healthy_system_raises_no_alarm(prometheus: Prometheus) -> None:
+    firing = prometheus.values('ALERTS{alertstate="firing", alertname!="ThalwegDrift"}')
+
+    assert prometheus.values("up") == [1.0] * len(prometheus.values("up"))
+    assert firing == []
