@@ -26,6 +26,7 @@ BURN_RATES: Final = (
 )
 """Long and short window, how many times too fast a budget of 30 days is used up, and what follows:
 Google's SRE workbook, chapter 5, table 5-8."""
+_OF_LATE: Final = "15m"
 _WINDOWS: Final = sorted({window for burn in BURN_RATES for window in burn[:2]})
 
 Rule = dict[str, Any]
@@ -145,21 +146,20 @@ def _system() -> Iterable[Rule]:
     )
     yield alert(
         "ThalwegDrift",
-        "sum by (job, signal) (increase(thalweg_drift_alarms_total[15m])) > 0",
+        _grew("thalweg_drift_alarms_total", "signal"),
         summary="The predictions have changed: {{ $labels.signal }}",
         runbook="A drift alert",
     )
     yield alert(
         "ThalwegDeadLetters",
-        "sum by (job, reason) "
-        '(increase(thalweg_dead_letters_total{reason="processing_failed"}[15m])) > 0',
+        _grew('thalweg_dead_letters_total{reason="processing_failed"}', "reason"),
         summary="The code raised, and records were set aside",
-        found="some {{ $value | humanize }} within 15 minutes",
+        found=f"some {{{{ $value | humanize }}}} within {_OF_LATE}",
         runbook="Dead letters rise",
     )
     yield alert(
         "ThalwegSnapshotRefused",
-        'sum by (job, model) (increase(thalweg_snapshots_total{result="refused"}[15m])) > 0',
+        _grew('thalweg_snapshots_total{result="refused"}', "model"),
         summary="A snapshot of {{ $labels.model }} was refused; what was served before, is",
         runbook="Change the pipeline, River or Python",
     )
@@ -173,24 +173,31 @@ def _system() -> Iterable[Rule]:
     )
     yield alert(
         "ThalwegArchiveErrors",
-        "sum by (job) (increase(thalweg_archive_errors_total[15m])) > 0",
+        _grew("thalweg_archive_errors_total"),
         lasts="15m",
         summary="The offline store cannot be written",
         runbook="The offline store cannot be written",
     )
     yield alert(
         "ThalwegParity",
-        "sum by (job, feature) (increase(thalweg_parity_mismatches_total[15m])) > 0",
+        _grew("thalweg_parity_mismatches_total", "feature"),
         summary="{{ $labels.feature }} was served, and is not what the log gives",
         runbook="A feature is not what the log gives",
     )
     yield alert(
         "ThalwegDuplicatesMayPass",
-        "sum by (job) (increase(thalweg_event_ids_crowded_out_total[15m])) > 0",
+        _grew("thalweg_event_ids_crowded_out_total"),
         summary="Event ids are forgotten before their time",
-        found="some {{ $value | humanize }} within 15 minutes",
+        found=f"some {{{{ $value | humanize }}}} within {_OF_LATE}",
         runbook="Event ids are forgotten",
     )
+
+
+def _grew(counter: str, by: str = "") -> str:
+    """Tell what was counted of late; a counter that appears with its first is none that grew."""
+    labels = f"job, {by}" if by else "job"
+    appeared = f"({counter} unless {counter} offset {_OF_LATE}) > 0"
+    return f"sum by ({labels}) (increase({counter}[{_OF_LATE}]) > 0 or {appeared})"
 
 
 def alert(

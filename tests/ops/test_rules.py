@@ -48,7 +48,8 @@ def latency(*within: float, of: float = 600) -> dict[str, str]:
     return buckets | {at(f"{name}_count"): grows(of)}
 
 
-ONCE = f"0x25 1x{N_SCRAPES}"
+ONCE = f"_x25 1x{N_SCRAPES}"
+"""It appears when there is something to count."""
 DEAD_LETTERS = at("thalweg_dead_letters_total", reason="processing_failed")
 HEALTHY: Mapping[str, str] = {
     **{at("thalweg_goal", quantity=name): stays(goal) for name, goal in GOALS.items()},
