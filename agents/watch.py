@@ -2,7 +2,7 @@
 
 It reads `predictions` as any downstream service would and measures how long they took; it asks
 for the lag of every role's consumer group; it holds the champion against its best, and what comes
-in against what is expected.
+in against what is expected; and it estimates how good predictions are whose labels are not known.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ from agents.kafka.batch import Batch
 from agents.observability import metric_list
 from agents.observability.accuracy import AccuracyWatch
 from agents.observability.accuracy_alert import accuracy_alert, accuracy_reading, alert_headers
+from agents.observability.estimated_accuracy import EstimatedAccuracy
 from agents.observability.lag_reader import GroupLag
 from agents.observability.metrics import Metrics
 from agents.observability.quality_alert import QualityWatch
@@ -29,13 +30,14 @@ from schemas import topics
 from schemas.telemetry import Telemetry
 
 LAG_INTERVAL_S: Final = 1.0
+ESTIMATE_INTERVAL_S: Final = 1.0
 
 READS: Final = {
     "predict": (topics.USER_EVENTS, topics.LABELS),
     "aggregate": (topics.ENTITY_EVENTS,),
     "learn": (topics.OUTCOMES,),
     "store": (topics.FEATURE_UPDATES, topics.ENTITY_FEATURES),
-    "watch": (topics.PREDICTIONS,),
+    "watch": (topics.PREDICTIONS, topics.OUTCOMES),
 }
 """What each role's consumer group reads; a group is named like its role."""
 
@@ -52,12 +54,16 @@ _decode_telemetry = msgspec.json.Decoder(Telemetry).decode
 
 def build(app: faust.App, settings: Settings, pipeline: Pipeline, metrics: Metrics) -> None:
     """Register the role's agents and timers on an app."""
-    _measure_latency(app, settings, metrics)
+    estimates = EstimatedAccuracy(metrics)
+    _measure_latency(app, settings, metrics, estimates)
+    _learn_what_scores_are_worth(app, settings, estimates)
     _measure_lag(app, settings, pipeline, metrics)
     _judge(app, settings, pipeline, metrics)
 
 
-def _measure_latency(app: faust.App, settings: Settings, metrics: Metrics) -> None:
+def _measure_latency(
+    app: faust.App, settings: Settings, metrics: Metrics, estimates: EstimatedAccuracy
+) -> None:
     latency = metrics.histogram(metric_list.LATENCY_SECONDS)
     # Predictions of earlier events have been waiting for us, which is not their latency.
     since_ms = _now_ms()
@@ -66,7 +72,22 @@ def _measure_latency(app: faust.App, settings: Settings, metrics: Metrics) -> No
     async def measure_latency(batches: faust.StreamT[Batch]) -> AsyncIterator[int]:
         async for batch in batches:
             latency.observe_many(latencies_s(batch, _now_ms(), since_ms))
+            estimates.predictions(batch.records)
             yield len(batch)
+
+
+def _learn_what_scores_are_worth(
+    app: faust.App, settings: Settings, estimates: EstimatedAccuracy
+) -> None:
+    @app.agent(_topic(app, settings, topics.OUTCOMES))
+    async def learn_what_scores_are_worth(batches: faust.StreamT[Batch]) -> AsyncIterator[int]:
+        async for batch in batches:
+            estimates.outcomes(batch)
+            yield len(batch)
+
+    @app.timer(ESTIMATE_INTERVAL_S)  # type: ignore[untyped-decorator]
+    async def tell_estimates() -> None:
+        estimates.tell()
 
 
 def _measure_lag(app: faust.App, settings: Settings, pipeline: Pipeline, metrics: Metrics) -> None:

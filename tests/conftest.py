@@ -4,11 +4,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from agents.embedded import process
 from agents.embedded.kafka import EmbeddedKafka
 from agents.embedded.valkey import EmbeddedRedis
 from tests import histories
+
+# How long an example takes says more about the machine's mood than about the code.
+settings.register_profile("thalweg", deadline=None)
+settings.load_profile("thalweg")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -323,6 +323,28 @@ MODEL_WINDOW_OUTCOMES: Final = GaugeSpec(
     "Outcomes the windowed scores rest on, by label: what their confidence depends on.",
     ("label", "model"),
 )
+MODEL_ESTIMATED_ROC_AUC: Final = GaugeSpec(
+    "thalweg_model_estimated_roc_auc",
+    "probability",
+    "What the ROC AUC of the latest predictions will be, if scores are worth what they were; blind"
+    " to a world that answers differently.",
+    ("model",),
+)
+MODEL_ESTIMATED_MARGIN: Final = GaugeSpec(
+    "thalweg_model_estimated_margin_ratio",
+    "probability",
+    "How far from that chance alone may take it.",
+    ("model",),
+)
+MODEL_ESTIMATED_LOG_LOSS: Final = GaugeSpec(
+    "thalweg_model_estimated_log_loss", "nats", "The same of their log loss.", ("model",)
+)
+MODEL_ESTIMATED_POSITIVES: Final = GaugeSpec(
+    "thalweg_model_estimated_positives_ratio",
+    "share",
+    "How many of the latest predictions are expected to be positives.",
+    ("model",),
+)
 SNAPSHOT_BYTES: Final = GaugeSpec(
     "thalweg_snapshot_bytes", "bytes", "Size of the newest snapshot.", ("model",)
 )
@@ -502,7 +524,14 @@ SECTIONS: Final[Mapping[str, tuple[MetricSpec, ...]]] = {
         *(MODEL_VERSION, MODEL_AGE_SECONDS, MODEL_LEARNED, MODEL_EVALUATED),
         *(MODEL_UNJUDGED, MODEL_SKIPPED, MODEL_ROC_AUC),
         *(MODEL_LOG_LOSS, MODEL_WINDOW_ROC_AUC, MODEL_WINDOW_LOG_LOSS, MODEL_WINDOW_OUTCOMES),
-        *(SNAPSHOT_BYTES, SNAPSHOTS, FRESHNESS_SECONDS, CHALLENGER_SCORE_SECONDS),
+        *(MODEL_ESTIMATED_ROC_AUC, MODEL_ESTIMATED_MARGIN, MODEL_ESTIMATED_LOG_LOSS),
+        *(
+            MODEL_ESTIMATED_POSITIVES,
+            SNAPSHOT_BYTES,
+            SNAPSHOTS,
+            FRESHNESS_SECONDS,
+            CHALLENGER_SCORE_SECONDS,
+        ),
     ),
     "The online store": (
         *(USERS_WRITTEN, ENTITIES_WRITTEN),

@@ -96,6 +96,7 @@ def models(fleet: Fleet, pipeline: Pipeline, now_ms: int) -> list[Row]:
         ("roc_auc", metric_list.MODEL_ROC_AUC),
         ("log_loss", metric_list.MODEL_LOG_LOSS),
         ("window_roc_auc", metric_list.MODEL_WINDOW_ROC_AUC),
+        ("estimated_roc_auc", metric_list.MODEL_ESTIMATED_ROC_AUC),
     ):
         for labels, value in fleet.gauges(spec, now_ms):
             if labels["model"] in rows:

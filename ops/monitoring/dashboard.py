@@ -128,6 +128,26 @@ ROWS: Final[tuple[tuple[str, tuple[Panel, ...]], ...]] = (
                 is_from_0=False,
             ),
             Panel(
+                "ROC AUC to come, estimated before labels",
+                "percentunit",
+                (
+                    ("max by (model) (thalweg_model_estimated_roc_auc)", "{{model}}"),
+                    (
+                        "max by (model) (thalweg_model_estimated_roc_auc"
+                        " - thalweg_model_estimated_margin_ratio)",
+                        "{{model}}, at least",
+                    ),
+                    (
+                        "max by (model) (thalweg_model_estimated_roc_auc"
+                        " + thalweg_model_estimated_margin_ratio)",
+                        "{{model}}, at most",
+                    ),
+                ),
+                is_from_0=False,
+                description="If scores are worth what they were: it sees who is asked about, and"
+                " not that the world answers differently.",
+            ),
+            Panel(
                 "Log loss, last outcomes",
                 "none",
                 (("max by (model) (thalweg_model_window_log_loss)", "{{model}}"),),

@@ -82,7 +82,7 @@ function showLag(lag) {
 
 const MODEL_COLUMNS = [
   ["version", "version"], ["outcomes", "count"], ["roc_auc", "score"], ["window_roc_auc", "score"],
-  ["log_loss", "score"], ["age_seconds", "duration"], ["freshness_p99_seconds", "duration"],
+  ["estimated_roc_auc", "score"], ["log_loss", "score"], ["age_seconds", "duration"], ["freshness_p99_seconds", "duration"],
 ];
 
 function showModels(models) {
