@@ -1,0 +1,265 @@
+"""Who serves, folded from the events on `deployments`.
+
+There is no coordinator. Whoever decides writes an event that says how far it had read the log
+(`Deployment.expects`), and everybody who reads the log comes to the same verdict on it: it takes
+effect unless something else about the same matter took effect in between. Of two who promote at
+once, one wins, and the other is told who was faster.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from schemas.deployments import (
+    ARCHIVED,
+    PROMOTED,
+    REGISTERED,
+    ROLLED_BACK,
+    Deployment,
+    State,
+    split,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An event that took effect, and where it stands in the log."""
+
+    offset: int
+    event: Deployment
+
+    def __str__(self) -> str:
+        event = self.event
+        return f"{event.by} {event.kind.replace('_', ' ')} {event.reference}"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the log says of one model or version."""
+
+    state: State
+    change: Change
+    """The last that concerned it."""
+    registered: Deployment | None = None
+    """How it came to be, of a version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why an event takes no effect."""
+
+    reason: str
+    faster: Change | None = None
+    """What took effect since its writer had looked, if that is the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """Who does what, as of one moment: references, `name` or `name@version`."""
+
+    champion: str
+    previous: str | None
+    """Who a rollback would put back."""
+    challengers: tuple[str, ...]
+    """Models that learn and compete, in the order of their declaration."""
+    answering: tuple[str, ...]
+    """Who answers: the first of these that is in service. The champion; its model as it goes on
+    learning; `previous`; the model that the pipeline declares as champion."""
+
+    def of(self, reference: str) -> str:
+        """Tell the role of a model or version; `retired`: it has none.
+
+        >>> roles = Registry("intent").roles(("a", "b"))
+        >>> [roles.of(name) for name in ("a", "b", "b@7")]
+        ['champion', 'challenger', 'retired']
+        """
+        if reference == self.champion:
+            return "champion"
+        if reference == self.previous:
+            return "previous"
+        return "challenger" if reference in self.challengers else "retired"
+
+    @property
+    def kept(self) -> frozenset[str]:
+        """Versions that have to be at hand, to serve now or after a rollback."""
+        return frozenset(x for x in (self.champion, self.previous) if x is not None and "@" in x)
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The models of one use case, as of one offset of the log.
+
+    Immutable: readers look at one that stays as it is while others follow.
+
+    Examples
+    --------
+    >>> def promote(model, expects, by="ada", replaces="logistic"):
+    ...     return Deployment(kind="promoted", use_case="intent", model=model, at=0, by=by,
+    ...                       expects=expects, replaces=replaces)
+    >>> before = Registry("intent")
+    >>> before.roles(("logistic", "tree")).champion
+    'logistic'
+    >>> after = before.fold(promote("tree", expects=-1), offset=7)
+    >>> after.roles(("logistic", "tree"))
+    Roles(champion='tree', previous='logistic', challengers=('logistic',), answering=('tree', 'logistic'))
+
+    Somebody else decided at the same time, and comes second:
+
+    >>> late = promote("forest", expects=-1, by="bob")
+    >>> after.refusal(late).reason
+    'ada promoted tree meanwhile'
+    >>> after.fold(late, offset=8).champion
+    'tree'
+    """  # noqa: E501  # what a doctest shows is one line
+
+    use_case: str
+    champion: str | None = None
+    """`None`: the log names none, and the pipeline's declaration holds."""
+    previous: str | None = None
+    swapped: Change | None = None
+    """When the champion changed last."""
+    standings: Mapping[str, Standing] = field(default_factory=dict)
+    offset: int = -1
+    """Of the last event that was seen, whatever came of it: what a writer `expects`."""
+
+    def fold(self, event: Deployment, offset: int) -> "Registry":
+        """Take an event in; one that was taken in before changes nothing."""
+        if offset <= self.offset:
+            return self
+        seen = replace(self, offset=offset)
+        if self.refusal(event) is not None:
+            return seen
+        return _EFFECTS[event.kind](seen, Change(offset, event))
+
+    def refusal(self, event: Deployment) -> Refusal | None:
+        """Tell why an event that comes next would take no effect; `None`: it would."""
+        if event.use_case != self.use_case:
+            return Refusal(f"it is about the use case {event.use_case}")
+        if event.kind not in _EFFECTS:
+            return Refusal(f"`{event.kind}` is nothing that this release knows")
+        if not _names_models(event):
+            return Refusal("it names no model")
+        own = self.standings.get(event.reference)
+        concerns = [] if own is None else [own.change]
+        if event.kind in (PROMOTED, ROLLED_BACK) and self.swapped is not None:
+            concerns.append(self.swapped)
+        # What a learner keeps is kept, however much was decided since it had looked.
+        if event.kind != REGISTERED:
+            faster = max(concerns, key=lambda change: change.offset, default=None)
+            if faster is not None and faster.offset > event.expects:
+                return Refusal(f"{faster} meanwhile", faster)
+        reason = self._objection(event)
+        return None if reason is None else Refusal(reason)
+
+    def replaced_by(self, event: Deployment) -> str | None:
+        """Tell who was the champion before an event: its writer knew whom the pipeline declares."""
+        return event.replaces or self.champion
+
+    def _objection(self, event: Deployment) -> str | None:
+        subject = event.reference
+        own = self.standings.get(subject)
+        if event.kind == REGISTERED:
+            return None if own is None else f"{subject} is registered already"
+        if own is not None and own.state == "archived":
+            return f"{subject} is archived"
+        if event.kind == ARCHIVED:
+            held = {self.previous: "`previous`", self.champion: "the champion"}
+            return f"{subject} is {held[subject]}" if subject in held else None
+        if event.kind == ROLLED_BACK and subject != self.previous:
+            return f"{subject} is not `previous`"
+        if subject == self.replaced_by(event):
+            return f"{subject} is the champion already"
+        return None
+
+    def roles(self, declared: Sequence[str]) -> Roles:
+        """Tell who does what.
+
+        Parameters
+        ----------
+        declared
+            Models that the pipeline names, and that therefore learn: its champion first. One that
+            it names no more is not served any more, whatever the log says: its features and labels
+            may be others by now.
+        """
+        champion, previous = (
+            reference if reference is not None and split(reference)[0] in declared else None
+            for reference in (self.champion, self.previous)
+        )
+        if champion is None:
+            champion = declared[0]
+        answering = (champion, split(champion)[0], previous, declared[0])
+        return Roles(
+            champion,
+            previous,
+            tuple(name for name in declared if name != champion),
+            tuple(dict.fromkeys(name for name in answering if name is not None)),
+        )
+
+    def state(self, reference: str, declared: Sequence[str]) -> State:
+        """Tell the state of a model or version.
+
+        >>> Registry("intent").state("tree", ("logistic", "tree"))
+        'staging'
+        """
+        if reference == self.roles(declared).champion:
+            return "production"
+        if split(reference)[0] not in declared:
+            return "archived"
+        standing = self.standings.get(reference)
+        # Who was the champion while the pipeline named it stands ready, and so does who learns.
+        if standing is None or standing.state == "production":
+            return "staging"
+        return standing.state
+
+
+def _swapped(registry: Registry, change: Change) -> Registry:
+    event = change.event
+    before = registry.replaced_by(event)
+    standings = _with(registry.standings, event.reference, "production", change)
+    if before is not None:
+        standings = _with(standings, before, "staging", change)
+    return replace(
+        registry,
+        champion=event.reference,
+        previous=before,
+        swapped=change,
+        standings=standings,
+    )
+
+
+def _registered(registry: Registry, change: Change) -> Registry:
+    event = change.event
+    standing = Standing("development", change, registered=event)
+    return replace(registry, standings={**registry.standings, event.reference: standing})
+
+
+def _archived(registry: Registry, change: Change) -> Registry:
+    standings = _with(registry.standings, change.event.reference, "archived", change)
+    return replace(registry, standings=standings)
+
+
+def _with(
+    standings: Mapping[str, Standing], reference: str, state: State, change: Change
+) -> Mapping[str, Standing]:
+    own = standings.get(reference)
+    registered = None if own is None else own.registered
+    return {**standings, reference: Standing(state, change, registered)}
+
+
+def _names_models(event: Deployment) -> bool:
+    """Tell whether every reference of an event is one; anybody can write anything to a topic."""
+    try:
+        written = split(event.reference)
+        if event.replaces:
+            split(event.replaces)
+    except ValueError:
+        return False
+    return written == (event.model, event.version)
+
+
+_EFFECTS: Final[Mapping[str, Callable[[Registry, Change], Registry]]] = {
+    PROMOTED: _swapped,
+    ROLLED_BACK: _swapped,
+    REGISTERED: _registered,
+    ARCHIVED: _archived,
+}

@@ -1,0 +1,94 @@
+"""Who serves, since when and why: events on `deployments`, the log that the registry comes from.
+
+No event is ever changed or removed, and the topic has one partition: all who read it see the same
+events in the same order, and come to the same registry (`online_models.registry`).
+"""
+
+from typing import Final, Literal
+
+import msgspec
+
+State = Literal["development", "staging", "production", "archived"]
+"""Registered and never put to use; stands ready; serves; is never to serve again."""
+
+PROMOTED: Final = "promoted"
+"""A model becomes the champion, and who was it becomes `previous`."""
+ROLLED_BACK: Final = "rolled_back"
+"""Champion and `previous` change places."""
+REGISTERED: Final = "registered"
+"""A version is kept as it was at one moment, and can be promoted."""
+ARCHIVED: Final = "archived"
+"""A version is never to serve again, and its snapshot may go."""
+
+
+class Deployment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One decision about the models of a use case.
+
+    A reader passes over kinds that it does not know: a newer release wrote them.
+
+    Examples
+    --------
+    >>> decided = Deployment(
+    ...     kind=PROMOTED,
+    ...     use_case="purchase-intent",
+    ...     model="binary_ftrl_v1",
+    ...     replaces="binary_logistic_v1",
+    ...     at=1_704_067_200_000,
+    ...     by="ada@desk",
+    ...     why="better by .02",
+    ... )
+    >>> msgspec.json.decode(msgspec.json.encode(decided), type=Deployment) == decided
+    True
+    """
+
+    kind: str
+    """`promoted`, `rolled_back`, `registered`, `archived`."""
+    use_case: str
+    model: str
+    """Name in the catalogue."""
+    version: int | None = None
+    """Of a version that was kept as it was; absent: the model as it goes on learning."""
+    at: int
+    """When, ms since the epoch, by the writer's clock; what counts is the order in the log."""
+    by: str
+    """Who: `user@host`, or the role that decided by itself."""
+    why: str = ""
+    expects: int = -1
+    """Offset of the last event that the writer had seen. Where something else about the same matter
+    took effect since, this event takes none."""
+    replaces: str = ""
+    """Of a promotion or a rollback: who was the champion, as its writer saw it."""
+
+    @property
+    def reference(self) -> str:
+        """What it is about: `name`, or `name@version`."""
+        return reference(self.model, self.version)
+
+
+def reference(model: str, version: int | None) -> str:
+    """Name a model as it goes on learning, or one version of it.
+
+    >>> reference("binary_ftrl_v1", None), reference("binary_ftrl_v1", 1_200)
+    ('binary_ftrl_v1', 'binary_ftrl_v1@1200')
+    """
+    return model if version is None else f"{model}@{version}"
+
+
+def split(reference: str) -> tuple[str, int | None]:
+    """Tell model and version of a reference.
+
+    Raises
+    ------
+    ValueError
+        It is none.
+
+    >>> split("binary_ftrl_v1"), split("binary_ftrl_v1@1200")
+    (('binary_ftrl_v1', None), ('binary_ftrl_v1', 1200))
+    >>> split("binary_ftrl_v1@latest")
+    Traceback (most recent call last):
+    ValueError: `binary_ftrl_v1@latest` is neither a model nor model@version
+    """
+    model, at, version = reference.partition("@")
+    if not model or (at and not (version.isascii() and version.isdigit())):
+        raise ValueError(f"`{reference}` is neither a model nor model@version")
+    return model, int(version) if at else None
