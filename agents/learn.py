@@ -18,6 +18,7 @@ import msgspec
 
 from agents.dead_letter_limit import note_dead_letters
 from agents.dead_letters import DeadLetters
+from agents.deployments.deployed import Deployed
 from agents.kafka.app import App, Batch
 from agents.kafka.keyed_state import Restoring
 from agents.observability.learner_metrics import LearnerMetrics
@@ -68,10 +69,12 @@ class Training:
         verifier: Verifier,
         metrics: Metrics,
         dead_letter_limit: float = 1.0,
+        deployed: Deployed | None = None,
     ) -> None:
         self.changelog: Final = models
         self.learners: dict[str, Learner] = {}
         self._pipeline = pipeline
+        self._deployed = deployed or Deployed(pipeline)
         self._features = features
         self._log = log
         self._dead_letter_limit = dead_letter_limit
@@ -114,8 +117,7 @@ class Training:
         -------
         All learners, and the names of those that then learned more from the log.
         """
-        names = (self._pipeline.champion, *self._pipeline.challengers)
-        learners = {name: self._load(name, snapshots.get(name)) for name in names}
+        learners = {name: self._load(name, snapshots.get(name)) for name in self._pipeline.models}
         n_before = {name: learner.n_learned for name, learner in learners.items()}
         self._catch_up(learners)
         return learners, frozenset(
@@ -209,13 +211,13 @@ class Training:
     def due_in_s(self, name: str, elapsed_s: float) -> float:
         """Tell how long a model that learned may still wait for its snapshot."""
         interval_s = (
-            CHAMPION_INTERVAL_S if name == self._pipeline.champion else CHALLENGER_INTERVAL_S
+            CHAMPION_INTERVAL_S if name == self._deployed.roles.champion else CHALLENGER_INTERVAL_S
         )
         return self._published_at_s.get(name, -math.inf) + interval_s - elapsed_s
 
     def champion_due_in_s(self, elapsed_s: float) -> float:
         """Tell how long the champion's news may still wait; 0 when there is none."""
-        champion = self._pipeline.champion
+        champion = self._deployed.roles.champion
         if champion not in self._learned_since_ms:
             return 0.0
         return max(0.0, self.due_in_s(champion, elapsed_s))

@@ -106,7 +106,7 @@ class Pipeline:
     """Of the event's user, and of the event itself."""
     label: LabelRule
     champion: str
-    """Model of `online_models.catalogue` that serves."""
+    """Model of `online_models.catalogue` that serves, until somebody promotes another."""
     challengers: tuple[str, ...] = ()
     """Models that learn beside it."""
     entities: tuple[FeatureView, ...] = ()
@@ -147,6 +147,11 @@ class Pipeline:
         ):
             if not 0 <= share <= 1:
                 raise InvalidDeclaration(f"{name} is a share from 0 to 1, not {share}")
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Tell all models that learn, the declared champion first."""
+        return tuple(dict.fromkeys((self.champion, *self.challengers)))
 
     def compiled(self) -> FeatureSet:
         """Compile all features.

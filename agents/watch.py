@@ -7,6 +7,7 @@ in against what is expected; and it estimates how good predictions are whose lab
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -16,6 +17,7 @@ import faust
 import msgspec
 from confluent_kafka import KafkaException, Message
 
+from agents.deployments.deployed import Deployed
 from agents.kafka.batch import Batch
 from agents.observability import metric_list
 from agents.observability.accuracy import AccuracyWatch
@@ -52,13 +54,15 @@ _decode_published = msgspec.json.Decoder(_Published).decode
 _decode_telemetry = msgspec.json.Decoder(Telemetry).decode
 
 
-def build(app: faust.App, settings: Settings, pipeline: Pipeline, metrics: Metrics) -> None:
+def build(
+    app: faust.App, settings: Settings, pipeline: Pipeline, metrics: Metrics, deployed: Deployed
+) -> None:
     """Register the role's agents and timers on an app."""
     estimates = EstimatedAccuracy(metrics)
     _measure_latency(app, settings, metrics, estimates)
     _learn_what_scores_are_worth(app, settings, estimates)
     _measure_lag(app, settings, pipeline, metrics)
-    _judge(app, settings, pipeline, metrics)
+    _judge(app, settings, pipeline, metrics, deployed)
 
 
 def _measure_latency(
@@ -120,9 +124,13 @@ def _measure_lag(app: faust.App, settings: Settings, pipeline: Pipeline, metrics
             app.log.warning("lag stays unknown: %s", error.args[0].str())
 
 
-def _judge(app: faust.App, settings: Settings, pipeline: Pipeline, metrics: Metrics) -> None:
-    champion = AccuracyWatch()
-    metrics.gauge(metric_list.CHAMPION, model=pipeline.champion).set(1)
+def _judge(
+    app: faust.App, settings: Settings, pipeline: Pipeline, metrics: Metrics, deployed: Deployed
+) -> None:
+    # Each model is held against its own best, from when it became the champion first.
+    watches: defaultdict[str, AccuracyWatch] = defaultdict(AccuracyWatch)
+    told = deployed.roles.champion
+    metrics.gauge(metric_list.CHAMPION, model=told).set(1)
     for quantity, goal in pipeline.goals.amounts():
         metrics.gauge(metric_list.GOAL, quantity=quantity).set(goal)
     quality = QualityWatch(pipeline, metrics)
@@ -130,12 +138,26 @@ def _judge(app: faust.App, settings: Settings, pipeline: Pipeline, metrics: Metr
 
     @app.agent(_topic(app, settings, topics.TELEMETRY))
     async def judge(batches: faust.StreamT[Batch]) -> AsyncIterator[int]:
+        nonlocal told
         async for batch in batches:
+            champion = deployed.roles.champion
+            if champion != told:
+                metrics.gauge(metric_list.CHAMPION, model=champion).set(1)
+                metrics.remove(metric_list.CHAMPION, model=told)
+                told = champion
             for telemetry in telemetry_of(batch):
                 raised = quality.fold(telemetry)
-                reading = accuracy_reading(telemetry.samples, pipeline.champion)
-                if reading is not None and (change := champion.update(reading)) is not None:
-                    raised.append(accuracy_alert(change, reading, pipeline, raised_at=telemetry.at))
+                reading = accuracy_reading(telemetry.samples, champion)
+                if reading is not None:
+                    change = watches[champion].update(reading)
+                    if change is not None:
+                        raised.append(
+                            accuracy_alert(
+                                *(change, reading, pipeline),
+                                model=champion,
+                                raised_at=telemetry.at,
+                            )
+                        )
                 for alert in raised:
                     key, value = pipeline.use_case.encode(), msgspec.json.encode(alert)
                     batch.emit(alerts, value, key, headers=alert_headers(alert))

@@ -26,6 +26,7 @@ from schemas.topics import Topic
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
+    from agents.deployments.deployed import Deployed
     from agents.entities.known_entities import KnownEntities
     from agents.feast.online_view import OnlineView
 
@@ -193,7 +194,7 @@ def _predict(worker: Worker) -> App:
         state_spill=worker.settings.state_spill,
     )
     served = ServedModels(
-        {declared.champion, *declared.challengers},
+        {*declared.models},
         plan.features.schema,
         declared.label.target,
         Verifier(key_files.trusted_keys(worker.settings)),
@@ -210,6 +211,7 @@ def _predict(worker: Worker) -> App:
     partitions = predict.Partitions(worker.topic(topics.PREDICT_STATE), plan, served)
     app = worker.app(partitions)
     predict.build(app, partitions, worker.topic(topics.USER_EVENTS), worker.topic(topics.LABELS))
+    _follow_deployments(worker, plan.deployed, on_failure=app.fail)
     worker.on_start.append(feed.start)
     worker.on_stop.append(feed.stop)
     if plan.features.gathered:
@@ -222,6 +224,17 @@ def _predict(worker: Worker) -> App:
         partitions.tell,
     )
     return app
+
+
+def _follow_deployments(
+    worker: Worker, deployed: "Deployed", *, on_failure: Callable[[BaseException], None]
+) -> None:
+    from agents.deployments.feed import DeploymentFeed  # noqa: PLC0415
+
+    topic = worker.topic(topics.DEPLOYMENTS)
+    feed = DeploymentFeed(worker.kafka, topic, deployed, on_failure=on_failure)
+    worker.on_start.append(feed.start)
+    worker.on_stop.append(feed.stop)
 
 
 def _follow_entities(
@@ -260,10 +273,12 @@ def _aggregate(worker: Worker) -> App:
 
 def _learn(worker: Worker) -> App:
     from agents import learn  # noqa: PLC0415
+    from agents.deployments.deployed import Deployed  # noqa: PLC0415
     from agents.outcome_log import KafkaOutcomeLog  # noqa: PLC0415
     from online_models.signing import Signer, Verifier  # noqa: PLC0415
 
     declared = worker.pipeline
+    deployed = Deployed(declared)
     training = learn.Training(
         declared,
         declared.compiled(),
@@ -274,9 +289,11 @@ def _learn(worker: Worker) -> App:
         verifier=Verifier(key_files.trusted_keys(worker.settings)),
         metrics=worker.metrics,
         dead_letter_limit=worker.settings.dead_letter_limit,
+        deployed=deployed,
     )
     app = worker.app(training)
     learn.build(app, worker.topic(topics.OUTCOMES), training)
+    _follow_deployments(worker, deployed, on_failure=app.fail)
     worker.each_second.append(training.tell)
     return app
 
@@ -320,10 +337,13 @@ def _feast(worker: Worker, redis: "Redis", ttl: timedelta) -> "OnlineView":
 
 def _watch(worker: Worker) -> App:
     from agents import watch  # noqa: PLC0415
+    from agents.deployments.deployed import Deployed  # noqa: PLC0415
     from agents.parity_feed import ParityFeed  # noqa: PLC0415
 
     app = worker.app()
-    watch.build(app, worker.settings, worker.pipeline, worker.metrics)
+    deployed = Deployed(worker.pipeline)
+    watch.build(app, worker.settings, worker.pipeline, worker.metrics, deployed)
+    _follow_deployments(worker, deployed, on_failure=app.fail)
     if worker.pipeline.parity_share:
         parity = ParityFeed(
             worker.kafka,
@@ -375,11 +395,14 @@ _PATIENCE: Final[dict[str, dict[str, Any]]] = {
 """Roles that nobody waits for leave the broker to those that somebody does."""
 
 _READS: Final[dict[str, tuple[Topic, ...]]] = {
-    "predict": (topics.USER_EVENTS, topics.LABELS, topics.PREDICT_STATE, topics.MODELS),
+    "predict": (
+        *(topics.USER_EVENTS, topics.LABELS, topics.PREDICT_STATE),
+        *(topics.MODELS, topics.DEPLOYMENTS),
+    ),
     "aggregate": (topics.ENTITY_EVENTS, topics.AGGREGATE_STATE),
-    "learn": (topics.OUTCOMES, topics.MODELS),
+    "learn": (topics.OUTCOMES, topics.MODELS, topics.DEPLOYMENTS),
     "store": (topics.FEATURE_UPDATES,),
-    "watch": (topics.PREDICTIONS, topics.USER_EVENTS, topics.OUTCOMES),
+    "watch": (topics.PREDICTIONS, topics.USER_EVENTS, topics.OUTCOMES, topics.DEPLOYMENTS),
     "archive": (topics.PREDICTIONS, topics.OUTCOMES),
 }
 _BUILDERS: Final[dict[str, Callable[[Worker], App]]] = {

@@ -46,13 +46,12 @@ def accuracy_reading(samples: Mapping[str, float], model: str) -> Reading | None
 
 
 def accuracy_alert(
-    change: LevelChange, reading: Reading, pipeline: Pipeline, *, raised_at: int
+    change: LevelChange, reading: Reading, pipeline: Pipeline, *, model: str, raised_at: int
 ) -> Alert:
     """Tell people about a change of level, with what it rests on.
 
     Its id follows from the outcomes, so the same change told twice has one id.
     """
-    model = pipeline.champion
     return Alert(
         alert_id=f"accuracy-{pipeline.use_case}-{model}-{reading.evaluated}-{change.level}",
         kind="accuracy",

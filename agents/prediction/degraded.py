@@ -5,7 +5,8 @@ from typing import Final
 from online_models.scorer import FAILED, NOT_A_PROBABILITY, UNTRAINED
 
 NO_MODEL: Final = "no_model"
+STAND_IN: Final = "stand_in"
 LATE: Final = "late"
 ERRORS: Final = (NO_MODEL, FAILED, NOT_A_PROBABILITY)
 """Somebody should have answered better."""
-REASONS: Final = (*ERRORS, UNTRAINED, LATE)
+REASONS: Final = (*ERRORS, UNTRAINED, STAND_IN, LATE)

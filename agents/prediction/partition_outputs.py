@@ -30,6 +30,7 @@ class PartitionOutputs:
 
     __slots__ = (
         "_batch",
+        "_challengers",
         "_emit",
         "_now_ms",
         "_plan",
@@ -44,6 +45,7 @@ class PartitionOutputs:
     def __init__(self, plan: PredictPlan, batch: Batch, now_ms: int) -> None:
         plan.stamp(now_ms)
         self._plan = plan
+        self._challengers = plan.deployed.roles.challengers
         self._topics = plan.topics
         self._batch = batch
         self._emit = batch.emit
@@ -102,7 +104,7 @@ class PartitionOutputs:
         """Let each challenger answer too, to prove how long it takes; nobody acts on it."""
         plan = self._plan
         event_id = event.event_id or ""
-        for name in plan.pipeline.challengers:
+        for name in self._challengers:
             served = serving.get(name)
             if served is None:
                 continue

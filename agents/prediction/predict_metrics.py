@@ -136,7 +136,11 @@ class PredictMetrics:
 
     def challenger(self, model: str, seconds: float) -> None:
         """Measure a challenger."""
-        self._challengers[model].observe(seconds)
+        histogram = self._challengers.get(model)
+        if histogram is None:  # it was the champion until somebody promoted another
+            histogram = self._metrics.histogram(metric_list.CHALLENGER_SCORE_SECONDS, model=model)
+            self._challengers[model] = histogram
+        histogram.observe(seconds)
 
     def drift_alarm(self, partition: int, signal: str) -> None:
         """Count an alarm."""

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Final
 
 from agents.dead_letters import DeadLetters
+from agents.deployments.deployed import Deployed
 from agents.entities.known_entities import KnownEntities
 from agents.observability.metrics import Metrics
 from agents.pipeline import Pipeline
-from agents.prediction.degraded import LATE, NO_MODEL
+from agents.prediction.degraded import LATE, NO_MODEL, STAND_IN
 from agents.prediction.drift_watch import DriftWatch
 from agents.prediction.encode import Envelope
 from agents.prediction.predict_metrics import PredictMetrics
@@ -44,13 +45,16 @@ class TopicNames:
 
 
 class Answer:
-    """What one batch is answered with: the champion of that moment, or the prior."""
+    """What one batch is answered with: the champion of that moment, who stands in, or the prior."""
 
-    __slots__ = ("_served", "is_warm", "model", "score", "version")
+    __slots__ = ("_served", "_stands_in", "is_warm", "model", "score", "version")
 
-    def __init__(self, champion: str, served: Served | None, *, warm_from: int) -> None:
-        self.model = champion
+    def __init__(
+        self, name: str, served: Served | None, *, warm_from: int, stands_in: bool = False
+    ) -> None:
+        self.model = name
         self._served = served
+        self._stands_in = stands_in
         if served is None:
             self.version = 0
             self.is_warm = False
@@ -72,6 +76,8 @@ class Answer:
     def degraded(self, *, is_late: bool) -> list[str]:
         """Say why the last score is less than the best."""
         reasons = [] if self._reason is None else [self._reason]
+        if self._stands_in:
+            reasons.append(STAND_IN)
         return [*reasons, LATE] if is_late else reasons
 
     @property
@@ -100,6 +106,8 @@ class PredictPlan:
     ) -> None:
         self.pipeline: Final = pipeline
         self.dead_letter_limit: Final = dead_letter_limit
+        self.deployed: Final = Deployed(pipeline)
+        """Who serves now; a feed follows the log."""
         self.features: Final = pipeline.compiled()
         self.fold: Final = self.features.user
         self.known_entities: Final = KnownEntities(self.features.gathered)
@@ -160,10 +168,15 @@ class PredictPlan:
             envelope.at(now)
 
     def answer(self, serving: dict[str, Served]) -> Answer:
-        """Choose who answers a batch."""
-        champion = self.pipeline.champion
-        warm_from = self.pipeline.drift.model_warmup_outcomes
-        return Answer(champion, serving.get(champion), warm_from=warm_from)
+        """Choose who answers a batch: the champion, or a stand-in while it is not in service."""
+        roles = self.deployed.roles
+        name = next((name for name in roles.answering if name in serving), roles.champion)
+        return Answer(
+            name,
+            serving.get(name),
+            warm_from=self.pipeline.drift.model_warmup_outcomes,
+            stands_in=name != roles.champion,
+        )
 
     def drift_watch(self, encoded: bytes | None) -> DriftWatch:
         """Make what watches a partition's scores, or go on with it."""

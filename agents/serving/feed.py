@@ -1,4 +1,4 @@
-"""Read telemetry and alerts from Kafka in the background; no consumer group, no commits."""
+"""Read telemetry, alerts and deployments from Kafka in the background; no group, no commits."""
 
 import queue
 import threading
@@ -14,6 +14,7 @@ from agents.serving.timeline import SPAN_S
 from agents.settings import Settings
 from schemas import topics
 from schemas.alerts import Alert
+from schemas.deployments import Deployment
 from schemas.errors import DeliveryFailed
 from schemas.telemetry import Telemetry
 
@@ -24,6 +25,10 @@ HISTORY: Final = SPAN_S * 8
 
 _decode_telemetry = msgspec.json.Decoder(Telemetry).decode
 _decode_alert = msgspec.json.Decoder(Alert).decode
+_decode_deployment = msgspec.json.Decoder(Deployment).decode
+
+Told = Telemetry | Alert | tuple[Deployment, int]
+"""A record; a deployment comes with its offset."""
 
 
 class Feed:
@@ -38,7 +43,8 @@ class Feed:
         self._settings = settings
         self._telemetry = topics.TELEMETRY.named(settings.topic_prefix)
         self._alerts = topics.ALERTS.named(settings.topic_prefix)
-        self._records: queue.SimpleQueue[Telemetry | Alert] = queue.SimpleQueue()
+        self._deployments = topics.DEPLOYMENTS.named(settings.topic_prefix)
+        self._records: queue.SimpleQueue[Told] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
 
@@ -51,7 +57,7 @@ class Feed:
         self._stopping.set()
         self._thread.join(STOP_TIMEOUT_S)
 
-    def drain(self, limit: int) -> Iterator[Telemetry | Alert]:
+    def drain(self, limit: int) -> Iterator[Told]:
         """Take out what has come in, at most so many records."""
         for _ in range(limit):
             try:
@@ -74,15 +80,21 @@ class Feed:
 
     def _read_past(self) -> dict[str, list[int]]:
         """Read what is there; tell where to go on. A few records come twice, which is harmless."""
-        positions = topic_reader.ends(self._settings, [self._telemetry, self._alerts])
-        for topic, last in ((self._telemetry, HISTORY), (self._alerts, MAX_ALERTS)):
+        last_of = {self._deployments: None, self._telemetry: HISTORY, self._alerts: MAX_ALERTS}
+        positions = topic_reader.ends(self._settings, last_of)
+        for topic, last in last_of.items():
             for message in topic_reader.read_to_end(self._settings, topic, last=last):
                 self._note(message)
         return positions
 
     def _note(self, message: Message, _arrived_at_s: float = 0.0) -> None:
-        decode = _decode_telemetry if message.topic() == self._telemetry else _decode_alert
+        value, topic = message.value() or b"", message.topic()
         try:
-            self._records.put(decode(message.value() or b""))
+            if topic == self._telemetry:
+                self._records.put(_decode_telemetry(value))
+            elif topic == self._alerts:
+                self._records.put(_decode_alert(value))
+            else:
+                self._records.put((_decode_deployment(value), message.offset() or 0))
         except msgspec.MsgspecError:
             return  # not ours; the page shows what it can read

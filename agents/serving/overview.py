@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from agents.deployments.deployed import Deployed
 from agents.observability import metric_list
 from agents.observability.metric_spec import GaugeSpec
 from agents.pipeline import Pipeline
@@ -17,6 +18,7 @@ from agents.serving.tables import Row
 from agents.serving.timeline import Timeline
 from schemas import topics
 from schemas.alerts import Alert
+from schemas.deployments import Deployment
 from schemas.telemetry import Telemetry
 
 LATENCY_BUDGET_S: Final = 0.050
@@ -34,7 +36,7 @@ class Overview:
     Parameters
     ----------
     pipeline
-        Tells which models compete, and which incidents are known.
+        Tells which models compete while the log does not, and which incidents are known.
     delivery
         What readers of our outputs can rely on.
     """
@@ -42,6 +44,7 @@ class Overview:
     def __init__(self, pipeline: Pipeline, delivery: str) -> None:
         self._pipeline = pipeline
         self._delivery = delivery
+        self._deployed = Deployed(pipeline)
         self._fleet = Fleet()
         self._timeline = Timeline()
         self._alerts: OrderedDict[str, Alert] = OrderedDict()
@@ -59,6 +62,10 @@ class Overview:
         self._alerts[alert.alert_id] = alert
         if len(self._alerts) > MAX_ALERTS:
             self._alerts.popitem(last=False)
+
+    def fold_deployment(self, event: Deployment, offset: int) -> None:
+        """Take in a decision about who serves; one that is told twice counts once."""
+        self._deployed.follow(self._deployed.registry.fold(event, offset))
 
     def alerts(self, last: int = MAX_ALERTS) -> list[Row]:
         """Tell the latest alerts, newest first."""
@@ -90,7 +97,7 @@ class Overview:
             "lag": lag,
             "scores": self._scores(now_ms),
             "drift": tables.drift(fleet, now_ms),
-            "models": tables.models(fleet, pipeline, now_ms),
+            "models": tables.models(fleet, self._deployed.roles, now_ms),
             "quality": tables.quality(fleet, pipeline, now_ms),
             "parity": tables.parity(fleet),
             "dead_letters": fleet.totals_by(metric_list.DEAD_LETTERS, "reason"),

@@ -9,6 +9,7 @@ import orjson
 
 from agents.serving.feed import Feed
 from agents.serving.overview import Overview
+from schemas.alerts import Alert
 from schemas.telemetry import Telemetry
 
 BEAT_S: Final = 1.0
@@ -51,8 +52,10 @@ class Pulse:
             for record in records:
                 if isinstance(record, Telemetry):
                     self._overview.fold(record, now_ms())
-                else:
+                elif isinstance(record, Alert):
                     self._overview.fold_alert(record)
+                else:
+                    self._overview.fold_deployment(*record)
             await asyncio.sleep(0)
 
 

@@ -7,6 +7,7 @@ from agents.observability.metric_spec import GaugeSpec
 from agents.pipeline import Pipeline
 from agents.serving.fleet import Fleet, Labels, Process
 from agents.serving.samples import quantile
+from online_models.registry import Roles
 
 Row = dict[str, Any]
 
@@ -83,10 +84,10 @@ def parity(fleet: Fleet) -> Row:
     }
 
 
-def models(fleet: Fleet, pipeline: Pipeline, now_ms: int) -> list[Row]:
+def models(fleet: Fleet, roles: Roles, now_ms: int) -> list[Row]:
     """Tell of each model how it does, the baselines that it must beat last."""
-    parts = {pipeline.champion: "champion"}
-    parts |= dict.fromkeys(pipeline.challengers, "challenger")
+    parts = {roles.champion: "champion"}
+    parts |= dict.fromkeys(roles.challengers, "challenger")
     parts |= dict.fromkeys(metric_list.BASELINES, "baseline")
     rows: dict[str, Row] = {name: {"model": name, "part": part} for name, part in parts.items()}
     for figure, spec in (

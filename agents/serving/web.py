@@ -27,7 +27,10 @@ from agents.serving.pulse import Pulse, now_ms
 
 STATIC: Final = Path(__file__).with_name("static")
 
-UNREADY: Final = {"ready": False, "reason": "the topics `telemetry` and `alerts` are not read yet"}
+UNREADY: Final = {
+    "ready": False,
+    "reason": "the topics `telemetry`, `alerts` and `deployments` are not read yet",
+}
 
 HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "

@@ -6,13 +6,15 @@ slow or leave it to chance: broker, threads, processes and the wall clock. It is
 TopologyTestDriver is to Kafka Streams (KIP-247).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 from faust.types.tuples import TP
 
+from agents.deployments import decisions
+from agents.deployments.log import decoded, headers
 from agents.entities.aggregate_partition import AggregatePartition
 from agents.entities.aggregate_plan import AggregatePlan
 from agents.kafka.batch import Output
@@ -28,6 +30,7 @@ from agents.testing.memory_topics import MemoryRecord, MemoryTopics
 from online_models.signing import Signer, Verifier
 from schemas import topics
 from schemas.alerts import Alert
+from schemas.deployments import Deployment
 from schemas.entity_features import EntityFeatures
 from schemas.events import UserEvent
 from schemas.feature_updates import FeatureUpdate
@@ -175,11 +178,20 @@ class PipelineDriver:
         """Start all workers anew with another pipeline, such as one with other features."""
         self._pipeline = pipeline
         self._plan = PredictPlan(pipeline, self.metrics, _name, n_partitions=len(self._partitions))
+        self._follow_deployments()
         self._restart_predict()
         self._restart_aggregate()
         self._restart_learn()
         self._quality = QualityWatch(pipeline, self.metrics)
         self._watch()
+
+    def promote(self, model: str, *, why: str = "a test does") -> None:
+        """Make another model the champion, as `thalweg models promote` does."""
+        self._decide(decisions.promotion, model, why=why)
+
+    def roll_back(self, *, why: str = "a test does") -> None:
+        """Put back who was the champion before."""
+        self._decide(decisions.rollback, why=why)
 
     def change_keys(self) -> None:
         """Start all workers anew with another signing key, and trust in no other."""
@@ -310,10 +322,29 @@ class PipelineDriver:
             output = Output(topics.ALERTS.name, value, key, partition=-1, headers=headers)
             self._topics.append(output, at_ms=self.now_ms)
 
+    def _decide(self, make: Callable[..., Deployment], *what: str, why: str) -> None:
+        registry = self._plan.deployed.registry
+        event = make(self._pipeline, registry, *what, at=self.now_ms, by="test", why=why)
+        output = Output(
+            topics.DEPLOYMENTS.name,
+            _encode(event),
+            event.use_case.encode(),
+            partition=0,
+            headers=headers(event, "/thalweg/models"),
+        )
+        self._topics.append(output, at_ms=self.now_ms)
+        self._follow_deployments()
+
+    def _follow_deployments(self) -> None:
+        registry = self._plan.deployed.registry
+        for record in self.read(topics.DEPLOYMENTS):
+            if (event := decoded(record.value())) is not None:
+                registry = registry.fold(event, record.offset())
+        self._plan.deployed.follow(registry)
+
     def _restart_predict(self) -> None:
-        names = {self._pipeline.champion, *self._pipeline.challengers}
         self._served = ServedModels(
-            names,
+            {*self._pipeline.models},
             self._plan.features.schema,
             self._pipeline.label.target,
             self._verifier,
@@ -353,6 +384,7 @@ class PipelineDriver:
             signer=self._signer,
             verifier=self._verifier,
             metrics=self.metrics,
+            deployed=self._plan.deployed,
         )
         restoring = self._training.begin_restore(0)
         for key, value in self._topics.compacted(TP(topics.MODELS.name, 0)):

@@ -291,7 +291,9 @@ def test_a_worker_waits_for_no_outcome_to_publish_what_it_learned_again(kafka, t
     """After a change of keys, say: until the next outcome every prediction would lack a model."""
     on_kafka = OutcomesOnKafka(kafka.bootstrap)
     settings = on_kafka.settings
-    topic_admin.create(settings, [topics.MODELS, topics.TELEMETRY, topics.DEAD_LETTERS])
+    topic_admin.create(
+        settings, [topics.MODELS, topics.DEPLOYMENTS, topics.TELEMETRY, topics.DEAD_LETTERS]
+    )
     on_kafka.commit(f"{settings.topic_prefix}learn", on_kafka.log[-1][0] + 1)
     (tmp_path / "signing.key").write_bytes(SIGNER.to_pem())
     (tmp_path / "signing.pem").write_bytes(SIGNER.public_pem())

@@ -66,7 +66,7 @@ class Site:
         self._produce(topics.ALERTS, alert.use_case, msgspec.json.encode(alert))
 
     def produce_garbage(self) -> None:
-        for topic in (topics.TELEMETRY, topics.ALERTS):
+        for topic in (topics.TELEMETRY, topics.ALERTS, topics.DEPLOYMENTS):
             for value in (None, b"", b"{", b"[1]", b"\xff", b'{"process": 7}'):
                 self._produce(topic, "garbage", value)
 

@@ -12,6 +12,7 @@ from agents.serving.overview import MAX_ALERTS, Overview
 from agents.serving.timeline import SPAN_S
 from examples.shop.pipeline import PIPELINE
 from schemas.alerts import Alert
+from schemas.deployments import Deployment
 from schemas.telemetry import Telemetry
 
 
@@ -205,3 +206,26 @@ def test_alerts_come_newest_first_once_each_and_boundedly() -> None:
     ids = [told["alert_id"] for told in page.alerts()]
 
     assert ids == [f"a{number}" for number in range(MAX_ALERTS + 9, 9, -1)]
+
+
+def test_who_is_promoted_is_the_champion_of_the_page_however_often_it_is_told() -> None:
+    page = overview()
+    challenger = PIPELINE.challengers[0]
+    promoted = Deployment(
+        kind="promoted",
+        use_case=PIPELINE.use_case,
+        model=challenger,
+        at=0,
+        by="ada",
+        replaces=PIPELINE.champion,
+    )
+
+    def parts() -> dict[str, str]:
+        return {row["model"]: row["part"] for row in page.frame(1_000)["models"]}
+
+    before = parts()
+    for _ in range(2):
+        page.fold_deployment(promoted, offset=3)
+
+    assert before[PIPELINE.champion] == "champion"
+    assert parts() == before | {PIPELINE.champion: "challenger", challenger: "champion"}

@@ -1,0 +1,27 @@
+"""Who does what now, for everybody in a process that has to know."""
+
+from agents.pipeline import Pipeline
+from online_models.registry import Registry
+
+
+class Deployed:
+    """The present roles of a pipeline's models; before the log says otherwise, the declared ones.
+
+    A feed changes it from a thread of its own. Both attributes are replaced and never changed, so
+    that who looks once has one answer: a batch looks at its start.
+
+    Examples
+    --------
+    >>> from examples.shop.pipeline import PIPELINE
+    >>> Deployed(PIPELINE).roles.champion == PIPELINE.champion
+    True
+    """
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._declared = pipeline.models
+        self.follow(Registry(pipeline.use_case))
+
+    def follow(self, registry: Registry) -> None:
+        """Let a registry hold from now on."""
+        self.registry = registry
+        self.roles = registry.roles(self._declared)
