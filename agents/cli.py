@@ -40,7 +40,7 @@ COMMANDS: Final = (
     Command("topics", "agents.commands.topics:app", "List the topics, or create them."),
     Command("features", "agents.commands.features:app", "List, explain or look up features."),
     Command("offline", "agents.commands.offline:app", "Look after the offline store."),
-    Command("models", "agents.commands.models:app", "List the models that serve and compete."),
+    Command("models", "agents.commands.models:app", "See the models; decide who serves."),
     Command(
         "dead-letters",
         "agents.commands.dead_letters:app",

@@ -66,18 +66,19 @@ class Roles:
     """Who answers: the first of these that is in service. The champion; its model as it goes on
     learning; `previous`; the model that the pipeline declares as champion."""
 
-    def of(self, reference: str) -> str:
-        """Tell the role of a model or version; `retired`: it has none.
+    def aliases(self, reference: str) -> tuple[str, ...]:
+        """Tell the roles of a model or version; none: the pipeline has no use for it.
 
         >>> roles = Registry("intent").roles(("a", "b"))
-        >>> [roles.of(name) for name in ("a", "b", "b@7")]
-        ['champion', 'challenger', 'retired']
+        >>> [roles.aliases(name) for name in ("a", "b", "b@7")]
+        [('champion',), ('challenger',), ()]
         """
-        if reference == self.champion:
-            return "champion"
-        if reference == self.previous:
-            return "previous"
-        return "challenger" if reference in self.challengers else "retired"
+        holds = {
+            "champion": reference == self.champion,
+            "challenger": reference in self.challengers,
+            "previous": reference == self.previous,
+        }
+        return tuple(alias for alias, held in holds.items() if held)
 
     @property
     def kept(self) -> frozenset[str]:

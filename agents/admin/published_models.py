@@ -5,16 +5,19 @@ import msgspec
 from agents.admin import topic_reader
 from agents.pipeline import Pipeline
 from agents.settings import Settings
+from online_models.registry import Registry
 from online_models.snapshot import Manifest
 from schemas import topics
+from schemas.deployments import State, split
 
 
 class PublishedModel(msgspec.Struct, frozen=True):
     """What a snapshot says of itself. Its signature is the concern of who loads it."""
 
     model: str
+    """Name, or `name@version` of one that was kept as it was."""
     role: str
-    """`champion`, `challenger`, or `retired` when the pipeline no longer names it."""
+    """`champion`, `challenger`, `previous`, or `retired` when the pipeline has no use for it."""
     version: int
     learned: int
     """Outcomes."""
@@ -25,10 +28,19 @@ class PublishedModel(msgspec.Struct, frozen=True):
     bytes: int
     created_at: int
     """Ms since the epoch."""
+    state: State
+    aliases: tuple[str, ...]
+    """All its roles: who was replaced is `challenger` and `previous`."""
+    through: int
+    """Offset of the last outcome it learned."""
+    schema: str
+    target: str
+    river: str
+    python: str
 
 
-def read(settings: Settings, declared: Pipeline) -> list[PublishedModel]:
-    """Read the newest snapshot of each model.
+def read(settings: Settings, declared: Pipeline, registry: Registry) -> list[PublishedModel]:
+    """Read the newest snapshot of each model: who serves first, the retired last.
 
     Raises
     ------
@@ -36,18 +48,26 @@ def read(settings: Settings, declared: Pipeline) -> list[PublishedModel]:
         The broker cannot be reached.
     """
     topic = topics.MODELS.named(settings.topic_prefix)
-    roles = dict.fromkeys(declared.challengers, "challenger") | {declared.champion: "champion"}
+    roles = registry.roles(declared.models)
     newest: dict[str, PublishedModel] = {}
     for message in topic_reader.read_to_end(settings, topic):
-        blob = message.value() or b""
+        reference = (message.key() or b"").decode("utf-8", "replace")
+        blob = message.value()
+        if blob is None:
+            newest.pop(reference, None)
+            continue
         try:
             _, signed, _ = msgspec.msgpack.decode(blob, type=tuple[bytes, bytes, bytes])
             told = msgspec.msgpack.decode(signed, type=Manifest)
-        except msgspec.DecodeError:
+            model, _ = split(reference)
+        except ValueError:  # as are those of msgspec
             continue  # predict refuses it too, and says so
-        newest[told.model] = PublishedModel(
-            model=told.model,
-            role=roles.get(told.model, "retired"),
+        if told.model != model:
+            continue
+        aliases = roles.aliases(reference)
+        newest[reference] = PublishedModel(
+            model=reference,
+            role=aliases[0] if aliases else "retired",
             version=told.version,
             learned=told.n_learned,
             roc_auc=told.roc_auc,
@@ -56,5 +76,12 @@ def read(settings: Settings, declared: Pipeline) -> list[PublishedModel]:
             recent_log_loss=told.recent_log_loss,
             bytes=len(blob),
             created_at=told.created_at,
+            state=registry.state(reference, declared.models),
+            aliases=aliases,
+            through=told.through,
+            schema=told.schema,
+            target=told.target,
+            river=told.river,
+            python=told.python,
         )
     return sorted(newest.values(), key=lambda model: (model.role, model.model))

@@ -26,6 +26,13 @@ def _not_negative(_: object, value: float) -> None:
         raise ValueError(f"must be 0 or more, not {value}")
 
 
+def _not_blank(_: object, value: str) -> None:
+    if not value.strip():
+        raise ValueError("must say something")
+
+
+Why = Annotated[str, Parameter(validator=_not_blank)]
+"""The reason of a decision, for who looks at it later."""
 Port = Annotated[int, Parameter(validator=_port)]
 """Where a server listens."""
 Count = Annotated[int, Parameter(validator=_positive)]

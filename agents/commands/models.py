@@ -1,31 +1,40 @@
 """`thalweg models`."""
 
+from typing import TYPE_CHECKING
+
 from cyclopts import App
 
-from agents.commands.flag import Flag
+from agents.commands.flag import Count, Flag
+from agents.commands.model_decisions import promote, rollback
+
+if TYPE_CHECKING:
+    from agents.deployments.log import Entry
 
 app = App(
     name="models",
-    help="""See the models that serve and compete.
+    help="""See the models that serve and compete, and decide who serves.
 
 For example:
 
     thalweg models ls
-    thalweg models ls --json
+    thalweg models show binary_hoeffding_tree_v1
+    thalweg models promote binary_hoeffding_tree_v1 --why "ROC AUC .02 better for a week"
+    thalweg models rollback --why "conversions fell by a tenth"
+    thalweg models history
 """,
 )
 
 
 @app.command
 def ls(*, json: Flag = False) -> int:
-    """List the newest snapshot of each model: what it learned, and how well it predicts.
+    """List the newest snapshot of each model: its part, what it learned, how well it predicts.
 
     The scores are prequential: each outcome was predicted before it was learned.
 
     For example:
 
         thalweg models ls
-        thalweg models ls --json | jq '.[] | {model, roc_auc}'
+        thalweg models ls --json | jq '.[] | {model, state, roc_auc}'
 
     Parameters
     ----------
@@ -37,18 +46,22 @@ def ls(*, json: Flag = False) -> int:
     from agents import pipeline, settings  # noqa: PLC0415
     from agents.admin import published_models  # noqa: PLC0415
     from agents.commands.output import local_time, write_json, write_table  # noqa: PLC0415
+    from agents.deployments import log  # noqa: PLC0415
 
     here = settings.load()
-    models = published_models.read(here, pipeline.load(here.pipeline))
+    declared = pipeline.load(here.pipeline)
+    registry = log.read(here, declared.use_case).registry
+    models = published_models.read(here, declared, registry)
     if json:
         write_json(msgspec.to_builtins(models))
         return 0
-    titles = ("model", "role", "version", "learned", "ROC AUC", "log loss", "of late", "", "at")
+    titles = ("model", "state", "role", "version", "learned")
     write_table(
-        titles,
+        (*titles, "ROC AUC", "log loss", "of late", "", "at"),
         [
             (
-                *(each.model, each.role, each.version, f"{each.learned:,}"),
+                *(each.model, each.state, ", ".join(each.aliases) or each.role),
+                *(each.version, f"{each.learned:,}"),
                 *(f"{each.roc_auc:.4f}", f"{each.log_loss:.4f}"),
                 *(f"{each.recent_roc_auc:.4f}", f"{each.recent_log_loss:.4f}"),
                 local_time(each.created_at),
@@ -57,3 +70,107 @@ def ls(*, json: Flag = False) -> int:
         ],
     )
     return 0
+
+
+@app.command
+def show(model: str, /, *, json: Flag = False) -> int:
+    """Show one model: what its newest snapshot says of itself, and what was decided about it.
+
+    For example:
+
+        thalweg models show binary_hoeffding_tree_v1
+        thalweg models show binary_hoeffding_tree_v1 --json
+
+    Parameters
+    ----------
+    model
+        As `ls` names it.
+    json
+        Write the answer as JSON.
+    """
+    import msgspec  # noqa: PLC0415  # --help stays quick
+
+    from agents import pipeline, settings  # noqa: PLC0415
+    from agents.admin import published_models  # noqa: PLC0415
+    from agents.commands.output import console, local_time, write_json  # noqa: PLC0415
+    from agents.deployments import log  # noqa: PLC0415
+    from schemas.errors import ThalwegError  # noqa: PLC0415
+
+    here = settings.load()
+    declared = pipeline.load(here.pipeline)
+    found = log.read(here, declared.use_case)
+    models = published_models.read(here, declared, found.registry)
+    shown = next((each for each in models if each.model == model), None)
+    if shown is None:
+        there_are = ", ".join(each.model for each in models) or "none yet"
+        raise ThalwegError(f"no snapshot of `{model}` on `models`: there are {there_are}")
+    told = [each for each in found.entries if model in (each.event.reference, each.event.replaces)]
+    if json:
+        write_json(msgspec.to_builtins(shown) | {"history": [log.as_json(each) for each in told]})
+        return 0
+    for name, value in {
+        "model": shown.model,
+        "state": shown.state,
+        "role": ", ".join(shown.aliases) or shown.role,
+        "version": f"{shown.version} of {local_time(shown.created_at)}, {shown.bytes:,} bytes",
+        "learned": f"{shown.learned:,} outcomes, up to offset {shown.through}",
+        "ROC AUC": f"{shown.roc_auc:.4f}, of late {shown.recent_roc_auc:.4f}",
+        "log loss": f"{shown.log_loss:.4f}, of late {shown.recent_log_loss:.4f}",
+        "made for": f"features {shown.schema}, label rule {shown.target or '-'},"
+        f" River {shown.river}, Python {shown.python}",
+    }.items():
+        console().print(f"{name:<10}{value}", markup=False)
+    if told:
+        console().print()
+        _write_history(told)
+    return 0
+
+
+@app.command
+def history(*, limit: Count = 20, json: Flag = False) -> int:
+    """List what was decided about who serves, by whom and why, the newest last.
+
+    For example:
+
+        thalweg models history
+        thalweg models history --limit 100 --json
+
+    Parameters
+    ----------
+    limit
+        At most so many of the newest.
+    json
+        Write the answer as JSON.
+    """
+    from agents import pipeline, settings  # noqa: PLC0415  # --help stays quick
+    from agents.commands.output import write_json  # noqa: PLC0415
+    from agents.deployments import log  # noqa: PLC0415
+
+    here = settings.load()
+    entries = log.read(here, pipeline.load(here.pipeline).use_case).entries[-limit:]
+    if json:
+        write_json([log.as_json(each) for each in entries])
+    else:
+        _write_history(entries)
+    return 0
+
+
+app.command(promote)
+app.command(rollback)
+
+
+def _write_history(entries: "list[Entry]") -> None:
+    from agents.commands.output import local_time, write_table  # noqa: PLC0415  # see ls
+
+    write_table(
+        ("offset", "at", "by", "decision", "model", "instead of", "why", "refused"),
+        [
+            (
+                *(each.offset, local_time(each.event.at), each.event.by),
+                *(each.event.kind.replace("_", " "), each.event.reference),
+                *(each.event.replaces or None, each.event.why),
+                None if each.refusal is None else each.refusal.reason,
+            )
+            for each in entries
+        ],
+    )

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import orjson
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 _WIDE = 200
@@ -29,7 +30,8 @@ def write_table(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> None
         numeric = all(isinstance(row[index], int | float | None) for row in rows)
         table.add_column(title, justify="right" if rows and numeric else "left")
     for row in rows:
-        table.add_row(*("-" if cell is None else str(cell) for cell in row))
+        # Not as markup: brackets in what somebody wrote are what they wrote.
+        table.add_row(*("-" if cell is None else escape(str(cell)) for cell in row))
     console().print(table)
 
 

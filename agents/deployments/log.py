@@ -67,6 +67,26 @@ def decoded(value: bytes | None) -> Deployment | None:
         return None
 
 
+def as_json(entry: Entry) -> dict[str, object]:
+    """Tell an event for programs: its fields, where it stands, and why it took no effect."""
+    event, refusal = entry.event, entry.refusal
+    faster = None if refusal is None else refusal.faster
+    return {
+        "offset": entry.offset,
+        "kind": event.kind,
+        "model": event.reference,
+        "replaces": event.replaces or None,
+        "at": event.at,
+        "by": event.by,
+        "why": event.why,
+        "took_effect": refusal is None,
+        "refused": None if refusal is None else refusal.reason,
+        "faster": None
+        if faster is None
+        else {"offset": faster.offset, "by": faster.event.by, "at": faster.event.at},
+    }
+
+
 def headers(event: Deployment, source: str) -> Headers:
     """Build the CloudEvents headers of an event."""
     return [

@@ -282,6 +282,9 @@ def test_a_pinned_champion_has_its_own_model_as_challenger_and_first_stand_in() 
     assert roles.challengers == DECLARED
     assert roles.answering == ("tree@5", "tree", "logistic")
     assert roles.kept == {"tree@5"}
-    assert [roles.of(name) for name in ("tree@5", "tree", "logistic", "tree@4")] == [
-        *("champion", "challenger", "previous", "retired"),
+    assert [roles.aliases(name) for name in ("tree@5", "tree", "logistic", "tree@4")] == [
+        ("champion",),
+        ("challenger",),
+        ("challenger", "previous"),
+        (),
     ]

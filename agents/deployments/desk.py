@@ -1,0 +1,62 @@
+"""Decide who serves: look at what there is, write the decision, and tell what came of it."""
+
+import getpass
+import os
+import platform
+import time
+
+from agents.admin import published_models
+from agents.deployments import decisions, log
+from agents.deployments.log import DeploymentLog, Entry
+from agents.pipeline import Pipeline
+from agents.settings import Settings
+from schemas.deployments import Deployment
+from schemas.errors import ThalwegError
+
+SOURCE = "/thalweg/models"
+
+
+def promote(settings: Settings, pipeline: Pipeline, reference: str, *, by: str, why: str) -> Entry:
+    """Make a model, or a version of it that was kept, the champion.
+
+    Raises
+    ------
+    ThalwegError
+        It cannot be; says why, and nothing was written.
+    DeliveryFailed
+        The broker cannot be reached.
+    """
+    found = log.read(settings, pipeline.use_case)
+    event = decisions.promotion(pipeline, found.registry, reference, at=_now_ms(), by=by, why=why)
+    return _write(settings, pipeline, found, event)
+
+
+def roll_back(settings: Settings, pipeline: Pipeline, *, by: str, why: str) -> Entry:
+    """Put back who was the champion before; raises likewise."""
+    found = log.read(settings, pipeline.use_case)
+    event = decisions.rollback(pipeline, found.registry, at=_now_ms(), by=by, why=why)
+    return _write(settings, pipeline, found, event)
+
+
+def operator() -> str:
+    """Tell who decides: `user@host`."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError, ImportError):  # a container's user need not have a name
+        user = str(os.getuid())
+    return f"{user}@{platform.node()}"
+
+
+def _write(
+    settings: Settings, pipeline: Pipeline, found: DeploymentLog, event: Deployment
+) -> Entry:
+    published = {each.model for each in published_models.read(settings, pipeline, found.registry)}
+    if event.reference not in published:
+        raise ThalwegError(
+            f"{event.reference} has no snapshot on `models` yet, so it could not serve"
+        )
+    return log.append(settings, event, SOURCE)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

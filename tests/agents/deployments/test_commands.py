@@ -1,0 +1,160 @@
+"""`thalweg models` on a real broker: who decides, who comes second, and what is told of it."""
+
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+import pytest
+
+from agents import cli
+from agents.commands.model_decisions import EX_REFUSED
+from agents.deployments import decisions, desk, log
+from examples.shop.pipeline import PIPELINE
+from schemas import topics
+from schemas.deployments import Deployment
+from tests.agents.deployments.published import CHALLENGER, CHAMPION, N_LEARNED, Environment
+
+pytestmark = pytest.mark.integration
+
+N_RIVALS = 6
+
+
+class Desk(Environment):
+    """An environment, and the command line in it."""
+
+    capsys: pytest.CaptureFixture[str]
+
+    def run(self, *words: str) -> str:
+        code = cli.main(["models", *words])
+        said = self.capsys.readouterr()
+        assert code == 0, said.err
+        return said.out
+
+    def json(self, *words: str):
+        return json.loads(self.run(*words, "--json"))
+
+    def fails(self, *words: str, code: int = cli.EX_ERROR) -> str:
+        assert cli.main(["models", *words]) == code
+        said = self.capsys.readouterr()
+        assert said.err.count("\n") == 1
+        return said.err
+
+    def parts(self) -> dict[str, tuple[str, str]]:
+        return {row["model"]: (row["state"], row["role"]) for row in self.json("ls")}
+
+
+@pytest.fixture
+def desk_of(kafka, tmp_path, monkeypatch, capsys):
+    made = Desk(kafka.bootstrap, tmp_path)
+    made.capsys = capsys
+    for name, value in made.env.items():
+        monkeypatch.setenv(name, value)
+    return made
+
+
+def test_a_promotion_and_its_rollback_are_told_with_who_and_why(desk_of):
+    before = desk_of.parts()
+    said = desk_of.run("promote", CHALLENGER, "--why", "better [by .02]")
+    promoted = desk_of.parts()
+    shown = desk_of.json("show", CHAMPION)
+    desk_of.run("rollback", "--why", "worse")
+
+    assert before == {CHAMPION: ("production", "champion"), CHALLENGER: ("staging", "challenger")}
+    assert said == f"{CHALLENGER} serves now, not {CHAMPION}\n"
+    assert promoted == {
+        CHALLENGER: ("production", "champion"),
+        CHAMPION: ("staging", "challenger"),
+    }
+    assert (shown["aliases"], shown["learned"]) == (["challenger", "previous"], N_LEARNED)
+    assert [each["kind"] for each in shown["history"]] == ["promoted"]
+    assert desk_of.parts() == before
+    decided = desk_of.json("history")
+    assert [(each["kind"], each["model"], each["replaces"]) for each in decided] == [
+        ("promoted", CHALLENGER, CHAMPION),
+        ("rolled_back", CHAMPION, CHALLENGER),
+    ]
+    assert {each["by"] for each in decided} == {desk.operator()}
+    assert [each["why"] for each in decided] == ["better [by .02]", "worse"]
+    assert "better [by .02]" in desk_of.run("history")
+    assert len(desk_of.json("history", "--limit", "1")) == 1
+
+
+def test_what_cannot_be_done_is_said_in_a_line_with_what_there_is(desk_of):
+    there_are = f"there are {CHAMPION}, {CHALLENGER}"
+    said = {
+        f"no model `tree`: {there_are}": ("promote", "tree", "--why", "w"),
+        f"no model `{CHALLENGER}@7`: {there_are}": ("promote", f"{CHALLENGER}@7", "--why", "w"),
+        f"{CHAMPION} is the champion already": ("promote", CHAMPION, "--why", "w"),
+        "nothing to roll back to": ("rollback", "--why", "w"),
+        "--why": ("promote", CHALLENGER),
+        "must say something": ("promote", CHALLENGER, "--why", " "),
+        f"no snapshot of `tree` on `models`: there are {CHAMPION}, ": ("show", "tree"),
+    }
+    for expected, words in said.items():
+        assert expected in desk_of.fails(*words)
+
+    desk_of.produce(topics.MODELS, None, CHALLENGER.encode())
+    assert "has no snapshot" in desk_of.fails("promote", CHALLENGER, "--why", "w")
+    assert desk_of.json("history") == []
+
+
+def test_who_comes_second_is_told_who_was_faster_and_fails(desk_of, monkeypatch):
+    make = decisions.promotion
+
+    def slowly(*args, **said) -> Deployment:
+        """While somebody looks, somebody else decides."""
+        event = make(*args, **said)
+        faster = msgspec.structs.replace(event, by="bob@desk")
+        assert log.append(desk_of.settings, faster, "/test").refusal is None
+        return event
+
+    monkeypatch.setattr(decisions, "promotion", slowly)
+    said = desk_of.fails("promote", CHALLENGER, "--why", "w", code=EX_REFUSED)
+
+    assert f"refused: bob@desk promoted {CHALLENGER} meanwhile, at 20" in said
+    assert desk_of.run("history").count("meanwhile") == 1
+    assert [each["took_effect"] for each in desk_of.json("history")] == [True, False]
+    assert desk_of.json("history")[1]["faster"]["by"] == "bob@desk"
+
+
+def test_of_many_who_decide_at_once_exactly_one_wins(desk_of):
+    """Each round all have seen the same; what they want differs."""
+    for _ in range(3):
+        registry = desk_of.log().registry
+        roles = registry.roles(PIPELINE.models)
+        (other,) = {CHAMPION, CHALLENGER} - {roles.champion}
+        events = [
+            decisions.promotion(
+                PIPELINE, registry, other, at=0, by=f"rival-{number}", why="at once"
+            )
+            for number in range(N_RIVALS)
+        ]
+        with ThreadPoolExecutor(N_RIVALS) as pool:
+            entries = list(
+                pool.map(lambda event: log.append(desk_of.settings, event, "/test"), events)
+            )
+
+        (winner,) = [each for each in entries if each.refusal is None]
+        losers = [each for each in entries if each.refusal is not None]
+        for loser in losers:
+            assert loser.refusal is not None
+            assert loser.refusal.faster is not None
+            assert loser.refusal.faster.event == winner.event
+        assert desk_of.log().registry.roles(PIPELINE.models).champion == other
+
+
+def test_of_two_commands_at_once_exactly_one_promotes(desk_of):
+    command = [sys.executable, "-m", "agents.cli", "models", "promote", CHALLENGER, "--why", "now"]
+    rivals = [
+        subprocess.Popen(command, env=os.environ | desk_of.env, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    told = [rival.communicate(timeout=60)[1] for rival in rivals]
+    codes = sorted(rival.returncode for rival in rivals)
+
+    # Whoever looked when it was over is told so, too.
+    assert codes in ([0, EX_REFUSED], [0, cli.EX_ERROR]), told
+    assert [each["took_effect"] for each in desk_of.json("history")].count(True) == 1

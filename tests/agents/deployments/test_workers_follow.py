@@ -1,0 +1,96 @@
+"""A worker that predicts while somebody promotes and rolls back, as processes on a real broker."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from agents.admin import topic_reader
+from agents.deployments import desk
+from examples.shop.pipeline import PIPELINE
+from schemas import topics
+from schemas.predictions import Prediction
+from tests.agents.deployments.published import CHALLENGER, CHAMPION, Environment
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.integration
+
+WITHIN_MS = 1_000
+EVERY_S = 0.02
+
+
+class Traffic:
+    """A worker that predicts, and a user who never rests."""
+
+    def __init__(self, environment: Environment) -> None:
+        self.environment = environment
+        self.worker = subprocess.Popen(
+            [sys.executable, "-m", "agents.cli", "worker", "predict"],
+            env=os.environ | environment.env,
+        )
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._publish)
+        self._thread.start()
+
+    def predictions(self) -> list[Prediction]:
+        settings = self.environment.settings
+        topic = topics.PREDICTIONS.named(settings.topic_prefix)
+        return [
+            msgspec.json.decode(message.value() or b"", type=Prediction)
+            for message in topic_reader.read_to_end(settings, topic)
+        ]
+
+    def decided_at(self) -> list[int]:
+        """When decisions were written, ms since the epoch."""
+        settings = self.environment.settings
+        topic = topics.DEPLOYMENTS.named(settings.topic_prefix)
+        return [each.timestamp()[1] for each in topic_reader.read_to_end(settings, topic)]
+
+    def answered_by(self, model: str) -> bool:
+        found = self.predictions()
+        return bool(found) and found[-1].model == model
+
+    def stop(self) -> None:
+        self._closing.set()
+        self._thread.join()
+        self.worker.terminate()
+        self.worker.wait(30)
+
+    def _publish(self) -> None:
+        while not self._closing.wait(EVERY_S):
+            event = {"user_id": "ada", "action": "home", "ts": time.time_ns() // 1_000_000}
+            self.environment.produce(topics.USER_EVENTS, msgspec.json.encode(event), b"ada")
+
+
+@pytest.fixture
+def traffic(kafka, tmp_path) -> Iterator[Traffic]:
+    made = Traffic(Environment(kafka.bootstrap, tmp_path))
+    yield made
+    made.stop()
+
+
+def test_a_promotion_and_its_rollback_are_followed_within_a_second(traffic):
+    settings = traffic.environment.settings
+    wait_until(lambda: traffic.answered_by(CHAMPION), 60, every_s=0.2)
+    desk.promote(settings, PIPELINE, CHALLENGER, by="ada", why="a test")
+    wait_until(lambda: traffic.answered_by(CHALLENGER), 10, every_s=0.2)
+    desk.roll_back(settings, PIPELINE, by="ada", why="a test")
+    wait_until(lambda: traffic.answered_by(CHAMPION), 10, every_s=0.2)
+
+    answers = [
+        (each.predicted_at, each.model) for each in traffic.predictions() if each.source == "model"
+    ]
+    models = [model for _, model in answers]
+    changes = [n for n in range(1, len(models)) if models[n] != models[n - 1]]
+    waits_ms = [
+        answers[n][0] - decided_at
+        for n, decided_at in zip(changes, traffic.decided_at(), strict=True)
+    ]
+    assert [models[n] for n in changes] == [CHALLENGER, CHAMPION]
+    assert all(0 <= wait_ms <= WITHIN_MS for wait_ms in waits_ms), waits_ms
+    assert {reason for each in traffic.predictions() for reason in each.degraded} <= {"no_model"}
