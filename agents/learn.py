@@ -19,6 +19,7 @@ import msgspec
 from agents.dead_letter_limit import note_dead_letters
 from agents.dead_letters import DeadLetters
 from agents.deployments.deployed import Deployed
+from agents.deployments.versions import Versions
 from agents.kafka.app import App, Batch
 from agents.kafka.keyed_state import Restoring
 from agents.observability.learner_metrics import LearnerMetrics
@@ -70,6 +71,7 @@ class Training:
         metrics: Metrics,
         dead_letter_limit: float = 1.0,
         deployed: Deployed | None = None,
+        deployments: str = topics.DEPLOYMENTS.name,
     ) -> None:
         self.changelog: Final = models
         self.learners: dict[str, Learner] = {}
@@ -86,6 +88,9 @@ class Training:
         self._metrics = LearnerMetrics(metrics)
         self._published_at_s: dict[str, float] = {}
         self._learned_since_ms: dict[str, int] = {}
+        self._versions = Versions(
+            pipeline, self._deployed, models=models, deployments=deployments, encode=self._version
+        )
         self._learned_again: frozenset[str] = frozenset()
         """Models that know more than their snapshots, all of which is committed."""
 
@@ -100,6 +105,7 @@ class Training:
         if isinstance(restored, _Restoring):
             self.learners = restored.learners
             self._learned_again = restored.learned_again
+            self._versions.begin(restored.versions)
             self._learned_since_ms.clear()
             self._published_at_s.clear()
 
@@ -207,6 +213,8 @@ class Training:
         for name in list(self._learned_since_ms):
             if self.due_in_s(name, elapsed_s) <= 0:
                 self._publish(batch, name, elapsed_s, now_ms)
+        if batch.records:  # it comes to pass with them
+            self._versions.settle(batch, self.learners, now_ms)
 
     def due_in_s(self, name: str, elapsed_s: float) -> float:
         """Tell how long a model that learned may still wait for its snapshot."""
@@ -252,6 +260,14 @@ class Training:
         self._metrics.published(name, len(blob))
         return blob
 
+    def _version(self, name: str, now_ms: int) -> bytes | None:
+        """Write a version of a model that is to be kept, likewise."""
+        blob = encode(self.learners[name], self._signer, at_ms=now_ms)
+        if len(blob) > MAX_SNAPSHOT_BYTES:
+            self._metrics.too_large(name, len(blob))
+            return None
+        return blob
+
 
 class _Restoring:
     """Newest snapshots, until the changelog is at its end; then learners."""
@@ -259,6 +275,7 @@ class _Restoring:
     def __init__(self, training: Training) -> None:
         self.learners: dict[str, Learner] = {}
         self.learned_again: frozenset[str] = frozenset()
+        self.versions: frozenset[str] = frozenset()
         self._training = training
         self._snapshots: dict[str, bytes] = {}
 
@@ -270,6 +287,7 @@ class _Restoring:
 
     def complete(self) -> None:
         self.learners, self.learned_again = self._training.restored(self._snapshots)
+        self.versions = frozenset(key for key in self._snapshots if "@" in key)
 
 
 def build(app: App, outcomes: str, training: Training) -> None:

@@ -109,6 +109,11 @@ class Pipeline:
     """Model of `online_models.catalogue` that serves, until somebody promotes another."""
     challengers: tuple[str, ...] = ()
     """Models that learn beside it."""
+    keep_every: int = 0
+    """Outcomes after which a version of each model is kept as it is, to be promoted or put back
+    later; 0: when `thalweg models keep` asks for it."""
+    keep_versions: int = 20
+    """So many versions of a model are kept at most; then `learn` archives the oldest."""
     entities: tuple[FeatureView, ...] = ()
     """Features of what else events are about, an item, say: `streams.entities.about`."""
     challenger_share: float = 0.01
@@ -147,6 +152,11 @@ class Pipeline:
         ):
             if not 0 <= share <= 1:
                 raise InvalidDeclaration(f"{name} is a share from 0 to 1, not {share}")
+        if self.keep_every < 0 or self.keep_versions < 1:
+            raise InvalidDeclaration(
+                f"keep_every is 0 or more and keep_versions 1 or more, not {self.keep_every} and"
+                f" {self.keep_versions}"
+            )
 
     @property
     def models(self) -> tuple[str, ...]:

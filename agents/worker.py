@@ -194,7 +194,7 @@ def _predict(worker: Worker) -> App:
         state_spill=worker.settings.state_spill,
     )
     served = ServedModels(
-        {*declared.models},
+        plan.deployed,
         plan.features.schema,
         declared.label.target,
         Verifier(key_files.trusted_keys(worker.settings)),
@@ -290,6 +290,7 @@ def _learn(worker: Worker) -> App:
         metrics=worker.metrics,
         dead_letter_limit=worker.settings.dead_letter_limit,
         deployed=deployed,
+        deployments=worker.topic(topics.DEPLOYMENTS),
     )
     app = worker.app(training)
     learn.build(app, worker.topic(topics.OUTCOMES), training)

@@ -15,6 +15,7 @@ from schemas.deployments import (
     PROMOTED,
     REGISTERED,
     ROLLED_BACK,
+    WANTED,
     Deployment,
     State,
     split,
@@ -120,6 +121,8 @@ class Registry:
     swapped: Change | None = None
     """When the champion changed last."""
     standings: Mapping[str, Standing] = field(default_factory=dict)
+    wanted: Mapping[str, Change] = field(default_factory=dict)
+    """Models of which a version is to be kept, and is not yet."""
     offset: int = -1
     """Of the last event that was seen, whatever came of it: what a writer `expects`."""
 
@@ -144,8 +147,8 @@ class Registry:
         concerns = [] if own is None else [own.change]
         if event.kind in (PROMOTED, ROLLED_BACK) and self.swapped is not None:
             concerns.append(self.swapped)
-        # What a learner keeps is kept, however much was decided since it had looked.
-        if event.kind != REGISTERED:
+        # A wish is in nobody's way, and what a learner kept is kept, whatever was decided since.
+        if event.kind not in (WANTED, REGISTERED):
             faster = max(concerns, key=lambda change: change.offset, default=None)
             if faster is not None and faster.offset > event.expects:
                 return Refusal(f"{faster} meanwhile", faster)
@@ -157,20 +160,25 @@ class Registry:
         return event.replaces or self.champion
 
     def _objection(self, event: Deployment) -> str | None:
-        subject = event.reference
+        subject, reason = event.reference, None
         own = self.standings.get(subject)
-        if event.kind == REGISTERED:
-            return None if own is None else f"{subject} is registered already"
-        if own is not None and own.state == "archived":
-            return f"{subject} is archived"
-        if event.kind == ARCHIVED:
-            held = {self.previous: "`previous`", self.champion: "the champion"}
-            return f"{subject} is {held[subject]}" if subject in held else None
-        if event.kind == ROLLED_BACK and subject != self.previous:
-            return f"{subject} is not `previous`"
-        if subject == self.replaced_by(event):
-            return f"{subject} is the champion already"
-        return None
+        held = {self.previous: "`previous`", self.champion: "the champion"}
+        match event.kind:
+            case "wanted" if event.version is not None:
+                reason = f"{subject} is kept already"
+            case "registered" if event.version is None:
+                reason = f"{subject} is no version"
+            case "wanted" | "registered":
+                pass
+            case _ if own is not None and own.state == "archived":
+                reason = f"{subject} is archived"
+            case "archived" if subject in held:
+                reason = f"{subject} is {held[subject]}"
+            case "rolled_back" if subject != self.previous:
+                reason = f"{subject} is not `previous`"
+            case "promoted" | "rolled_back" if subject == self.replaced_by(event):
+                reason = f"{subject} is the champion already"
+        return reason
 
     def roles(self, declared: Sequence[str]) -> Roles:
         """Tell who does what.
@@ -230,8 +238,21 @@ def _swapped(registry: Registry, change: Change) -> Registry:
 
 def _registered(registry: Registry, change: Change) -> Registry:
     event = change.event
-    standing = Standing("development", change, registered=event)
-    return replace(registry, standings={**registry.standings, event.reference: standing})
+    own = registry.standings.get(event.reference)
+    state: State = "development" if own is None or own.state == "archived" else own.state
+    wish = registry.wanted.get(event.model)
+    wanted = registry.wanted
+    if wish is not None and wish.offset <= event.expects:
+        wanted = {model: other for model, other in wanted.items() if model != event.model}
+    return replace(
+        registry,
+        standings={**registry.standings, event.reference: Standing(state, change, event)},
+        wanted=wanted,
+    )
+
+
+def _wanted(registry: Registry, change: Change) -> Registry:
+    return replace(registry, wanted={**registry.wanted, change.event.model: change})
 
 
 def _archived(registry: Registry, change: Change) -> Registry:
@@ -261,6 +282,7 @@ def _names_models(event: Deployment) -> bool:
 _EFFECTS: Final[Mapping[str, Callable[[Registry, Change], Registry]]] = {
     PROMOTED: _swapped,
     ROLLED_BACK: _swapped,
+    WANTED: _wanted,
     REGISTERED: _registered,
     ARCHIVED: _archived,
 }

@@ -15,6 +15,8 @@ PROMOTED: Final = "promoted"
 """A model becomes the champion, and who was it becomes `previous`."""
 ROLLED_BACK: Final = "rolled_back"
 """Champion and `previous` change places."""
+WANTED: Final = "wanted"
+"""Somebody wants a version of a model to be kept; its learner does so."""
 REGISTERED: Final = "registered"
 """A version is kept as it was at one moment, and can be promoted."""
 ARCHIVED: Final = "archived"
@@ -42,7 +44,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     kind: str
-    """`promoted`, `rolled_back`, `registered`, `archived`."""
+    """`promoted`, `rolled_back`, `wanted`, `registered`, `archived`."""
     use_case: str
     model: str
     """Name in the catalogue."""
@@ -58,6 +60,16 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     took effect since, this event takes none."""
     replaces: str = ""
     """Of a promotion or a rollback: who was the champion, as its writer saw it."""
+    parent: str = ""
+    """Of a registered version: the one that was registered before it."""
+    through: int = -1
+    """Of a registered version: offset of the last outcome that it learned."""
+    schema: str = ""
+    """Of a registered version: hash of its features."""
+    target: str = ""
+    """Of a registered version: hash of the label rule that it learned from."""
+    metrics: dict[str, float] = {}
+    """Of a registered version: how good it had been by then."""
 
     @property
     def reference(self) -> str:

@@ -1,5 +1,9 @@
 """The newest snapshot of each model, as it stands on `models`, without loading any."""
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
 import msgspec
 
 from agents.admin import topic_reader
@@ -9,6 +13,9 @@ from online_models.registry import Registry
 from online_models.snapshot import Manifest
 from schemas import topics
 from schemas.deployments import State, split
+from schemas.errors import ThalwegError
+
+T = TypeVar("T")
 
 
 class PublishedModel(msgspec.Struct, frozen=True):
@@ -47,9 +54,41 @@ def read(settings: Settings, declared: Pipeline, registry: Registry) -> list[Pub
     DeliveryFailed
         The broker cannot be reached.
     """
-    topic = topics.MODELS.named(settings.topic_prefix)
     roles = registry.roles(declared.models)
-    newest: dict[str, PublishedModel] = {}
+    found = []
+    for reference, (told, blob) in snapshots(settings).items():
+        aliases = roles.aliases(reference)
+        found.append(
+            PublishedModel(
+                model=reference,
+                role=aliases[0] if aliases else "retired",
+                version=told.version,
+                learned=told.n_learned,
+                roc_auc=told.roc_auc,
+                log_loss=told.log_loss,
+                recent_roc_auc=told.recent_roc_auc,
+                recent_log_loss=told.recent_log_loss,
+                bytes=len(blob),
+                created_at=told.created_at,
+                state=registry.state(reference, declared.models),
+                aliases=aliases,
+                through=told.through,
+                schema=told.schema,
+                target=told.target,
+                river=told.river,
+                python=told.python,
+            )
+        )
+    return sorted(found, key=lambda model: (model.role, model.model))
+
+
+def snapshots(settings: Settings) -> dict[str, tuple[Manifest, bytes]]:
+    """Read the newest snapshots, by `name` or `name@version`; raises likewise.
+
+    What is none is passed over: predict refuses it too, and says so.
+    """
+    topic = topics.MODELS.named(settings.topic_prefix)
+    newest: dict[str, tuple[Manifest, bytes]] = {}
     for message in topic_reader.read_to_end(settings, topic):
         reference = (message.key() or b"").decode("utf-8", "replace")
         blob = message.value()
@@ -59,29 +98,50 @@ def read(settings: Settings, declared: Pipeline, registry: Registry) -> list[Pub
         try:
             _, signed, _ = msgspec.msgpack.decode(blob, type=tuple[bytes, bytes, bytes])
             told = msgspec.msgpack.decode(signed, type=Manifest)
-            model, _ = split(reference)
-        except ValueError:  # as are those of msgspec
-            continue  # predict refuses it too, and says so
-        if told.model != model:
+            model, version = split(reference)
+        except ValueError:  # those of msgspec are such
             continue
-        aliases = roles.aliases(reference)
-        newest[reference] = PublishedModel(
-            model=reference,
-            role=aliases[0] if aliases else "retired",
-            version=told.version,
-            learned=told.n_learned,
-            roc_auc=told.roc_auc,
-            log_loss=told.log_loss,
-            recent_roc_auc=told.recent_roc_auc,
-            recent_log_loss=told.recent_log_loss,
-            bytes=len(blob),
-            created_at=told.created_at,
-            state=registry.state(reference, declared.models),
-            aliases=aliases,
-            through=told.through,
-            schema=told.schema,
-            target=told.target,
-            river=told.river,
-            python=told.python,
-        )
-    return sorted(newest.values(), key=lambda model: (model.role, model.model))
+        if told.model == model and version in (None, told.version):
+            newest[reference] = told, blob
+    return newest
+
+
+def find(published: Mapping[str, T], reference: str) -> T:
+    """Find a snapshot.
+
+    Raises
+    ------
+    ThalwegError
+        There is none; says what there is.
+
+    >>> find({"a": 1, "a@7": 2}, "b")
+    Traceback (most recent call last):
+    schemas.errors.ThalwegError: no snapshot of `b` on `models`: there are a, a@7
+    """
+    if reference not in published:
+        there_are = ", ".join(published) or "none yet"
+        raise ThalwegError(f"no snapshot of `{reference}` on `models`: there are {there_are}")
+    return published[reference]
+
+
+def export(settings: Settings, reference: str, directory: Path) -> Path:
+    """Write a snapshot to a file, and its manifest beside it; tell the file.
+
+    Raises
+    ------
+    ThalwegError
+        There is no such snapshot, or the file cannot be written or is there already.
+    DeliveryFailed
+        The broker cannot be reached.
+    """
+    told, blob = find(snapshots(settings), reference)
+    path = directory / f"{told.model}@{told.version}.snapshot"
+    manifest = msgspec.json.format(msgspec.json.encode(told), indent=2)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for file, content in ((path.with_suffix(".json"), manifest), (path, blob)):
+            with file.open("xb") as written:
+                written.write(content)
+    except OSError as error:
+        raise ThalwegError(f"cannot write {error.filename}: {error.strerror}") from error
+    return path

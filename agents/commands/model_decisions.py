@@ -38,7 +38,8 @@ def promote(model: str, /, *, why: Why, json: Flag = False) -> int:
 
     here = settings.load()
     declared = pipeline.load(here.pipeline)
-    return _tell(desk.promote(here, declared, model, by=desk.operator(), why=why), json=json)
+    entry = desk.promote(here, declared, model, by=desk.operator(), why=why)
+    return tell(entry, _serves(entry), json=json)
 
 
 def rollback(*, why: Why, json: Flag = False) -> int:
@@ -61,18 +62,20 @@ def rollback(*, why: Why, json: Flag = False) -> int:
 
     here = settings.load()
     declared = pipeline.load(here.pipeline)
-    return _tell(desk.roll_back(here, declared, by=desk.operator(), why=why), json=json)
+    entry = desk.roll_back(here, declared, by=desk.operator(), why=why)
+    return tell(entry, _serves(entry), json=json)
 
 
-def _tell(entry: "Entry", *, json: bool) -> int:
+def tell(entry: "Entry", effect: str, *, json: bool) -> int:
+    """Tell what came of a decision; tell the exit code."""
     from agents.commands.output import console, local_time, write_json  # noqa: PLC0415
     from agents.deployments.log import as_json  # noqa: PLC0415
 
-    event, refusal = entry.event, entry.refusal
+    refusal = entry.refusal
     if json:
         write_json(as_json(entry))
     elif refusal is None:
-        console().print(f"{event.reference} serves now, not {event.replaces}", markup=False)
+        console().print(effect, markup=False)
     else:
         faster = refusal.faster
         at = "" if faster is None else f", at {local_time(faster.event.at)}"
@@ -80,3 +83,7 @@ def _tell(entry: "Entry", *, json: bool) -> int:
             f"thalweg: refused: {refusal.reason}{at}; `thalweg models history` tells more\n"
         )
     return 0 if refusal is None else EX_REFUSED
+
+
+def _serves(entry: "Entry") -> str:
+    return f"{entry.event.reference} serves now, not {entry.event.replaces}"

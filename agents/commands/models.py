@@ -6,6 +6,7 @@ from cyclopts import App
 
 from agents.commands.flag import Count, Flag
 from agents.commands.model_decisions import promote, rollback
+from agents.commands.model_versions import archive, diff, export, keep
 
 if TYPE_CHECKING:
     from agents.deployments.log import Entry
@@ -94,16 +95,12 @@ def show(model: str, /, *, json: Flag = False) -> int:
     from agents.admin import published_models  # noqa: PLC0415
     from agents.commands.output import console, local_time, write_json  # noqa: PLC0415
     from agents.deployments import log  # noqa: PLC0415
-    from schemas.errors import ThalwegError  # noqa: PLC0415
 
     here = settings.load()
     declared = pipeline.load(here.pipeline)
     found = log.read(here, declared.use_case)
     models = published_models.read(here, declared, found.registry)
-    shown = next((each for each in models if each.model == model), None)
-    if shown is None:
-        there_are = ", ".join(each.model for each in models) or "none yet"
-        raise ThalwegError(f"no snapshot of `{model}` on `models`: there are {there_are}")
+    shown = published_models.find({each.model: each for each in models}, model)
     told = [each for each in found.entries if model in (each.event.reference, each.event.replaces)]
     if json:
         write_json(msgspec.to_builtins(shown) | {"history": [log.as_json(each) for each in told]})
@@ -157,6 +154,10 @@ def history(*, limit: Count = 20, json: Flag = False) -> int:
 
 app.command(promote)
 app.command(rollback)
+app.command(keep)
+app.command(archive)
+app.command(diff)
+app.command(export)
 
 
 def _write_history(entries: "list[Entry]") -> None:

@@ -3,9 +3,11 @@
 An event made here may still come second: `agents.deployments.log.append` tells.
 """
 
+from collections.abc import Sequence
+
 from agents.pipeline import Pipeline
 from online_models.registry import Registry
-from schemas.deployments import PROMOTED, ROLLED_BACK, Deployment, split
+from schemas.deployments import ARCHIVED, PROMOTED, ROLLED_BACK, WANTED, Deployment, split
 from schemas.errors import ThalwegError
 
 
@@ -30,10 +32,7 @@ def promotion(
     Traceback (most recent call last):
     schemas.errors.ThalwegError: no model `tree`: there are binary_logistic_v1, binary_hoeffding_tree_v1
     """  # noqa: E501  # what a doctest shows is one line
-    known = references(pipeline, registry)
-    if reference not in known:
-        raise ThalwegError(f"no model `{reference}`: there are {', '.join(known)}")
-    model, version = split(reference)
+    model, version = split(_known(references(pipeline, registry), reference))
     event = Deployment(
         kind=PROMOTED,
         use_case=pipeline.use_case,
@@ -71,16 +70,65 @@ def rollback(pipeline: Pipeline, registry: Registry, *, at: int, by: str, why: s
     return _possible(registry, event)
 
 
+def wish(
+    pipeline: Pipeline, registry: Registry, model: str, *, at: int, by: str, why: str
+) -> Deployment:
+    """Ask the learner to keep a version of a model as it is; raises likewise."""
+    event = Deployment(
+        kind=WANTED,
+        use_case=pipeline.use_case,
+        model=_known(pipeline.models, model),
+        at=at,
+        by=by,
+        why=why,
+        expects=registry.offset,
+    )
+    return _possible(registry, event)
+
+
+def archiving(
+    pipeline: Pipeline, registry: Registry, reference: str, *, at: int, by: str, why: str
+) -> Deployment:
+    """Let a version that was kept never serve again; raises likewise."""
+    if reference in pipeline.models:
+        raise ThalwegError(
+            f"{reference} goes on learning as long as the pipeline names it: only versions of it,"
+            f" {reference}@..., can be archived"
+        )
+    model, version = split(_known(versions(registry), reference))
+    event = Deployment(
+        kind=ARCHIVED,
+        use_case=pipeline.use_case,
+        model=model,
+        version=version,
+        at=at,
+        by=by,
+        why=why,
+        expects=registry.offset,
+    )
+    return _possible(registry, event)
+
+
 def references(pipeline: Pipeline, registry: Registry) -> list[str]:
     """List what may be promoted: models that learn, and versions of them that are kept."""
-    kept = [
+    kept = [version for version in versions(registry) if split(version)[0] in pipeline.models]
+    return [*pipeline.models, *kept]
+
+
+def versions(registry: Registry) -> list[str]:
+    """List the versions that are kept, of whatever models."""
+    return [
         reference
         for reference, standing in registry.standings.items()
-        if standing.registered is not None
-        and standing.state != "archived"
-        and standing.registered.model in pipeline.models
+        if standing.registered is not None and standing.state != "archived"
     ]
-    return [*pipeline.models, *kept]
+
+
+def _known(known: Sequence[str], reference: str) -> str:
+    if reference not in known:
+        there_are = ", ".join(known) or "none"
+        raise ThalwegError(f"no model `{reference}`: there are {there_are}")
+    return reference
 
 
 def _possible(registry: Registry, event: Deployment) -> Deployment:

@@ -1,5 +1,7 @@
 """Who does what now, for everybody in a process that has to know."""
 
+from typing import Final
+
 from agents.pipeline import Pipeline
 from online_models.registry import Registry
 
@@ -7,7 +9,7 @@ from online_models.registry import Registry
 class Deployed:
     """The present roles of a pipeline's models; before the log says otherwise, the declared ones.
 
-    A feed changes it from a thread of its own. Both attributes are replaced and never changed, so
+    A feed changes it from a thread of its own. What it holds is replaced and never changed, so
     that who looks once has one answer: a batch looks at its start.
 
     Examples
@@ -18,10 +20,11 @@ class Deployed:
     """
 
     def __init__(self, pipeline: Pipeline) -> None:
-        self._declared = pipeline.models
+        self.models: Final = pipeline.models
+        """That the pipeline declares, and that learn."""
         self.follow(Registry(pipeline.use_case))
 
     def follow(self, registry: Registry) -> None:
         """Let a registry hold from now on."""
         self.registry = registry
-        self.roles = registry.roles(self._declared)
+        self.roles = registry.roles(self.models)

@@ -38,6 +38,20 @@ def roll_back(settings: Settings, pipeline: Pipeline, *, by: str, why: str) -> E
     return _write(settings, pipeline, found, event)
 
 
+def keep(settings: Settings, pipeline: Pipeline, model: str, *, by: str, why: str) -> Entry:
+    """Ask the learner to keep a version of a model as it is; raises likewise."""
+    found = log.read(settings, pipeline.use_case)
+    event = decisions.wish(pipeline, found.registry, model, at=_now_ms(), by=by, why=why)
+    return log.append(settings, event, SOURCE)
+
+
+def archive(settings: Settings, pipeline: Pipeline, version: str, *, by: str, why: str) -> Entry:
+    """Let a version never serve again; raises likewise."""
+    found = log.read(settings, pipeline.use_case)
+    event = decisions.archiving(pipeline, found.registry, version, at=_now_ms(), by=by, why=why)
+    return log.append(settings, event, SOURCE)
+
+
 def operator() -> str:
     """Tell who decides: `user@host`."""
     try:

@@ -57,17 +57,27 @@ class ModelFeed:
             consumer.assign([TopicPartition(self._topic, 0, 0)])
             # The newest of each model, while older ones are still being read.
             newest: dict[str, Message] = {}
+            seen_to = 0  # what stands before was seen, and is read again for `sought` alone
+            sought: frozenset[str] = frozenset()
             while not self._closing.is_set():
+                if missing := self._served.missing():
+                    sought |= missing
+                    consumer.assign([TopicPartition(self._topic, 0, 0)])
                 message = consumer.poll(_POLL_S)
                 if message is None:
                     continue
                 error = message.error()
                 if error is None:
-                    newest[(message.key() or b"").decode("utf-8", "replace")] = message
+                    name = (message.key() or b"").decode("utf-8", "replace")
+                    offset = message.offset() or 0
+                    if offset >= seen_to or name in sought:
+                        newest[name] = message
+                    seen_to = max(seen_to, offset + 1)
                 elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
                     for name, snapshot in newest.items():
                         self._offer(name, snapshot)
                     newest.clear()
+                    sought = frozenset()
                     self.caught_up.set()
                 else:
                     logger.warning("reading %s: %s", self._topic, error.str())

@@ -257,7 +257,7 @@ class Partition:
     ) -> None:
         """Let the first score of a visit tell whether the scores have changed."""
         self._has_watched = True
-        if (reason := self._drift.begin(answer.model)) is not None:
+        if (reason := self._drift.begin(answer.reference)) is not None:
             outputs.drift_resets.append(reason)
         at_ms: int = event.ts  # type: ignore[assignment]  # milliseconds, once cleaned
         if (alarm := self._drift.watch(score, at_ms)) is not None:

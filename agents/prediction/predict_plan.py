@@ -19,6 +19,7 @@ from agents.prediction.served_models import Served
 from agents.prediction.spilled_states import SpilledStates
 from schemas import topics
 from schemas.cloudevents import rfc3339
+from schemas.deployments import split
 from schemas.topics import Topic
 from streams.clean import EventCleaner, LabelCleaner
 from streams.feature_defaults import DefaultCounter
@@ -47,12 +48,14 @@ class TopicNames:
 class Answer:
     """What one batch is answered with: the champion of that moment, who stands in, or the prior."""
 
-    __slots__ = ("_served", "_stands_in", "is_warm", "model", "score", "version")
+    __slots__ = ("_served", "_stands_in", "is_warm", "model", "reference", "score", "version")
 
     def __init__(
-        self, name: str, served: Served | None, *, warm_from: int, stands_in: bool = False
+        self, reference: str, served: Served | None, *, warm_from: int, stands_in: bool = False
     ) -> None:
-        self.model = name
+        self.reference = reference
+        """Whose scores these are: two versions of a model that were kept score differently."""
+        self.model = split(reference)[0]
         self._served = served
         self._stands_in = stands_in
         if served is None:
@@ -170,13 +173,12 @@ class PredictPlan:
     def answer(self, serving: dict[str, Served]) -> Answer:
         """Choose who answers a batch: the champion, or a stand-in while it is not in service."""
         roles = self.deployed.roles
-        name = next((name for name in roles.answering if name in serving), roles.champion)
-        return Answer(
-            name,
-            serving.get(name),
-            warm_from=self.pipeline.drift.model_warmup_outcomes,
-            stands_in=name != roles.champion,
-        )
+        warm_from = self.pipeline.drift.model_warmup_outcomes
+        for name in roles.answering:
+            if (served := serving.get(name)) is not None:
+                stands_in = name != roles.champion
+                return Answer(name, served, warm_from=warm_from, stands_in=stands_in)
+        return Answer(roles.champion, None, warm_from=warm_from)
 
     def drift_watch(self, encoded: bytes | None) -> DriftWatch:
         """Make what watches a partition's scores, or go on with it."""

@@ -193,6 +193,14 @@ class PipelineDriver:
         """Put back who was the champion before."""
         self._decide(decisions.rollback, why=why)
 
+    def keep(self, model: str, *, why: str = "a test does") -> None:
+        """Let a version of a model be kept, with the next outcome."""
+        self._decide(decisions.wish, model, why=why)
+
+    def archive(self, version: str, *, why: str = "a test does") -> None:
+        """Let a version never serve again."""
+        self._decide(decisions.archiving, version, why=why)
+
     def change_keys(self) -> None:
         """Start all workers anew with another signing key, and trust in no other."""
         self._sign_with(Signer.generate())
@@ -301,7 +309,10 @@ class PipelineDriver:
         self._topics.append(*batch.outputs, at_ms=self.now_ms)
         self._committed[_OUTCOMES] = batch.next_offset
         for output in batch.outputs:
-            self._served.offer((output.key or b"").decode(), output.value)
+            if output.topic == topics.MODELS.name:
+                self._served.offer((output.key or b"").decode(), output.value)
+        if any(output.topic == topics.DEPLOYMENTS.name for output in batch.outputs):
+            self._follow_deployments()
 
     def _publish_snapshot(self, topic: str, value: bytes, key: bytes) -> None:
         snapshot = Output(topic, value, key, partition=0, headers=None)
@@ -334,6 +345,14 @@ class PipelineDriver:
         )
         self._topics.append(output, at_ms=self.now_ms)
         self._follow_deployments()
+        self._look_for_versions()
+
+    def _look_for_versions(self) -> None:
+        """Let predict load those that came into use."""
+        missing = self._served.missing()
+        for key, value in self._topics.compacted(TP(topics.MODELS.name, 0)):
+            if key.decode() in missing:
+                self._served.offer(key.decode(), value)
 
     def _follow_deployments(self) -> None:
         registry = self._plan.deployed.registry
@@ -344,7 +363,7 @@ class PipelineDriver:
 
     def _restart_predict(self) -> None:
         self._served = ServedModels(
-            {*self._pipeline.models},
+            self._plan.deployed,
             self._plan.features.schema,
             self._pipeline.label.target,
             self._verifier,

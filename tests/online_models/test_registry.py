@@ -13,6 +13,7 @@ from schemas.deployments import (
     PROMOTED,
     REGISTERED,
     ROLLED_BACK,
+    WANTED,
     Deployment,
     reference,
     split,
@@ -43,7 +44,7 @@ class Desk:
         self.champion = DECLARED[0]
         self.previous: str | None = None
         self.archived: set[str] = set()
-        self.registered: set[str] = set()
+        self.wanted: dict[str, int] = {}
         self.decided_at: dict[str, int] = {}
         """When something about a matter was decided last: a reference, or who is the champion."""
 
@@ -53,7 +54,16 @@ class Desk:
         matters = (subject, "champion") if swaps else (subject,)
         decided_at = max(self.decided_at.get(matter, -1) for matter in matters)
         if event.kind == REGISTERED:
-            refused = subject in self.decided_at
+            refused = False
+            self.archived.discard(subject)
+            self.wanted = {
+                model: at
+                for model, at in self.wanted.items()
+                if model != event.model or at > event.expects
+            }
+        elif event.kind == WANTED:
+            self.wanted[subject] = offset
+            return True
         else:
             refused = (
                 decided_at > event.expects
@@ -108,6 +118,10 @@ class Writing(RuleBasedStateMachine):
     def register(self, writer: str, model: str, version: int) -> None:
         self._write(writer, REGISTERED, model, version)
 
+    @rule(writer=writers, model=models)
+    def want(self, writer: str, model: str) -> None:
+        self._write(writer, WANTED, model, None)
+
     @rule(model=models)
     def write_what_this_release_does_not_know(self, model: str) -> None:
         self._write("ada", "exposed", model, None)
@@ -131,6 +145,7 @@ class Writing(RuleBasedStateMachine):
         roles = self.live.roles(DECLARED)
 
         assert (roles.champion, roles.previous) == (self.desk.champion, self.desk.previous)
+        assert {model: each.offset for model, each in self.live.wanted.items()} == self.desk.wanted
 
     @invariant()
     def there_is_a_champion_that_may_serve(self) -> None:
@@ -232,6 +247,8 @@ def test_a_decision_about_another_matter_is_in_nobodys_way() -> None:
         (decided(PROMOTED, "tree", replaces="@"), "it names no model"),
         (decided(ROLLED_BACK, "tree"), "tree is not `previous`"),
         (promoted("logistic"), "logistic is the champion already"),
+        (decided(WANTED, "tree", 5), "tree@5 is kept already"),
+        (decided(REGISTERED, "tree"), "tree is no version"),
     ],
 )
 def test_what_takes_no_effect_is_passed_over_and_says_why(

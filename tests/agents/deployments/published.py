@@ -14,6 +14,7 @@ from online_models.learner import Learner
 from online_models.signing import Signer
 from online_models.snapshot import encode
 from schemas import topics
+from schemas.deployments import Deployment
 from tests.agents.outcome_log import FOLD, make_outcomes
 
 CHAMPION, CHALLENGER = PIPELINE.champion, PIPELINE.challengers[0]
@@ -43,7 +44,21 @@ class Environment:
         for model in (CHAMPION, CHALLENGER):
             self.publish(model)
 
-    def publish(self, model: str) -> None:
+    def keep(self, model: str) -> str:
+        """Keep a version of a model, as `learn` does."""
+        event = Deployment(
+            kind="registered",
+            use_case=PIPELINE.use_case,
+            model=model,
+            version=N_LEARNED,
+            at=0,
+            by="learn",
+        )
+        self.publish(model, key=event.reference)
+        assert log.append(self.settings, event, "/test").refusal is None
+        return event.reference
+
+    def publish(self, model: str, *, key: str | None = None) -> None:
         """Let a model learn a little, and publish it."""
         learner = Learner(
             model, feature_names=FOLD.names, schema=FOLD.schema, target=PIPELINE.label.target
@@ -51,7 +66,7 @@ class Environment:
         for offset, outcome in enumerate(make_outcomes(N_LEARNED)):
             learner.learn(outcome, offset)
         blob = encode(learner, self.signer, at_ms=time.time_ns() // 1_000_000)
-        self.produce(topics.MODELS, blob, model.encode())
+        self.produce(topics.MODELS, blob, (key or model).encode())
 
     def produce(self, topic: topics.Topic, value: bytes | None, key: bytes) -> None:
         self._producer.produce(topic.named(self.settings.topic_prefix), value, key)

@@ -13,9 +13,12 @@ from agents import cli
 from agents.commands.model_decisions import EX_REFUSED
 from agents.deployments import decisions, desk, log
 from examples.shop.pipeline import PIPELINE
+from online_models.signing import Verifier
+from online_models.snapshot import decode
 from schemas import topics
 from schemas.deployments import Deployment
 from tests.agents.deployments.published import CHALLENGER, CHAMPION, N_LEARNED, Environment
+from tests.agents.outcome_log import FOLD
 
 pytestmark = pytest.mark.integration
 
@@ -158,3 +161,50 @@ def test_of_two_commands_at_once_exactly_one_promotes(desk_of):
     # Whoever looked when it was over is told so, too.
     assert codes in ([0, EX_REFUSED], [0, cli.EX_ERROR]), told
     assert [each["took_effect"] for each in desk_of.json("history")].count(True) == 1
+
+
+def test_a_version_is_shown_promoted_put_away_and_compared(desk_of):
+    version = desk_of.keep(CHALLENGER)
+    before = desk_of.parts()
+    desk_of.run("promote", version, "--why", "w")
+    while_champion = desk_of.parts()
+    for role in ("the champion", "`previous`"):
+        assert f"is {role}" in desk_of.fails("archive", version, "--why", "w")
+        desk_of.run("promote", CHALLENGER if role == "the champion" else CHAMPION, "--why", "w")
+    desk_of.run("archive", version, "--why", "w")
+
+    assert before[version] == ("development", "retired")
+    assert while_champion[version] == ("production", "champion")
+    assert while_champion[CHALLENGER] == ("staging", "challenger")
+    assert desk_of.parts()[version] == ("archived", "retired")
+    assert "goes on learning" in desk_of.fails("archive", CHAMPION, "--why", "w")
+    assert f"no model `{version}`" in desk_of.fails("promote", version, "--why", "w")
+    differing = desk_of.json("diff", version, CHALLENGER)
+    assert differing["state"] == ["archived", "staging"]
+    assert "learned" not in differing
+    assert "archived" in desk_of.run("diff", version, CHALLENGER)
+    assert "no snapshot of `tree`" in desk_of.fails("diff", version, "tree")
+
+
+def test_a_wish_to_keep_a_version_is_noted_for_the_learner(desk_of):
+    said = desk_of.run("keep", CHAMPION, "--why", "a good week")
+
+    assert said == f"`learn` keeps a version of {CHAMPION} with its next outcome\n"
+    assert [*desk_of.log().registry.wanted] == [CHAMPION]
+    assert "no model `tree`" in desk_of.fails("keep", "tree", "--why", "w")
+
+
+def test_an_exported_snapshot_is_the_signed_one_and_its_manifest_stands_beside_it(
+    desk_of, tmp_path
+):
+    version = desk_of.keep(CHALLENGER)
+    told = desk_of.json("export", version, str(tmp_path / "backup"))
+    path = tmp_path / "backup" / f"{version}.snapshot"
+    ours = {"model": CHALLENGER, "schema": FOLD.schema, "target": PIPELINE.label.target}
+    snapshot = decode(path.read_bytes(), Verifier([desk_of.signer.public_pem()]), **ours)
+
+    assert told == {"snapshot": str(path), "bytes": path.stat().st_size}
+    assert snapshot.learner.n_learned == N_LEARNED
+    assert json.loads(path.with_suffix(".json").read_text())["version"] == N_LEARNED
+    assert "File exists" in desk_of.fails("export", version, str(tmp_path / "backup"))
+    assert "no snapshot of `tree`" in desk_of.fails("export", "tree", str(tmp_path))

@@ -10,12 +10,13 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from agents.admin import topic_reader
+from agents.admin import published_models, topic_reader
 from agents.deployments import desk
 from examples.shop.pipeline import PIPELINE
 from schemas import topics
 from schemas.predictions import Prediction
-from tests.agents.deployments.published import CHALLENGER, CHAMPION, Environment
+from tests.agents.deployments.published import CHALLENGER, CHAMPION, N_LEARNED, Environment
+from tests.agents.outcome_log import make_outcomes
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.integration
@@ -24,15 +25,18 @@ WITHIN_MS = 1_000
 EVERY_S = 0.02
 
 
+def worker(role: str, environment: Environment) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "agents.cli", "worker", role], env=os.environ | environment.env
+    )
+
+
 class Traffic:
     """A worker that predicts, and a user who never rests."""
 
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
-        self.worker = subprocess.Popen(
-            [sys.executable, "-m", "agents.cli", "worker", "predict"],
-            env=os.environ | environment.env,
-        )
+        self.worker = worker("predict", environment)
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._publish)
         self._thread.start()
@@ -94,3 +98,42 @@ def test_a_promotion_and_its_rollback_are_followed_within_a_second(traffic):
     assert [models[n] for n in changes] == [CHALLENGER, CHAMPION]
     assert all(0 <= wait_ms <= WITHIN_MS for wait_ms in waits_ms), waits_ms
     assert {reason for each in traffic.predictions() for reason in each.degraded} <= {"no_model"}
+
+
+def test_a_version_is_kept_promoted_and_answers_while_its_model_goes_on(traffic):
+    """With a learner beside it: snapshot and event are in one transaction with what was learned."""
+    environment = traffic.environment
+    settings, said = environment.settings, {"by": "ada", "why": "a test"}
+    outcomes = [msgspec.msgpack.encode(each) for each in make_outcomes(N_LEARNED + 20)]
+    for value in outcomes[:N_LEARNED]:
+        environment.produce(topics.OUTCOMES, value, b"")
+    desk.keep(settings, PIPELINE, CHALLENGER, **said)
+    version = f"{CHALLENGER}@{N_LEARNED}"
+    learner = worker("learn", environment)
+    try:
+        wait_until(lambda: traffic.answered_by(CHAMPION), 60, every_s=0.2)
+        wait_until(
+            lambda: [*environment.log().registry.standings][:1] == [version], 60, every_s=0.2
+        )
+        for value in outcomes[N_LEARNED:]:
+            environment.produce(topics.OUTCOMES, value, b"")
+        desk.promote(settings, PIPELINE, version, **said)
+        wait_until(lambda: traffic.answered_by(CHALLENGER), 10, every_s=0.2)
+        wait_until(lambda: traffic.predictions()[-1].degraded == [], 10, every_s=0.2)
+        desk.promote(settings, PIPELINE, CHAMPION, **said)
+        desk.promote(settings, PIPELINE, CHALLENGER, **said)
+        desk.archive(settings, PIPELINE, version, **said)
+        environment.produce(topics.OUTCOMES, outcomes[-1], b"")
+        wait_until(lambda: version not in published_models.snapshots(settings), 30, every_s=0.2)
+    finally:
+        learner.terminate()
+        learner.wait(30)
+
+    served = [
+        each.model_version
+        for each in traffic.predictions()
+        if each.model == CHALLENGER and not each.degraded
+    ]
+    assert served[0] == N_LEARNED
+    (registered,) = [each for each in environment.log().entries if each.event.kind == "registered"]
+    assert registered.event.through == N_LEARNED - 1

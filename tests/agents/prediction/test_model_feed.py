@@ -3,11 +3,13 @@
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 from confluent_kafka import Producer
 
 from agents.admin import topic_admin
+from agents.deployments.deployed import Deployed
 from agents.embedded.kafka import EmbeddedKafka
 from agents.kafka.client_settings import KafkaSettings
 from agents.observability import metric_list
@@ -54,7 +56,9 @@ class Models:
         self.metrics = Metrics()
         self.failures: list[BaseException] = []
         verifier = Verifier([SIGNER.public_pem()])
-        self.served = ServedModels(set(followed), FOLD.schema, TARGET, verifier, self.metrics)
+        declared = replace(PIPELINE, champion=followed[0], challengers=followed[1:])
+        self.deployed = Deployed(declared)
+        self.served = ServedModels(self.deployed, FOLD.schema, TARGET, verifier, self.metrics)
         self.feed = ModelFeed(
             self.kafka,
             self.topic,

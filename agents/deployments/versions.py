@@ -1,0 +1,177 @@
+"""Keep versions of models as they were at one moment, and let those go that are not to serve again.
+
+A version is a snapshot under a key of its own, `name@version`, beside that of the model as it goes
+on learning. Its one writer is the learner: snapshot and event are in the transaction of a batch, so
+there is either both or nothing. What somebody else wants of it stands in the log of deployments,
+and is done with the next batch.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from math import isfinite
+from typing import Final
+
+import msgspec
+
+from agents.deployments.deployed import Deployed
+from agents.deployments.log import headers
+from agents.kafka.batch import Batch
+from agents.pipeline import Pipeline
+from online_models.learner import Learner
+from online_models.registry import Registry
+from schemas.deployments import ARCHIVED, REGISTERED, Deployment, reference
+
+SOURCE: Final = "/thalweg/learn"
+BY: Final = "learn"
+
+Encode = Callable[[str, int], bytes | None]
+"""Writes a snapshot of a model, at a time (ms); `None`: it is larger than the topic takes."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Versions:
+    """The versions of a pipeline's models, as their one writer sees them.
+
+    Parameters
+    ----------
+    models, deployments
+        Full names of the topics.
+    encode
+        Makes the snapshots.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        deployed: Deployed,
+        *,
+        models: str,
+        deployments: str,
+        encode: Encode,
+    ) -> None:
+        self._pipeline = pipeline
+        self._deployed = deployed
+        self._models = models
+        self._deployments = deployments
+        self._encode = encode
+        self.begin(frozenset())
+
+    def begin(self, published: frozenset[str]) -> None:
+        """Go on from what stands on `models`: keys of versions."""
+        self._published = set(published)
+        self._underway: list[Deployment] = []
+        """Events of ours that the log, as far as it was read, does not have yet."""
+        self._too_large: set[str] = set()
+        """Models of which no version can be kept."""
+        self._settled: Registry | None = None
+        self._newest: dict[str, int] = {}
+
+    def settle(self, batch: Batch, learners: Mapping[str, Learner], now_ms: int) -> None:
+        """Do what is due: keep versions, archive the oldest, drop snapshots of archived ones."""
+        registry = self._deployed.registry
+        self._underway = [each for each in self._underway if not _is_decided(registry, each)]
+        if self._underway or not learners:
+            return  # what comes next depends on it; or another worker is the writer now
+        if registry is not self._settled:
+            self._settled = registry
+            self._newest = {model: max(_kept(registry, model), default=0) for model in learners}
+            for model, wish in registry.wanted.items():
+                if model in learners:
+                    why = f"{wish.event.by}: {wish.event.why}"
+                    self._keep(batch, registry, learners[model], now_ms, why)
+            for model in learners:
+                self._make_room(batch, registry, model, now_ms)
+            self._drop_archived(batch, registry)
+        if self._pipeline.keep_every and not self._underway:
+            for learner in learners.values():
+                if self._is_due(learner):
+                    self._keep(batch, registry, learner, now_ms, "it is time")
+
+    def _is_due(self, learner: Learner) -> bool:
+        newest = self._newest[learner.model]
+        # One that has learned less than it had is of another lineage: it began anew.
+        begun_anew = 0 < learner.version < newest
+        return begun_anew or learner.version >= newest + self._pipeline.keep_every
+
+    def _make_room(self, batch: Batch, registry: Registry, model: str, now_ms: int) -> None:
+        """Archive the oldest versions of a model, but for those that are in use."""
+        versions = sorted(_kept(registry, model))
+        in_use = registry.roles(self._pipeline.models).kept
+        for version in versions[: max(0, len(versions) - self._pipeline.keep_versions)]:
+            if reference(model, version) not in in_use:
+                event = Deployment(
+                    kind=ARCHIVED,
+                    use_case=self._pipeline.use_case,
+                    model=model,
+                    version=version,
+                    at=now_ms,
+                    by=BY,
+                    why=f"more than {self._pipeline.keep_versions} versions",
+                    expects=registry.offset,
+                )
+                self._write(batch, event)
+
+    def _drop_archived(self, batch: Batch, registry: Registry) -> None:
+        for version in sorted(self._published):
+            standing = registry.standings.get(version)
+            if standing is not None and standing.state == "archived":
+                self._published.discard(version)
+                batch.emit(self._models, None, version.encode(), partition=0)
+
+    def _keep(
+        self, batch: Batch, registry: Registry, learner: Learner, now_ms: int, why: str
+    ) -> None:
+        model = learner.model
+        blob = None if model in self._too_large else self._encode(model, now_ms)
+        if blob is None:
+            self._too_large.add(model)
+            return
+        newest, prequential = self._newest[model], learner.prequential
+        metrics = {
+            "roc_auc": prequential.roc_auc,
+            "log_loss": prequential.log_loss,
+            "recent_roc_auc": prequential.recent_roc_auc,
+            "recent_log_loss": prequential.recent_log_loss,
+        }
+        event = Deployment(
+            kind=REGISTERED,
+            use_case=self._pipeline.use_case,
+            model=model,
+            version=learner.version,
+            at=now_ms,
+            by=BY,
+            why=why,
+            expects=registry.offset,
+            parent=reference(model, newest) if newest else "",
+            through=learner.through,
+            schema=learner.schema,
+            target=learner.target,
+            metrics={name: value for name, value in metrics.items() if isfinite(value)},
+        )
+        batch.emit(self._models, blob, event.reference.encode(), partition=0)
+        self._published.add(event.reference)
+        self._write(batch, event)
+
+    def _write(self, batch: Batch, event: Deployment) -> None:
+        self._underway.append(event)
+        batch.emit(
+            self._deployments,
+            _encode(event),
+            event.use_case.encode(),
+            partition=0,
+            headers=headers(event, SOURCE),
+        )
+
+
+def _is_decided(registry: Registry, event: Deployment) -> bool:
+    """Tell whether the log has an event, or something that was faster."""
+    standing = registry.standings.get(event.reference)
+    return standing is not None and standing.change.offset > event.expects
+
+
+def _kept(registry: Registry, model: str) -> Iterator[int]:
+    """Tell the versions of a model that are kept."""
+    for standing in registry.standings.values():
+        event = standing.registered
+        if event is not None and event.model == model and standing.state != "archived":
+            yield event.version or 0

@@ -1,0 +1,217 @@
+"""Versions that are kept: as they were at one moment, for as long as somebody may want them."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from faust.types.tuples import TP
+
+from agents import learn
+from agents.deployments import decisions
+from agents.deployments.log import DeploymentLog, decoded
+from agents.learn import Training
+from agents.testing import PipelineDriver
+from examples.shop.pipeline import PIPELINE
+from online_models.registry import Registry
+from schemas import topics
+from schemas.deployments import REGISTERED, reference
+from schemas.errors import InvalidDeclaration, ThalwegError
+
+CHAMPION, CHALLENGER = PIPELINE.champion, PIPELINE.challengers[0]
+FEATURES = dict.fromkeys(PIPELINE.compiled().names, 1.0)
+
+
+class Kept:
+    """A pipeline in which one outcome comes after another."""
+
+    def __init__(self, **policies: object) -> None:
+        self.driver = PipelineDriver(replace(PIPELINE, **policies))  # type: ignore[arg-type]
+        self._n = 0
+
+    def learn(self, n: int = 1) -> None:
+        for _ in range(n):
+            self._n += 1
+            user, event_id = f"u{self._n}", f"e{self._n}"
+            said = {"user_id": user, "event_id": event_id, "ts": self.driver.now_ms}
+            self.driver.publish({**said, "action": "home"})
+            self.driver.label({**said, "label": self._n % 2 == 0})
+        self.driver.advance(timedelta(seconds=learn.CHALLENGER_INTERVAL_S))
+
+    def answer(self) -> tuple[str, int, list[str]]:
+        self.driver.publish({"user_id": "ada", "action": "home", "ts": self.driver.now_ms})
+        found = self.driver.predictions[-1]
+        return found.model, found.model_version, found.degraded
+
+    def score(self, name: str) -> float:
+        return self.driver._served.by_name[name].scorer.score(FEATURES)
+
+    def snapshots(self) -> set[str]:
+        compacted = self.driver._topics.compacted(TP(topics.MODELS.name, 0))
+        return {key.decode() for key, value in compacted if value is not None}
+
+    def log(self) -> DeploymentLog:
+        log = DeploymentLog(Registry(PIPELINE.use_case))
+        for record in self.driver.read(topics.DEPLOYMENTS):
+            event = decoded(record.value())
+            assert event is not None
+            log.take(event, record.offset())
+        return log
+
+    def state(self, name: str) -> str:
+        return self.log().registry.state(name, PIPELINE.models)
+
+
+def test_a_version_is_kept_with_the_next_outcome_and_once():
+    kept = Kept()
+    kept.learn(3)
+    kept.driver.keep(CHAMPION, why="a good week")
+    before = kept.snapshots()
+    kept.learn(2)
+    (wish, registered) = kept.log().entries
+
+    assert before == {CHAMPION, CHALLENGER}
+    assert kept.snapshots() == {*before, f"{CHAMPION}@4"}
+    event = registered.event
+    assert (event.kind, event.reference, event.by) == (REGISTERED, f"{CHAMPION}@4", "learn")
+    assert (event.why, event.expects) == ("test: a good week", wish.offset)
+    assert (event.through, event.target) == (3, PIPELINE.label.target)
+    # What is not known of a young model is left out.
+    assert event.metrics.keys() <= {"roc_auc", "log_loss", "recent_roc_auc", "recent_log_loss"}
+    assert kept.log().registry.wanted == {}
+    assert kept.state(f"{CHAMPION}@4") == "development"
+
+
+def test_a_version_serves_as_it_was_while_its_model_goes_on_learning():
+    kept = Kept(challenger_share=1.0)
+    kept.learn(2)
+    kept.driver.keep(CHAMPION)
+    kept.learn(1)
+    then = kept.score(CHAMPION)
+    kept.learn(5)
+    kept.driver.promote(f"{CHAMPION}@3")
+    answers = [kept.answer() for _ in range(2)]
+    kept.learn(4)
+    for role in ("predict", "learn"):
+        kept.driver.crash(role)
+        answers.append(kept.answer())
+
+    assert answers == [(CHAMPION, 3, [])] * 4
+    assert kept.score(f"{CHAMPION}@3") == then != kept.score(CHAMPION)
+    assert kept.driver.model_versions == {CHAMPION: 12, CHALLENGER: 12, f"{CHAMPION}@3": 3}
+    answered = kept.driver.predictions[-1].prediction_id
+    assert {
+        each.model for each in kept.driver.shadow_predictions if each.prediction_id == answered
+    } == {
+        CHAMPION,
+        CHALLENGER,
+    }
+
+
+def test_who_is_put_back_is_the_version_that_was_replaced():
+    kept = Kept()
+    kept.driver.keep(CHAMPION)
+    kept.learn(2)
+    kept.driver.promote(f"{CHAMPION}@1")
+    kept.driver.promote(CHALLENGER)
+    in_between = kept.answer()
+    kept.driver.crash("predict")
+    kept.driver.roll_back()
+    put_back = kept.answer()
+    kept.driver.promote(CHALLENGER)
+    kept.driver.promote(CHAMPION)
+
+    assert in_between == (CHALLENGER, 2, [])
+    assert put_back == (CHAMPION, 1, [])
+    assert kept.answer() == (CHAMPION, 2, [])
+    assert f"{CHAMPION}@1" not in kept.driver.model_versions  # nobody needs it at hand any more
+    assert kept.state(f"{CHAMPION}@1") == "staging"
+
+
+def test_an_archived_version_leaves_with_the_next_outcome_and_is_not_to_serve_again():
+    kept = Kept()
+    kept.driver.keep(CHAMPION)
+    kept.learn(2)
+    version = f"{CHAMPION}@1"
+    kept.driver.promote(version)
+    with pytest.raises(ThalwegError, match="is the champion"):
+        kept.driver.archive(version)
+    kept.driver.promote(CHALLENGER)
+    with pytest.raises(ThalwegError, match="is `previous`"):
+        kept.driver.archive(version)
+    kept.driver.promote(CHAMPION)
+    kept.driver.archive(version)
+    at_first = kept.snapshots()
+    kept.driver.crash("learn")
+    kept.learn(1)
+
+    assert version in at_first
+    assert kept.snapshots() == {CHAMPION, CHALLENGER}
+    assert kept.state(version) == "archived"
+    for decide in (kept.driver.promote, kept.driver.archive):
+        with pytest.raises(ThalwegError, match=f"no model `{version}`"):
+            decide(version)
+
+
+def test_versions_are_kept_regularly_and_the_oldest_make_room_but_for_those_in_use():
+    kept = Kept(keep_every=2, keep_versions=2)
+    kept.learn(4)
+    kept.driver.promote(f"{CHAMPION}@2")
+    kept.learn(9)
+    log = kept.log()
+
+    expected = {
+        reference(model, version) for model in (CHAMPION, CHALLENGER) for version in (10, 12)
+    } | {f"{CHAMPION}@2"}
+    assert set(decisions.versions(log.registry)) == expected
+    # What was archived with the last outcome leaves with the next one.
+    leaving = {f"{CHAMPION}@8", f"{CHALLENGER}@8"}
+    assert kept.snapshots() == {CHAMPION, CHALLENGER} | expected | leaving
+    assert all(entry.refusal is None for entry in log.entries)
+    archived = [each.event.reference for each in log.entries if each.event.kind == "archived"]
+    assert len(archived) == len(set(archived))
+    assert f"{CHAMPION}@2" not in archived
+    parents = [e.event.parent for e in log.entries if e.event.kind == REGISTERED]
+    assert parents[:4] == ["", "", f"{CHAMPION}@2", f"{CHALLENGER}@2"]
+
+
+def test_what_is_under_way_is_not_done_twice_before_the_log_shows_it():
+    kept = Kept()
+    kept.driver.keep(CHAMPION)
+    training: Training = kept.driver._training
+    batch = kept.driver._topics.batch(TP(topics.OUTCOMES.name, 0), 0)
+    for _ in range(3):
+        training._versions.settle(batch, training.learners, kept.driver.now_ms)
+    first = [output.key for output in batch.outputs]
+    kept.driver.crash("learn")  # nothing of it was committed
+    kept.learn(1)
+
+    assert first == [f"{CHAMPION}@0".encode(), PIPELINE.use_case.encode()]
+    assert [each.event.reference for each in kept.log().entries] == [CHAMPION, f"{CHAMPION}@1"]
+
+
+def test_a_version_that_the_topic_does_not_take_is_told_of_once(monkeypatch, caplog):
+    monkeypatch.setattr(learn, "MAX_SNAPSHOT_BYTES", 100)
+    kept = Kept()
+    kept.driver.keep(CHALLENGER)
+    kept.learn(3)
+
+    assert [each.event.kind for each in kept.log().entries] == ["wanted"]
+    assert kept.snapshots() == set()
+
+
+def test_a_version_whose_snapshot_is_another_is_refused(caplog):
+    kept = Kept()
+    kept.driver.keep(CHAMPION)
+    kept.learn(2)
+    kept.driver.promote(f"{CHAMPION}@1")
+    head = dict(kept.driver._topics.compacted(TP(topics.MODELS.name, 0)))[CHAMPION.encode()]
+
+    assert not kept.driver._served.offer(f"{CHAMPION}@1", head)
+    assert "snapshot is of version 2, expected 1" in caplog.text
+    assert kept.answer() == (CHAMPION, 1, [])
+
+
+@pytest.mark.parametrize("policy", [{"keep_every": -1}, {"keep_versions": 0}])
+def test_a_policy_that_keeps_nothing_is_refused(policy):
+    with pytest.raises(InvalidDeclaration, match="keep_every"):
+        replace(PIPELINE, **policy)
