@@ -12,6 +12,7 @@ from rich.table import Table
 from agents.history.accounting import DriftAlarm, Figures
 from agents.observability import metric_list
 from agents.pipeline import Incident, Pipeline
+from online_models.registry import Registry, Roles
 
 BASELINES: Final = {
     metric_list.BASELINE_RATE: "base rate",
@@ -53,11 +54,15 @@ class Summary(msgspec.Struct, frozen=True):
     """Drift alarms at times of no known incident."""
 
 
-def summarise(pipeline: Pipeline, figures: Figures, samples: Mapping[str, float]) -> Summary:
+def summarise(
+    pipeline: Pipeline, registry: Registry, figures: Figures, samples: Mapping[str, float]
+) -> Summary:
     """Put together what an audit found and what the learner says of its models.
 
     Parameters
     ----------
+    registry
+        Tells who serves.
     samples
         Of the learner's newest telemetry.
     """
@@ -65,7 +70,7 @@ def summarise(pipeline: Pipeline, figures: Figures, samples: Mapping[str, float]
     return Summary(
         use_case=pipeline.use_case,
         figures=figures,
-        models=list(_scores(pipeline, samples)),
+        models=list(_scores(registry.roles(pipeline.models), samples)),
         incidents=[
             IncidentAlarms(
                 incident.name,
@@ -105,9 +110,9 @@ def dates(days: Sequence[date]) -> str:
     )
 
 
-def _scores(pipeline: Pipeline, samples: Mapping[str, float]) -> Iterable[ModelScore]:
-    roles = {pipeline.champion: "champion"}
-    roles |= dict.fromkeys(pipeline.challengers, "challenger")
+def _scores(who: Roles, samples: Mapping[str, float]) -> Iterable[ModelScore]:
+    roles = {who.champion: "champion"}
+    roles |= dict.fromkeys(who.challengers, "challenger")
     roles |= dict.fromkeys(BASELINES, "baseline")
     for model, role in roles.items():
         label = f'{{model="{model}"}}'

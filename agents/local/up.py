@@ -14,6 +14,7 @@ from confluent_kafka import KafkaException
 from rich.console import Console
 
 from agents import pipeline
+from agents.deployments import log
 from agents.history import summary
 from agents.history.audit import Audit
 from agents.history.progress import progress
@@ -175,7 +176,8 @@ def _audited(
         system.vital_signs.wait_until_heard(LEARNER, timeout_s=HEARD_TIMEOUT_S)
         learner = system.vital_signs.newest.get(LEARNER)
         samples = {} if learner is None else learner.samples
-        return summary.summarise(declared, audit.figures(), samples)
+        registry = log.read(system.settings, declared.use_case).registry
+        return summary.summarise(declared, registry, audit.figures(), samples)
 
 
 def _wait_until_learned(settings: Settings) -> None:

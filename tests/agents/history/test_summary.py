@@ -12,7 +12,10 @@ from agents.history.accounting import DriftAlarm, Figures, Latency
 from agents.history.summary import Summary, render, summarise, to_json
 from agents.observability import metric_list
 from examples.shop.pipeline import PIPELINE
+from online_models.registry import Registry
+from schemas.deployments import Deployment
 
+NOTHING_DECIDED = Registry(PIPELINE.use_case)
 days = st.dates(date(2024, 1, 4), date(2024, 6, 29))
 
 
@@ -44,7 +47,7 @@ def shown(summary: Summary) -> str:
 
 @given(st.lists(days))
 def test_every_alarm_is_shown_exactly_once_beside_its_incident_or_outside_of_all(alarms):
-    summary = summarise(PIPELINE, figures(alarms), {})
+    summary = summarise(PIPELINE, NOTHING_DECIDED, figures(alarms), {})
 
     during = [day for known in summary.incidents for day in known.alarms]
     assert sorted(during + summary.alarms_elsewhere) == sorted(alarms)
@@ -61,7 +64,8 @@ def test_models_stand_beside_the_baselines_on_the_same_outcomes():
         f'{metric_list.MODEL_ROC_AUC.name}{{model="{metric_list.BASELINE_RATE}"}}': 0.5,
     }
 
-    champion, challenger, base_rate, last_class = summarise(PIPELINE, figures(), samples).models
+    found = summarise(PIPELINE, NOTHING_DECIDED, figures(), samples)
+    champion, challenger, base_rate, last_class = found.models
 
     assert (champion.model, champion.role) == ("binary_logistic_v1", "champion")
     assert (champion.roc_auc, champion.log_loss, champion.outcomes) == (0.81, 0.31, 30_000)
@@ -72,13 +76,13 @@ def test_models_stand_beside_the_baselines_on_the_same_outcomes():
 
 
 def test_the_json_is_the_whole_summary():
-    summary = summarise(PIPELINE, figures([date(2024, 4, 12)]), {})
+    summary = summarise(PIPELINE, NOTHING_DECIDED, figures([date(2024, 4, 12)]), {})
 
     assert msgspec.json.decode(to_json(summary), type=Summary) == summary
 
 
 def test_people_see_the_figures():
-    page = shown(summarise(PIPELINE, figures([date(2024, 4, 12)], lost=3), {}))
+    page = shown(summarise(PIPELINE, NOTHING_DECIDED, figures([date(2024, 4, 12)], lost=3), {}))
 
     assert [line.split() for line in page.splitlines() if line.startswith(("events", "lost"))] == [
         ["events", "in", "31,106"],
@@ -86,3 +90,20 @@ def test_people_see_the_figures():
     ]
     assert "33.9 ms" in page
     assert "12 Apr" in page
+
+
+def test_who_was_promoted_is_the_champion_of_the_summary():
+    promoted = Deployment(
+        kind="promoted",
+        use_case=PIPELINE.use_case,
+        model=PIPELINE.challengers[0],
+        at=0,
+        by="ada",
+        replaces=PIPELINE.champion,
+    )
+    summary = summarise(PIPELINE, NOTHING_DECIDED.fold(promoted, 0), figures(), {})
+
+    assert {each.model: each.role for each in summary.models[:2]} == {
+        PIPELINE.challengers[0]: "champion",
+        PIPELINE.champion: "challenger",
+    }

@@ -23,6 +23,7 @@ from online_models.learner import Learner
 from online_models.signing import Signer, Verifier
 from online_models.snapshot import encode
 from schemas import topics
+from schemas.deployments import Deployment
 from tests.agents.outcome_log import FOLD, make_outcomes
 from tests.waiting import wait_until
 
@@ -238,3 +239,52 @@ def test_a_feed_that_breaks_says_so(models, monkeypatch):
     wait_until(lambda: models.failures != [])
 
     assert str(models.failures[0]) == "out of order"
+
+
+def promote(models: Models, model: str, version: int | None, offset: int) -> None:
+    registry = models.deployed.registry
+    event = Deployment(
+        kind="promoted",
+        use_case=PIPELINE.use_case,
+        model=model,
+        version=version,
+        at=0,
+        by="ada",
+        expects=registry.offset,
+        replaces=models.deployed.roles.champion,
+    )
+    models.deployed.follow(registry.fold(event, offset))
+
+
+def test_a_version_is_looked_up_when_it_comes_into_use_and_leaves_when_nobody_needs_it(models):
+    version = f"{CHALLENGER}@5"
+    models.publish(snapshot(10))
+    models.publish(snapshot(5, CHALLENGER), version)
+    models.publish(snapshot(8, CHALLENGER), CHALLENGER)
+    models.start()
+    at_first = models.versions
+    promote(models, CHALLENGER, 5, offset=0)
+    wait_until(lambda: version in models.versions)
+    while_champion = models.versions
+    promote(models, CHAMPION, None, offset=1)
+    promote(models, CHALLENGER, None, offset=2)
+    wait_until(lambda: version not in models.versions)
+
+    assert at_first == models.versions == {CHAMPION: 10, CHALLENGER: 8}
+    assert while_champion == {CHAMPION: 10, CHALLENGER: 8, version: 5}
+    assert (models.n("loaded"), models.n("loaded", CHALLENGER)) == (1, 1)  # nothing came again
+    assert models.n("loaded", version) == 1
+    assert f'thalweg_model_version{{model="{version}"}}' not in models.metrics.samples()
+
+
+def test_a_version_that_is_published_after_it_came_into_use_is_loaded_then(models):
+    version = f"{CHALLENGER}@5"
+    models.start()
+    promote(models, CHALLENGER, 5, offset=0)
+    models.publish(snapshot(10))
+    wait_until(lambda: models.versions == {CHAMPION: 10})
+    models.publish(snapshot(8, CHALLENGER), version)  # of another moment than its name says
+    models.publish(snapshot(5, CHALLENGER), version)
+    wait_until(lambda: version in models.versions)
+
+    assert models.versions == {CHAMPION: 10, version: 5}
