@@ -42,6 +42,9 @@ COMMANDS: Final = (
     Command("offline", "agents.commands.offline:app", "Look after the offline store."),
     Command("models", "agents.commands.models:app", "See the models; decide who serves."),
     Command(
+        "experiments", "agents.commands.experiments:app", "Compare a candidate with the champion."
+    ),
+    Command(
         "dead-letters",
         "agents.commands.dead_letters:app",
         "See, retry, drop what was set aside.",

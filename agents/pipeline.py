@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from typing import Final
 
 from agents.goals import Goals
+from online_models.assignment import Rollout
 from online_models.drift import RunLength
 from schemas.errors import InvalidDeclaration
 from schemas.events import UserEvent
@@ -116,6 +117,8 @@ class Pipeline:
     """So many versions of a model are kept at most; then `learn` archives the oldest."""
     entities: tuple[FeatureView, ...] = ()
     """Features of what else events are about, an item, say: `streams.entities.about`."""
+    rollout: Rollout | None = None
+    """Lets some users have a challenger's answers, and compares: `thalweg experiments report`."""
     challenger_share: float = 0.01
     """Share of events that challengers score in the predict role, to prove their latency."""
     threshold: float = 0.5
@@ -156,6 +159,11 @@ class Pipeline:
             raise InvalidDeclaration(
                 f"keep_every is 0 or more and keep_versions 1 or more, not {self.keep_every} and"
                 f" {self.keep_versions}"
+            )
+        if self.rollout is not None and self.rollout.candidate not in self.models:
+            raise InvalidDeclaration(
+                f"the candidate of the rollout {self.rollout.name}, {self.rollout.candidate}, "
+                "does not learn: name it among the challengers"
             )
 
     @property

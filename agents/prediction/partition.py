@@ -148,7 +148,7 @@ class Partition:
         is_handed_on = bool(plan.features.gathered)
         deduplicator, watermark = self._deduplicator, self._watermark
         outputs = PartitionOutputs(plan, batch, now_ms)
-        answer = plan.answer(serving)
+        answering = plan.answering(serving)
         unnamed = f"{batch.tp.topic}-{batch.tp.partition}-"
         touched: dict[str, dict[str, float]] = {}
         self._touched_entities.clear()
@@ -181,6 +181,7 @@ class Partition:
             n_late += is_late
             watermark.advance(at_ms)
 
+            variant, answer = answering(event.user_id)  # type: ignore[arg-type]  # text, once cleaned
             of_user, features, score = predict(event, answer, outputs, is_late=is_late)
             touched[event.user_id] = of_user  # type: ignore[index]  # text, once cleaned
             all_features.append(features)
@@ -188,7 +189,9 @@ class Partition:
                 self._hand_on(event, record, outputs)
             scores.append(score)
             served.append(event)
-            outputs.prediction(event, answer, score, published_ms, record, is_late=is_late)
+            outputs.prediction(
+                *(event, answer, score, published_ms, record), variant=variant, is_late=is_late
+            )
             if plan.is_sampled():
                 outputs.shadow_predictions(event, serving, features)
 

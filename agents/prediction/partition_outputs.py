@@ -13,6 +13,7 @@ from agents.prediction.drift_alert import drift_alert
 from agents.prediction.drift_watch import Reset
 from agents.prediction.predict_plan import Answer, PredictPlan
 from agents.prediction.served_models import Served
+from online_models.assignment import Variant
 from online_models.drift import DriftAlarm
 from schemas.cloudevents import TRACEPARENT
 from schemas.errors import InvalidRecord
@@ -69,6 +70,7 @@ class PartitionOutputs:
         published_ms: int,
         record: Message,
         *,
+        variant: Variant,
         is_late: bool,
     ) -> None:
         """Answer an event."""
@@ -89,7 +91,7 @@ class PartitionOutputs:
             source=answer.source,
             model=answer.model,
             model_version=answer.version,
-            variant="champion",
+            variant=variant,
             event_at=event.ts,  # type: ignore[arg-type]  # milliseconds, once cleaned
             published_at=published_ms,
             predicted_at=self._now_ms,

@@ -1,5 +1,6 @@
 """What predict decides once, before the first event: everything that follows from declarations."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,6 +18,7 @@ from agents.prediction.encode import Envelope
 from agents.prediction.predict_metrics import PredictMetrics
 from agents.prediction.served_models import Served
 from agents.prediction.spilled_states import SpilledStates
+from online_models.assignment import Variant
 from schemas import topics
 from schemas.cloudevents import rfc3339
 from schemas.deployments import split
@@ -179,6 +181,26 @@ class PredictPlan:
                 stands_in = name != roles.champion
                 return Answer(name, served, warm_from=warm_from, stands_in=stands_in)
         return Answer(roles.champion, None, warm_from=warm_from)
+
+    def answering(self, serving: dict[str, Served]) -> Callable[[str], tuple[Variant, Answer]]:
+        """Choose who answers each user of a batch, and which variant of a rollout that is."""
+        champion = self.answer(serving)
+        rollout = self.pipeline.rollout
+        if rollout is None:
+            everybody: tuple[Variant, Answer] = ("champion", champion)
+            return lambda user_id: everybody
+        others = (rollout.candidate, *self.deployed.roles.answering)
+        name = next((name for name in others if name in serving), rollout.candidate)
+        stands_in = name != rollout.candidate
+        # Never warm: what is watched for drift are the champion's scores.
+        candidate = Answer(name, serving.get(name), warm_from=sys.maxsize, stands_in=stands_in)
+        variant, chosen = rollout.variant, {"candidate": candidate}
+
+        def answering(user_id: str) -> tuple[Variant, Answer]:
+            its = variant(user_id)
+            return its, chosen.get(its, champion)
+
+        return answering
 
     def drift_watch(self, encoded: bytes | None) -> DriftWatch:
         """Make what watches a partition's scores, or go on with it."""
