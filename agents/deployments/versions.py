@@ -6,7 +6,7 @@ there is either both or nothing. What somebody else wants of it stands in the lo
 and is done with the next batch.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from math import isfinite
 from typing import Final
 
@@ -74,7 +74,7 @@ class Versions:
             return  # what comes next depends on it; or another worker is the writer now
         if registry is not self._settled:
             self._settled = registry
-            self._newest = {model: max(_kept(registry, model), default=0) for model in learners}
+            self._newest = {model: next(reversed(_kept(registry, model)), 0) for model in learners}
             for model, wish in registry.wanted.items():
                 if model in learners:
                     why = f"{wish.event.by}: {wish.event.why}"
@@ -95,7 +95,7 @@ class Versions:
 
     def _make_room(self, batch: Batch, registry: Registry, model: str, now_ms: int) -> None:
         """Archive the oldest versions of a model, but for those that are in use."""
-        versions = sorted(_kept(registry, model))
+        versions = _kept(registry, model)
         in_use = registry.roles(self._pipeline.models).kept
         for version in versions[: max(0, len(versions) - self._pipeline.keep_versions)]:
             if reference(model, version) not in in_use:
@@ -122,6 +122,9 @@ class Versions:
         self, batch: Batch, registry: Registry, learner: Learner, now_ms: int, why: str
     ) -> None:
         model = learner.model
+        if _is_taken(registry, learner):
+            self._settled = None  # with the next outcome it has another number
+            return
         blob = None if model in self._too_large else self._encode(model, now_ms)
         if blob is None:
             self._too_large.add(model)
@@ -169,9 +172,24 @@ def _is_decided(registry: Registry, event: Deployment) -> bool:
     return standing is not None and standing.change.offset > event.expects
 
 
-def _kept(registry: Registry, model: str) -> Iterator[int]:
-    """Tell the versions of a model that are kept."""
-    for standing in registry.standings.values():
-        event = standing.registered
-        if event is not None and event.model == model and standing.state != "archived":
-            yield event.version or 0
+def _is_taken(registry: Registry, learner: Learner) -> bool:
+    """Tell whether the learner's version is the name of what one learned that began before it."""
+    standing = registry.standings.get(reference(learner.model, learner.version))
+    if standing is None or standing.registered is None or standing.state == "archived":
+        return False
+    found = standing.registered
+    ours = (learner.through, learner.schema, learner.target)
+    return (found.through, found.schema, found.target) != ours
+
+
+def _kept(registry: Registry, model: str) -> list[int]:
+    """Tell the versions of a model that are kept, that which was registered first before others.
+
+    Not by number: a model that begins anew, with other features, counts from 0 again.
+    """
+    events = [
+        standing.registered
+        for standing in registry.standings.values()
+        if standing.registered is not None and standing.state != "archived"
+    ]
+    return [event.version or 0 for event in events if event.model == model]

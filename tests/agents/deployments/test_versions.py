@@ -174,6 +174,44 @@ def test_versions_are_kept_regularly_and_the_oldest_make_room_but_for_those_in_u
     assert parents[:4] == ["", "", f"{CHAMPION}@2", f"{CHALLENGER}@2"]
 
 
+def test_a_model_that_begins_anew_gets_versions_of_its_own_and_the_old_ones_make_room():
+    """It counts from 0 again, so a greater number is not a younger version."""
+    kept = Kept(keep_every=2, keep_versions=3)
+    kept.learn(6)
+    kept.driver.promote(f"{CHAMPION}@2")
+    kept.driver.deploy(
+        replace(PIPELINE, features=PIPELINE.features[1:], keep_every=2, keep_versions=3)
+    )
+    kept.learn(9)
+
+    log = kept.log()
+    assert [each for each in decisions.versions(log.registry) if each.startswith(CHAMPION)] == [
+        reference(CHAMPION, version) for version in (2, 3, 5, 7, 9)
+    ]
+    assert all(entry.refusal is None for entry in log.entries)
+    assert kept.answer()[::2] == (CHAMPION, ["stand_in"])  # the old one has other features
+
+
+def test_the_name_of_a_version_never_comes_to_mean_another_model():
+    kept = Kept()
+    kept.learn(1)
+    kept.driver.keep(CHAMPION)
+    kept.learn(1)
+    (_, first) = kept.log().entries
+    kept.driver.deploy(replace(PIPELINE, features=PIPELINE.features[1:]))
+    kept.learn(1)
+    kept.driver.keep(CHAMPION)
+    kept.learn(1)
+    while_taken = kept.log()
+    kept.learn(1)
+
+    assert first.event.reference == f"{CHAMPION}@2"
+    assert [*while_taken.registry.wanted] == [CHAMPION]
+    assert kept.log().registry.standings[f"{CHAMPION}@2"].registered == first.event
+    assert kept.log().entries[-1].event.reference == f"{CHAMPION}@3"
+    assert kept.log().registry.wanted == {}
+
+
 def test_what_is_under_way_is_not_done_twice_before_the_log_shows_it():
     kept = Kept()
     kept.driver.keep(CHAMPION)
