@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -16,6 +16,7 @@ from schemas.deployments import State, split
 from schemas.errors import ThalwegError
 
 T = TypeVar("T")
+_ROLES: Final = ("champion", "challenger", "previous", "retired")
 
 
 class PublishedModel(msgspec.Struct, frozen=True):
@@ -79,7 +80,7 @@ def read(settings: Settings, declared: Pipeline, registry: Registry) -> list[Pub
                 python=told.python,
             )
         )
-    return sorted(found, key=lambda model: (model.role, model.model))
+    return sorted(found, key=lambda each: (_ROLES.index(each.role), each.model))
 
 
 def snapshots(settings: Settings) -> dict[str, tuple[Manifest, bytes]]:

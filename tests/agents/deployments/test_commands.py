@@ -65,7 +65,10 @@ def test_a_promotion_and_its_rollback_are_told_with_who_and_why(desk_of):
     shown = desk_of.json("show", CHAMPION)
     desk_of.run("rollback", "--why", "worse")
 
-    assert before == {CHAMPION: ("production", "champion"), CHALLENGER: ("staging", "challenger")}
+    assert [*before.items()] == [
+        (CHAMPION, ("production", "champion")),
+        (CHALLENGER, ("staging", "challenger")),
+    ]
     assert said == f"{CHALLENGER} serves now, not {CHAMPION}\n"
     assert promoted == {
         CHALLENGER: ("production", "champion"),
