@@ -75,9 +75,12 @@ class DeploymentFeed:
                 if error is None:
                     if (event := decoded(message.value())) is not None:
                         registry = registry.fold(event, message.offset() or 0)
+                        if self.caught_up.is_set():
+                            self._follow(registry)
                 elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  # its name
-                    # Only now: nobody has to follow who was replaced long ago.
+                    # The past as a whole: nobody has to follow who was replaced long ago.
                     self._follow(registry)
+                    self.caught_up.set()
                 else:
                     logger.warning("reading %s: %s", self._topic, error.str())
         except BaseException as failure:  # noqa: BLE001  # whatever it is, the worker must end
@@ -91,4 +94,3 @@ class DeploymentFeed:
         champion = self._deployed.roles.champion
         if champion != before:
             logger.info("%s is the champion now, not %s", champion, before)
-        self.caught_up.set()

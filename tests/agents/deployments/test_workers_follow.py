@@ -5,15 +5,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import msgspec
 import pytest
 
 from agents.admin import published_models, topic_reader
-from agents.deployments import desk
+from agents.deployments import decisions, desk
 from examples.shop.pipeline import PIPELINE
 from schemas import topics
+from schemas.deployments import Deployment
 from schemas.predictions import Prediction
 from tests.agents.deployments.published import CHALLENGER, CHAMPION, N_LEARNED, Environment
 from tests.agents.outcome_log import make_outcomes
@@ -49,6 +51,12 @@ class Traffic:
             for message in topic_reader.read_to_end(settings, topic)
         ]
 
+    def decide(self, make: Callable[..., Deployment]) -> None:
+        registry = self.environment.log().registry
+        event = make(PIPELINE, registry, at=0, by="ada", why="a test")
+        key = PIPELINE.use_case.encode()
+        self.environment.produce(topics.DEPLOYMENTS, msgspec.json.encode(event), key)
+
     def decided_at(self) -> list[int]:
         """When decisions were written, ms since the epoch."""
         settings = self.environment.settings
@@ -79,11 +87,12 @@ def traffic(kafka, tmp_path) -> Iterator[Traffic]:
 
 
 def test_a_promotion_and_its_rollback_are_followed_within_a_second(traffic):
-    settings = traffic.environment.settings
+    """Counted from when the event is written, by a producer that is connected: a command's first
+    has to connect, which takes it half a second."""
     wait_until(lambda: traffic.answered_by(CHAMPION), 60, every_s=0.2)
-    desk.promote(settings, PIPELINE, CHALLENGER, by="ada", why="a test")
+    traffic.decide(partial(decisions.promotion, reference=CHALLENGER))
     wait_until(lambda: traffic.answered_by(CHALLENGER), 10, every_s=0.2)
-    desk.roll_back(settings, PIPELINE, by="ada", why="a test")
+    traffic.decide(decisions.rollback)
     wait_until(lambda: traffic.answered_by(CHAMPION), 10, every_s=0.2)
 
     answers = [
