@@ -13,6 +13,7 @@ from typing import Final
 from agents.goals import Goals
 from online_models.assignment import Rollout
 from online_models.drift import RunLength
+from online_models.rules import Rule, RuleBook
 from schemas.errors import InvalidDeclaration
 from schemas.events import UserEvent
 from streams.entities import FeatureView
@@ -117,6 +118,8 @@ class Pipeline:
     """So many versions of a model are kept at most; then `learn` archives the oldest."""
     entities: tuple[FeatureView, ...] = ()
     """Features of what else events are about, an item, say: `streams.entities.about`."""
+    rules: tuple[Rule, ...] = ()
+    """Who answers while no model can: `online_models.rules.when`, the first that holds."""
     rollout: Rollout | None = None
     """Lets some users have a challenger's answers, and compares: `thalweg experiments report`."""
     challenger_share: float = 0.01
@@ -177,9 +180,11 @@ class Pipeline:
         Raises
         ------
         InvalidDeclaration
-            Names the feature or the entity, and what is wrong with it.
+            Names the feature, the entity or the rule, and what is wrong with it.
         """
-        return compile_feature_set(self.features, self.entities, self.event)
+        compiled = compile_feature_set(self.features, self.entities, self.event)
+        RuleBook(self.rules, compiled.names)
+        return compiled
 
 
 def load(module: str) -> Pipeline:

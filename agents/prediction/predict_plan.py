@@ -1,7 +1,7 @@
 """What predict decides once, before the first event: everything that follows from declarations."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +19,7 @@ from agents.prediction.predict_metrics import PredictMetrics
 from agents.prediction.served_models import Served
 from agents.prediction.spilled_states import SpilledStates
 from online_models.assignment import Variant
+from online_models.rules import RuleBook
 from schemas import topics
 from schemas.cloudevents import rfc3339
 from schemas.deployments import split
@@ -50,10 +51,19 @@ class TopicNames:
 class Answer:
     """What one batch is answered with: the champion of that moment, who stands in, or the prior."""
 
-    __slots__ = ("_served", "_stands_in", "is_warm", "model", "reference", "score", "version")
+    __slots__ = (
+        *("_is_ruled", "_rules", "_served", "_stands_in", "is_warm", "model", "reference"),
+        *("score", "version"),
+    )
 
     def __init__(
-        self, reference: str, served: Served | None, *, warm_from: int, stands_in: bool = False
+        self,
+        reference: str,
+        served: Served | None,
+        *,
+        warm_from: int,
+        rules: RuleBook,
+        stands_in: bool = False,
     ) -> None:
         self.reference = reference
         """Whose scores these are: two versions of a model that were kept score differently."""
@@ -68,15 +78,30 @@ class Answer:
             self.version = served.version
             self.is_warm = served.scorer.n_learned >= warm_from
             self.score = served.scorer.score
+        self._rules = rules
+        self._is_ruled = False
+        if rules:
+            self.score = self._score_or_rule
+
+    def _score_or_rule(self, features: dict[str, float]) -> float:
+        """Score; where no model answers, by the first rule that holds."""
+        self._is_ruled = False
+        score = _prior(features) if self._served is None else self._served.scorer.score(features)
+        if self._reason is None or (by_rule := self._rules.score(features)) is None:
+            return score
+        self._is_ruled = True
+        return by_rule
 
     def decide(self, score: float, threshold: float) -> bool:
-        """Turn a score into a decision; with no model at all, nothing is decided to be true."""
-        return self._served is not None and score >= threshold
+        """Turn a score into a decision; with nobody to ask, nothing is decided to be true."""
+        return (self._served is not None or self._is_ruled) and score >= threshold
 
     @property
     def source(self) -> str:
-        """Who gave the last score: the model, or nobody better than a default."""
-        return "model" if self._reason is None else "default"
+        """Who gave the last score: the model, a rule, or nobody better than a default."""
+        if self._reason is None:
+            return "model"
+        return "rules" if self._is_ruled else "default"
 
     def degraded(self, *, is_late: bool) -> list[str]:
         """Say why the last score is less than the best."""
@@ -114,6 +139,7 @@ class PredictPlan:
         self.deployed: Final = Deployed(pipeline)
         """Who serves now; a feed follows the log."""
         self.features: Final = pipeline.compiled()
+        self.rules: Final = RuleBook(pipeline.rules, self.features.names)
         self.fold: Final = self.features.user
         self.known_entities: Final = KnownEntities(self.features.gathered)
         self.retention_ms: Final = self.fold.retention // _MS
@@ -174,13 +200,23 @@ class PredictPlan:
 
     def answer(self, serving: dict[str, Served]) -> Answer:
         """Choose who answers a batch: the champion, or a stand-in while it is not in service."""
-        roles = self.deployed.roles
         warm_from = self.pipeline.drift.model_warmup_outcomes
-        for name in roles.answering:
-            if (served := serving.get(name)) is not None:
-                stands_in = name != roles.champion
-                return Answer(name, served, warm_from=warm_from, stands_in=stands_in)
-        return Answer(roles.champion, None, warm_from=warm_from)
+        return self._first(self.deployed.roles.answering, serving, warm_from=warm_from)
+
+    def _first(
+        self, names: Sequence[str], serving: Mapping[str, Served], *, warm_from: int
+    ) -> Answer:
+        """Let the first answer that is in service, and stand in for who should."""
+        for name in names:
+            if (served := serving.get(name)) is not None:  # it may go at any moment
+                stands_in = name != names[0]
+                return Answer(
+                    *(name, served),
+                    warm_from=warm_from,
+                    rules=self.rules,
+                    stands_in=stands_in,
+                )
+        return Answer(names[0], None, warm_from=warm_from, rules=self.rules)
 
     def answering(self, serving: dict[str, Served]) -> Callable[[str], tuple[Variant, Answer]]:
         """Choose who answers each user of a batch, and which variant of a rollout that is."""
@@ -190,10 +226,8 @@ class PredictPlan:
             everybody: tuple[Variant, Answer] = ("champion", champion)
             return lambda user_id: everybody
         others = (rollout.candidate, *self.deployed.roles.answering)
-        name = next((name for name in others if name in serving), rollout.candidate)
-        stands_in = name != rollout.candidate
         # Never warm: what is watched for drift are the champion's scores.
-        candidate = Answer(name, serving.get(name), warm_from=sys.maxsize, stands_in=stands_in)
+        candidate = self._first(others, serving, warm_from=sys.maxsize)
         variant, chosen = rollout.variant, {"candidate": candidate}
 
         def answering(user_id: str) -> tuple[Variant, Answer]:

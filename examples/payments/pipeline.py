@@ -6,6 +6,7 @@ All of a pipeline of one's own. It bundles no history: publish events to it.
 from datetime import timedelta
 
 from agents.pipeline import Pipeline
+from online_models.rules import when
 from schemas.events import UserEvent
 from streams.expectations import expect
 from streams.features import (
@@ -61,5 +62,9 @@ PIPELINE = Pipeline(
     label=happens_within("chargeback", 14 * DAY),
     champion="binary_logistic_v1",
     challengers=("binary_hoeffding_tree_v1",),
+    rules=(
+        when("declined_count_1h", above=3, score=0.9),
+        when("payment_amount_total_1h", above=5_000, score=0.4),
+    ),
     threshold=0.2,  # chargebacks are rare, and a call to the owner is cheap
 )
