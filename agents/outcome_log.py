@@ -15,8 +15,11 @@ OFFSETS_TIMEOUT_S: Final = 30.0
 class OutcomeLog(Protocol):
     """Where outcomes are, in their one order."""
 
-    def committed(self, start: int) -> Iterable[tuple[int, bytes]]:
-        """Yield offset and value of what the learner has committed, from an offset on."""
+    def committed_end(self) -> int:
+        """Tell the offset behind what the learner has committed."""
+
+    def between(self, start: int, end: int) -> Iterable[tuple[int, bytes]]:
+        """Yield offset and value of what lies between two offsets, without the second."""
 
 
 class KafkaOutcomeLog:
@@ -26,9 +29,12 @@ class KafkaOutcomeLog:
         self._kafka = kafka
         self._tp = TP(topic, 0)
 
-    def committed(self, start: int) -> Iterable[tuple[int, bytes]]:
-        """Yield offset and value of what the group has committed, from an offset on."""
+    def committed_end(self) -> int:
+        """Tell the offset behind what the group has committed."""
         committed = committed_offsets(self._kafka, [self._tp], timeout_s=OFFSETS_TIMEOUT_S)
-        end = committed.get(self._tp, 0)
+        return committed.get(self._tp, 0)
+
+    def between(self, start: int, end: int) -> Iterable[tuple[int, bytes]]:
+        """Yield offset and value of what lies between two offsets, without the second."""
         for offset, _, value in read_to_end(self._kafka, self._tp, start=start, end=end):
             yield offset, value or b""

@@ -274,12 +274,13 @@ def _aggregate(worker: Worker) -> App:
 def _learn(worker: Worker) -> App:
     from agents import learn  # noqa: PLC0415
     from agents.deployments.deployed import Deployed  # noqa: PLC0415
+    from agents.learning.training import Training  # noqa: PLC0415
     from agents.outcome_log import KafkaOutcomeLog  # noqa: PLC0415
     from online_models.signing import Signer, Verifier  # noqa: PLC0415
 
     declared = worker.pipeline
     deployed = Deployed(declared)
-    training = learn.Training(
+    training = Training(
         declared,
         declared.compiled(),
         KafkaOutcomeLog(worker.kafka, worker.topic(topics.OUTCOMES)),

@@ -29,6 +29,8 @@ class Frozen:
     """It has learned no label that became known later (event time, ms)."""
     scorer: Scorer
     last_label: bool
+    pickled: bytes
+    """Its model as it is carried; nobody teaches it, so this is made once."""
 
 
 class HeldBack:
@@ -49,11 +51,12 @@ class HeldBack:
     Examples
     --------
     >>> from online_models import catalogue
-    >>> untrained = Frozen(NEVER, Scorer(catalogue.make("binary_logistic_v1"), n_learned=0), False)
+    >>> scorer = Scorer(catalogue.make("binary_logistic_v1"), n_learned=0)
+    >>> untrained = Frozen(NEVER, scorer, False, b"")
     >>> held_back = HeldBack(untrained, untrained, label_delay_ms=1_000)
     >>> held_back.is_due(n_learned=1, known_until=5_000)
     True
-    >>> held_back.renew(Frozen(5_000, untrained.scorer, True))
+    >>> held_back.renew(Frozen(5_000, scorer, True, b""))
     >>> held_back.before(4_999).known_until == NEVER, held_back.before(5_000).known_until
     (True, 5000)
     """

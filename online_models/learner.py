@@ -62,7 +62,7 @@ class Learner:
         self.failure: str | None = None
         """What the model raised last, if it ever did."""
         self._estimator = catalogue.make(model)
-        untrained = Frozen(NEVER, self.scorer(), last_label=False)
+        untrained = self._frozen(NEVER)
         self._held_back = HeldBack(
             untrained, untrained, label_delay_ms=label_delay // timedelta(milliseconds=1)
         )
@@ -130,6 +130,11 @@ class Learner:
         """Freeze the model as it is now."""
         return self.progress.scorer(pickling.copy(self._estimator))
 
+    def scores(self, vectors: list[list[float]]) -> list[float]:
+        """Score feature vectors as the model is now, without freezing it."""
+        scorer = self.progress.scorer(self._estimator)  # given up before anything is learned
+        return [scorer.score(dict(zip(self.feature_names, each, strict=True))) for each in vectors]
+
     def state(self) -> LearnerState:
         """Tell everything that `from_state` needs; it shares `progress` with this learner."""
         older, newer = self._held_back.older, self._held_back.newer
@@ -139,7 +144,8 @@ class Learner:
             older=EarlierSelf.of(older),
             newer=EarlierSelf.of(newer),
             model=pickling.dumps((self._estimator,)),
-            earlier_models=pickling.dumps((older.scorer.model, newer.scorer.model)),
+            older_model=older.pickled,
+            newer_model=newer.pickled,
         )
 
     @classmethod
@@ -162,18 +168,21 @@ class Learner:
         learner = cls(model, feature_names=feature_names, schema=schema, target=target)
         learner.progress = state.progress
         (learner._estimator,) = pickling.loads(state.model)
-        older, newer = pickling.loads(state.earlier_models)
-        learner._held_back = HeldBack(
-            state.older.with_model(older),
-            state.newer.with_model(newer),
-            label_delay_ms=state.label_delay_ms,
+        if state.earlier_models:
+            earlier = [pickling.dumps((each,)) for each in pickling.loads(state.earlier_models)]
+        else:
+            earlier = [state.older_model, state.newer_model]
+        older, newer = (
+            told.with_model(pickling.loads(pickled)[0], pickled)
+            for told, pickled in zip((state.older, state.newer), earlier, strict=True)
         )
+        learner._held_back = HeldBack(older, newer, label_delay_ms=state.label_delay_ms)
         return learner
 
     def _judge(self, outcome: Outcome, features: dict[str, float]) -> float | None:
         progress, held_back = self.progress, self._held_back
         if held_back.is_due(n_learned=progress.n_learned, known_until=progress.known_until):
-            held_back.renew(Frozen(progress.known_until, self.scorer(), progress.last_label))
+            held_back.renew(self._frozen(progress.known_until))
         then = held_back.before(outcome.event_at)
         if then is None:
             progress.n_unjudged += 1
@@ -189,5 +198,18 @@ class Learner:
             outcome.schema == self.schema
             and outcome.target == self.target
             and len(outcome.features) == len(self.feature_names)
-            and all(-_LARGEST_FEATURE <= value <= _LARGEST_FEATURE for value in outcome.features)
+            and _are_usable(outcome.features)
         )
+
+    def _frozen(self, known_until: int) -> Frozen:
+        pickled = pickling.dumps((self._estimator,))
+        (model,) = pickling.loads(pickled)
+        scorer = self.progress.scorer(model)
+        return Frozen(known_until, scorer, self.progress.last_label, pickled)
+
+
+def _are_usable(features: list[float]) -> bool:
+    # The sum is soon told, and is no number either where one of them is none.
+    return sum(map(abs, features)) <= _LARGEST_FEATURE or all(
+        -_LARGEST_FEATURE <= value <= _LARGEST_FEATURE for value in features
+    )

@@ -51,10 +51,10 @@ class EarlierSelf(msgspec.Struct, frozen=True, array_like=True):
         scorer = frozen.scorer
         return cls(frozen.known_until, scorer.n_learned, scorer.base_rate, frozen.last_label)
 
-    def with_model(self, model: base.Classifier) -> Frozen:
+    def with_model(self, model: base.Classifier, pickled: bytes) -> Frozen:
         """Put the model back."""
         scorer = Scorer(model, n_learned=self.n_learned, base_rate=self.base_rate)
-        return Frozen(self.known_until, scorer, self.last_label)
+        return Frozen(self.known_until, scorer, self.last_label, pickled)
 
 
 class LearnerState(msgspec.Struct, frozen=True):
@@ -66,5 +66,7 @@ class LearnerState(msgspec.Struct, frozen=True):
     newer: EarlierSelf
     model: bytes
     """Pickle of the model now: all that serving needs."""
-    earlier_models: bytes
-    """Pickle of its older and its newer earlier self."""
+    earlier_models: bytes = b""
+    """Pickle of its older and its newer earlier self together, as former releases wrote it."""
+    older_model: bytes = b""
+    newer_model: bytes = b""

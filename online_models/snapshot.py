@@ -1,4 +1,4 @@
-"""A learner as one signed record on `models`.
+"""A learner as signed bytes for `models` (`online_models.chunks` makes records of them).
 
 Whoever can write to the topic must not thereby run code in a worker. So a snapshot is refused
 unless, in this order: a trusted key signed the manifest; the model, River, Python, the feature
@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 
 from online_models import pickling
+from online_models.chunks import Envelope
 from online_models.learner import Learner
 from online_models.progress import LearnerState
 from online_models.scorer import Scorer
@@ -77,12 +78,6 @@ class ServableSnapshot:
     scorer: Scorer
 
 
-class _Envelope(msgspec.Struct, frozen=True, array_like=True):
-    signature: bytes
-    manifest: bytes
-    state: bytes
-
-
 def _river() -> str:
     # River's pickles do not cross minor versions: 0.24, 0.25 and 0.26 all broke them.
     return ".".join(version("river").split(".")[:2])
@@ -110,7 +105,7 @@ def encode(learner: Learner, signer: Signer, *, at_ms: int) -> bytes:
     state = msgspec.msgpack.encode(learner.state())
     prequential = learner.prequential
     samples = learner.progress.samples
-    scores = _scores(learner.scorer(), samples, learner.feature_names)
+    scores = learner.scores(samples)
     manifest = msgspec.msgpack.encode(
         Manifest(
             format=_FORMAT,
@@ -132,7 +127,7 @@ def encode(learner: Learner, signer: Signer, *, at_ms: int) -> bytes:
             sha256=hashlib.sha256(state).digest(),
         )
     )
-    return msgspec.msgpack.encode(_Envelope(signer.sign(manifest), manifest, state))
+    return msgspec.msgpack.encode(Envelope(signer.sign(manifest), manifest, state))
 
 
 def decode(blob: bytes, verifier: Verifier, *, model: str, schema: str, target: str) -> Snapshot:
@@ -171,7 +166,7 @@ def decode_servable(
 ) -> ServableSnapshot:
     """Check a snapshot as `decode` does, and load no more of it than what answers events.
 
-    The earlier selves, which only judge outcomes, are two thirds of a snapshot; to unpickle them
+    The earlier selves, which only judge outcomes, are two thirds of a snapshot: to unpickle them
     would keep the event loop of a predict worker waiting for the interpreter.
     """
     manifest, state = _checked(blob, verifier, model, schema, target)
@@ -199,9 +194,9 @@ def _state(signed: bytes) -> LearnerState:
     return msgspec.msgpack.decode(signed, type=LearnerState)
 
 
-def _envelope(blob: bytes) -> _Envelope:
+def _envelope(blob: bytes) -> Envelope:
     try:
-        return msgspec.msgpack.decode(blob, type=_Envelope)
+        return msgspec.msgpack.decode(blob, type=Envelope)
     except (msgspec.MsgspecError, ValueError) as error:
         raise SnapshotRefused(f"snapshot is no envelope: {error}") from error
 

@@ -9,6 +9,7 @@ import msgspec
 from agents.admin import topic_reader
 from agents.pipeline import Pipeline
 from agents.settings import Settings
+from online_models.chunks import Envelope, SnapshotParts
 from online_models.registry import Registry
 from online_models.snapshot import Manifest
 from schemas import topics
@@ -90,15 +91,18 @@ def snapshots(settings: Settings) -> dict[str, tuple[Manifest, bytes]]:
     """
     topic = topics.MODELS.named(settings.topic_prefix)
     newest: dict[str, tuple[Manifest, bytes]] = {}
+    parts = SnapshotParts()
     for message in topic_reader.read_to_end(settings, topic):
-        reference = (message.key() or b"").decode("utf-8", "replace")
-        blob = message.value()
+        whole = parts.add(message.key() or b"", message.value())
+        if whole is None:
+            continue
+        reference, blob = whole.model, whole.blob
         if blob is None:
             newest.pop(reference, None)
             continue
         try:
-            _, signed, _ = msgspec.msgpack.decode(blob, type=tuple[bytes, bytes, bytes])
-            told = msgspec.msgpack.decode(signed, type=Manifest)
+            envelope = msgspec.msgpack.decode(blob, type=Envelope)
+            told = msgspec.msgpack.decode(envelope.manifest, type=Manifest)
             model, version = split(reference)
         except ValueError:  # those of msgspec are such
             continue

@@ -6,7 +6,7 @@ there is either both or nothing. What somebody else wants of it stands in the lo
 and is done with the next batch.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from math import isfinite
 from typing import Final
 
@@ -23,8 +23,9 @@ from schemas.deployments import ARCHIVED, REGISTERED, Deployment, reference
 SOURCE: Final = "/thalweg/learn"
 BY: Final = "learn"
 
-Encode = Callable[[str, int], bytes | None]
-"""Writes a snapshot of a model, at a time (ms); `None`: it is larger than the topic takes."""
+Encode = Callable[[Learner, int], list[tuple[bytes, bytes]]]
+"""Writes a version of a model, at a time (ms), as key and value of its records; none: it is too
+large to carry."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -54,11 +55,11 @@ class Versions:
         self._models = models
         self._deployments = deployments
         self._encode = encode
-        self.begin(frozenset())
+        self.begin({})
 
-    def begin(self, published: frozenset[str]) -> None:
-        """Go on from what stands on `models`: keys of versions."""
-        self._published = set(published)
+    def begin(self, published: Mapping[str, Collection[bytes]]) -> None:
+        """Go on from what stands on `models`: versions, and the keys of their records."""
+        self._published = dict(published)
         self._underway: list[Deployment] = []
         """Events of ours that the log, as far as it was read, does not have yet."""
         self._too_large: set[str] = set()
@@ -72,7 +73,7 @@ class Versions:
         self._underway = [each for each in self._underway if not _is_decided(registry, each)]
         if self._underway or not learners:
             return  # what comes next depends on it; or another worker is the writer now
-        if registry is not self._settled:
+        if registry is not self._settled or learners.keys() != self._newest.keys():
             self._settled = registry
             self._newest = {model: next(reversed(_kept(registry, model)), 0) for model in learners}
             for model, wish in registry.wanted.items():
@@ -115,8 +116,8 @@ class Versions:
         for version in sorted(self._published):
             standing = registry.standings.get(version)
             if standing is not None and standing.state == "archived":
-                self._published.discard(version)
-                batch.emit(self._models, None, version.encode(), partition=0)
+                for key in self._published.pop(version):
+                    batch.emit(self._models, None, key, partition=0)
 
     def _keep(
         self, batch: Batch, registry: Registry, learner: Learner, now_ms: int, why: str
@@ -125,8 +126,8 @@ class Versions:
         if _is_taken(registry, learner):
             self._settled = None  # with the next outcome it has another number
             return
-        blob = None if model in self._too_large else self._encode(model, now_ms)
-        if blob is None:
+        records = [] if model in self._too_large else self._encode(learner, now_ms)
+        if not records:
             self._too_large.add(model)
             return
         newest, prequential = self._newest[model], learner.prequential
@@ -151,8 +152,9 @@ class Versions:
             target=learner.target,
             metrics={name: value for name, value in metrics.items() if isfinite(value)},
         )
-        batch.emit(self._models, blob, event.reference.encode(), partition=0)
-        self._published.add(event.reference)
+        for key, value in records:
+            batch.emit(self._models, value, key, partition=0)
+        self._published[event.reference] = [key for key, _ in records]
         self._write(batch, event)
 
     def _write(self, batch: Batch, event: Deployment) -> None:

@@ -19,7 +19,7 @@ from faust.app.base import BootStrategy
 from faust.types import AgentT
 from mode import ServiceT
 
-from agents.kafka.batch import Batch
+from agents.kafka.batch import Batch, Headers
 from agents.kafka.client_settings import KafkaSettings
 from agents.kafka.exactly_once import TransactionObserver
 from agents.kafka.keyed_state import KeyedState
@@ -176,9 +176,10 @@ class App(NoTables, faust.App):
             return None
         return Poison(self._dead_letters, self.max_attempts)
 
-    def publish(self, topic: str, value: bytes, key: bytes) -> None:
+    def publish(self, topic: str, value: bytes, key: bytes, headers: Headers | None = None) -> None:
         """Send a record at once, outside of any batch and its transaction."""
-        cast("BatchProducer", self.producer).publish(topic, value, key)
+        pairs = None if headers is None else list(headers)
+        cast("BatchProducer", self.producer).publish(topic, value, key, headers=pairs)
 
     def release(self, batch: Batch) -> None:
         """Be through with a batch that was held (`Batch.hold`). Event loop only."""

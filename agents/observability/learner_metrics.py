@@ -1,7 +1,7 @@
 """What the learn role tells of its models."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from agents.observability import metric_list
@@ -15,7 +15,8 @@ _OF_THE_LEARNERS: Final = (
     *(metric_list.MODEL_EVALUATED, metric_list.MODEL_UNJUDGED, metric_list.MODEL_SKIPPED),
     *(metric_list.MODEL_ROC_AUC, metric_list.MODEL_LOG_LOSS, metric_list.MODEL_WINDOW_ROC_AUC),
     *(metric_list.MODEL_WINDOW_LOG_LOSS, metric_list.MODEL_WINDOW_OUTCOMES),
-    metric_list.SNAPSHOT_BYTES,
+    metric_list.MODEL_LAG,
+    *(metric_list.SNAPSHOT_BYTES, metric_list.SNAPSHOT_WRITE_SECONDS),
 )
 """Gauges that are true only of who has the learners."""
 
@@ -46,6 +47,11 @@ class LearnerMetrics:
             self._evaluated(metric_list.BASELINE_RATE, learner.progress.base_rate)
             self._evaluated(metric_list.BASELINE_LAST_CLASS, learner.progress.last_class)
 
+    def lags(self, offsets: Mapping[str, int]) -> None:
+        """Tell how much of the log each model lacks."""
+        for model, lag in offsets.items():
+            self._metrics.gauge(metric_list.MODEL_LAG, model=model).set(lag)
+
     def no_longer_ours(self) -> None:
         """Stop telling of models that another worker teaches now.
 
@@ -54,10 +60,11 @@ class LearnerMetrics:
         for spec in _OF_THE_LEARNERS:
             self._metrics.remove(spec)
 
-    def published(self, model: str, n_bytes: int) -> None:
+    def published(self, model: str, n_bytes: int, took_s: float) -> None:
         """Note a snapshot that is on its way."""
         self._metrics.counter(metric_list.SNAPSHOTS, model=model, result="published").inc()
         self._metrics.gauge(metric_list.SNAPSHOT_BYTES, model=model).set(n_bytes)
+        self._metrics.gauge(metric_list.SNAPSHOT_WRITE_SECONDS, model=model).set(took_s)
 
     def refused(self, model: str, reason: str) -> None:
         """Note a snapshot that cannot be gone on from; its model learns the log anew."""

@@ -345,13 +345,25 @@ MODEL_ESTIMATED_POSITIVES: Final = GaugeSpec(
     "How many of the latest predictions are expected to be positives.",
     ("model",),
 )
+MODEL_LAG: Final = GaugeSpec(
+    "thalweg_model_lag",
+    "offsets",
+    "How far a model is behind the others, in the log of outcomes; 0: it learns with them.",
+    ("model",),
+)
 SNAPSHOT_BYTES: Final = GaugeSpec(
     "thalweg_snapshot_bytes", "bytes", "Size of the newest snapshot.", ("model",)
+)
+SNAPSHOT_WRITE_SECONDS: Final = GaugeSpec(
+    "thalweg_snapshot_write_seconds",
+    "seconds",
+    "Work of the learner that writing the newest snapshot took; how often it is written follows.",
+    ("model",),
 )
 SNAPSHOTS: Final = CounterSpec(
     "thalweg_snapshots_total",
     "snapshots",
-    "Snapshots by result: published (learn), loaded or refused (predict).",
+    "Snapshots by result: published or too_large (learn), loaded or refused (predict, learn).",
     ("model", "result"),
 )
 FRESHNESS_SECONDS: Final = HistogramSpec(
@@ -525,13 +537,9 @@ SECTIONS: Final[Mapping[str, tuple[MetricSpec, ...]]] = {
         *(MODEL_UNJUDGED, MODEL_SKIPPED, MODEL_ROC_AUC),
         *(MODEL_LOG_LOSS, MODEL_WINDOW_ROC_AUC, MODEL_WINDOW_LOG_LOSS, MODEL_WINDOW_OUTCOMES),
         *(MODEL_ESTIMATED_ROC_AUC, MODEL_ESTIMATED_MARGIN, MODEL_ESTIMATED_LOG_LOSS),
-        *(
-            MODEL_ESTIMATED_POSITIVES,
-            SNAPSHOT_BYTES,
-            SNAPSHOTS,
-            FRESHNESS_SECONDS,
-            CHALLENGER_SCORE_SECONDS,
-        ),
+        MODEL_ESTIMATED_POSITIVES,
+        *(MODEL_LAG, SNAPSHOT_BYTES, SNAPSHOT_WRITE_SECONDS, SNAPSHOTS),
+        *(FRESHNESS_SECONDS, CHALLENGER_SCORE_SECONDS),
     ),
     "The online store": (
         *(USERS_WRITTEN, ENTITIES_WRITTEN),

@@ -12,6 +12,7 @@ from agents.kafka.client_settings import KafkaSettings
 from agents.observability import metric_list
 from agents.observability.metrics import Metrics
 from agents.prediction.served_models import LEARNED_SINCE, ServedModels
+from online_models.chunks import SnapshotParts
 
 logger = logging.getLogger(__name__)
 
@@ -55,28 +56,32 @@ class ModelFeed:
         consumer = Consumer(self._kafka.reader())
         try:
             consumer.assign([TopicPartition(self._topic, 0, 0)])
+            parts = SnapshotParts(self._served.is_in_use)
             # The newest of each model, while older ones are still being read.
-            newest: dict[str, Message] = {}
+            newest: dict[str, tuple[bytes | None, Message]] = {}
+            told: dict[str, str] = {}
             seen_to = 0  # what stands before was seen, and is read again for `sought` alone
             sought: frozenset[str] = frozenset()
             while not self._closing.is_set():
                 if missing := self._served.missing():
                     sought |= missing
                     consumer.assign([TopicPartition(self._topic, 0, 0)])
+                    parts = SnapshotParts(self._served.is_in_use)
                 message = consumer.poll(_POLL_S)
                 if message is None:
                     continue
                 error = message.error()
                 if error is None:
-                    name = (message.key() or b"").decode("utf-8", "replace")
                     offset = message.offset() or 0
-                    if offset >= seen_to or name in sought:
-                        newest[name] = message
+                    whole = parts.add(message.key() or b"", message.value())
+                    if whole is not None and (offset >= seen_to or whole.model in sought):
+                        newest[whole.model] = whole.blob, message
                     seen_to = max(seen_to, offset + 1)
                 elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
-                    for name, snapshot in newest.items():
-                        self._offer(name, snapshot)
+                    for name, (blob, message) in newest.items():
+                        self._offer(name, blob, message)
                     newest.clear()
+                    told = self._tell_incomplete(parts.incomplete(), told)
                     sought = frozenset()
                     self.caught_up.set()
                 else:
@@ -86,8 +91,14 @@ class ModelFeed:
         finally:
             consumer.close()
 
-    def _offer(self, name: str, message: Message) -> None:
-        is_news = self._served.offer(name, message.value()) and self.caught_up.is_set()
+    def _tell_incomplete(self, lacking: dict[str, str], told: dict[str, str]) -> dict[str, str]:
+        for name, reason in lacking.items():
+            if told.get(name) != reason:
+                logger.warning("the newest snapshot of %s waits: %s", name, reason)
+        return lacking
+
+    def _offer(self, name: str, blob: bytes | None, message: Message) -> None:
+        is_news = self._served.offer(name, blob) and self.caught_up.is_set()
         # Headers are not signed: anything may stand there.
         learned_since_ms = dict(message.headers() or []).get(LEARNED_SINCE) or b""
         if is_news and learned_since_ms.isdigit() and len(learned_since_ms) <= MAX_DIGITS:

@@ -68,8 +68,7 @@ class ServedModels:
         name
             The key it was published under: `name`, or `name@version`.
         """
-        in_use = name in self._deployed.models or name in self._deployed.roles.kept
-        if not in_use or blob is None:
+        if not self.is_in_use(name) or blob is None:
             return False
         metrics = self._metrics
         try:
@@ -85,6 +84,10 @@ class ServedModels:
         metrics.counter(metric_list.SNAPSHOTS, model=name, result="loaded").inc()
         metrics.gauge(metric_list.MODEL_VERSION, model=name).set(manifest.version)
         return True
+
+    def is_in_use(self, name: str) -> bool:
+        """Tell whether a model, or a version that was kept, has to be at hand."""
+        return name in self._deployed.models or name in self._deployed.roles.kept
 
     def missing(self) -> frozenset[str]:
         """Tell which versions came into use since this was asked last and have to be looked for.

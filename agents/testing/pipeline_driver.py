@@ -17,8 +17,8 @@ from agents.deployments import decisions
 from agents.deployments.log import decoded, headers
 from agents.entities.aggregate_partition import AggregatePartition
 from agents.entities.aggregate_plan import AggregatePlan
-from agents.kafka.batch import Output
-from agents.learn import Training
+from agents.kafka.batch import Headers, Output
+from agents.learning.training import Training
 from agents.observability.accuracy_alert import alert_headers
 from agents.observability.metrics import Metrics
 from agents.observability.quality_alert import QualityWatch
@@ -27,6 +27,7 @@ from agents.prediction.partition import Partition
 from agents.prediction.predict_plan import PredictPlan
 from agents.prediction.served_models import ServedModels
 from agents.testing.memory_topics import MemoryRecord, MemoryTopics
+from online_models.chunks import SnapshotParts
 from online_models.signing import Signer, Verifier
 from schemas import topics
 from schemas.alerts import Alert
@@ -310,14 +311,20 @@ class PipelineDriver:
         self._committed[_OUTCOMES] = batch.next_offset
         for output in batch.outputs:
             if output.topic == topics.MODELS.name:
-                self._served.offer((output.key or b"").decode(), output.value)
+                self._offer(output.key or b"", output.value)
         if any(output.topic == topics.DEPLOYMENTS.name for output in batch.outputs):
             self._follow_deployments()
 
-    def _publish_snapshot(self, topic: str, value: bytes, key: bytes) -> None:
-        snapshot = Output(topic, value, key, partition=0, headers=None)
+    def _publish_snapshot(
+        self, topic: str, value: bytes, key: bytes, headers: Headers | None
+    ) -> None:
+        snapshot = Output(topic, value, key, partition=0, headers=headers)
         self._topics.append(snapshot, at_ms=self.now_ms)
-        self._served.offer(key.decode(), value)
+        self._offer(key, value)
+
+    def _offer(self, key: bytes, value: bytes | None) -> None:
+        if (whole := self._snapshots.add(key, value)) is not None:
+            self._served.offer(whole.model, whole.blob)
 
     def _watch(self) -> None:
         telemetry = Telemetry(
@@ -350,9 +357,10 @@ class PipelineDriver:
     def _look_for_versions(self) -> None:
         """Let predict load those that came into use."""
         missing = self._served.missing()
+        parts = SnapshotParts(missing.__contains__)
         for key, value in self._topics.compacted(TP(topics.MODELS.name, 0)):
-            if key.decode() in missing:
-                self._served.offer(key.decode(), value)
+            if (whole := parts.add(key, value)) is not None:
+                self._served.offer(whole.model, whole.blob)
 
     def _follow_deployments(self) -> None:
         registry = self._plan.deployed.registry
@@ -369,8 +377,9 @@ class PipelineDriver:
             self._verifier,
             self.metrics,
         )
+        self._snapshots = SnapshotParts(self._served.is_in_use)
         for key, value in self._topics.compacted(TP(topics.MODELS.name, 0)):
-            self._served.offer(key.decode(), value)
+            self._offer(key, value)
         self._by_number = {number: self._restored(number) for number in self._partitions}
         self._offered: dict[TP, int] = {}
         self._look_for_entities()
@@ -403,6 +412,7 @@ class PipelineDriver:
             signer=self._signer,
             verifier=self._verifier,
             metrics=self.metrics,
+            stopwatch=lambda: 0.0,  # else what is published when would hang on the machine
             deployed=self._plan.deployed,
         )
         restoring = self._training.begin_restore(0)
@@ -410,6 +420,10 @@ class PipelineDriver:
             restoring.restore(key, value)
         restoring.complete()
         self._training.install(0, restoring)
+        while self._training.late.learners:
+            if (gap := self._training.late.gap()) is not None:
+                self._training.late.fill(gap, self._training.outcomes(gap))
+            self._training.teach_late(lambda: True, self.now_ms / 1_000)
 
     def _decoded(self, topic: Topic, type_: type[R]) -> list[R]:
         return [
@@ -424,8 +438,10 @@ class _CommittedOutcomes:
         self._memory = memory
         self._committed = committed
 
-    def committed(self, start: int) -> Iterable[tuple[int, bytes]]:
-        end = self._committed.get(_OUTCOMES, 0)
+    def committed_end(self) -> int:
+        return self._committed.get(_OUTCOMES, 0)
+
+    def between(self, start: int, end: int) -> Iterable[tuple[int, bytes]]:
         for record in self._memory.read(_OUTCOMES.topic)[start:end]:
             yield record.offset(), record.value() or b""
 

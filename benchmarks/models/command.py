@@ -1,4 +1,7 @@
-"""`python -m benchmarks models`: how good each model of the catalogue is, and what it costs."""
+"""`python -m benchmarks models`: how good each model of the catalogue is, and what it costs.
+
+`--only learning` leaves accuracy and costs out.
+"""
 
 import argparse
 import json
@@ -10,6 +13,7 @@ from typing import Any, Final
 
 from benchmarks.models.accuracy import DELAY_ROWS, accuracies
 from benchmarks.models.cost import TAUGHT, cost
+from benchmarks.models.learning import FEATURES, learning
 from benchmarks.peers.report import table
 from online_models import catalogue
 
@@ -32,30 +36,43 @@ COST: Final = {
     "read_ms": "read ms",
     "weights": "heeds weights",
 }
+LEARNING: Final = {
+    "model": "model",
+    "outcomes": "outcomes",
+    "bare_us": "River alone µs",
+    "learner_us": "learner µs",
+    "ratio": "of River's speed",
+    "snapshot_kib": "snapshot KiB",
+    "snapshot_ms": "write ms",
+}
 
 
 def run(argv: Sequence[str]) -> int:
     """Measure, and print tables or JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks models", description=__doc__)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--only", choices=("accuracy", "cost", "learning"))
     options = parser.parse_args(argv)
-    figures = measure()
+    figures = measure(options.only)
     print(json.dumps(figures, indent=1) if options.json else tables(figures))
     return 0
 
 
-def measure() -> dict[str, Any]:
-    """Measure everything, one after the other in this process."""
+def measure(only: str | None = None) -> dict[str, Any]:
+    """Measure everything, or one of it, one after the other in this process."""
     load_before = os.getloadavg()[0]
-    good = []
-    for name, figures in accuracies():
-        _tell(f"accuracy of {name}")
-        good.append({"model": name, **figures})
-    dear = []
-    for name in catalogue.NAMES:
+    good, dear, taught = [], [], []
+    if only in (None, "accuracy"):
+        for name, figures in accuracies():
+            _tell(f"accuracy of {name}")
+            good.append({"model": name, **figures})
+    for name in catalogue.NAMES if only in (None, "cost") else ():
         _tell(f"cost of {name}")
         heeds = "yes" if catalogue.recipe(name).takes_weights else "no"
         dear.append({"model": name, **cost(name), "weights": heeds})
+    for name in catalogue.NAMES if only in (None, "learning") else ():
+        _tell(f"learning of {name}")
+        taught.append({"model": name, **learning(name)})
     return {
         "machine": {
             "cores": os.cpu_count(),
@@ -64,22 +81,28 @@ def measure() -> dict[str, Any]:
         },
         "accuracy": good,
         "cost": dear,
+        "learning": taught,
     }
 
 
 def tables(figures: dict[str, Any]) -> str:
     """Write the machine, accuracy and cost down."""
     machine = figures["machine"]
-    return "\n\n".join(
+    written = [
+        f"{machine['cores']} cores, {machine['python']}, "
+        f"load average before: {machine['load_before']:.1f}"
+    ]
+    for title, columns, what in (
+        ("Progressive accuracy on River's bundled streams, and log loss:", ACCURACY, "accuracy"),
+        (f"Cost after {TAUGHT:,} labels of two features:", COST, "cost"),
         (
-            f"{machine['cores']} cores, {machine['python']}, "
-            f"load average before: {machine['load_before']:.1f}",
-            "Progressive accuracy on River's bundled streams, and log loss:",
-            table(ACCURACY, figures["accuracy"]),
-            f"Cost after {TAUGHT:,} labels of two features:",
-            table(COST, figures["cost"]),
-        )
-    )
+            f"Asked and taught outcome by outcome, {len(FEATURES)} features; and one snapshot:",
+            *(LEARNING, "learning"),
+        ),
+    ):
+        if figures[what]:
+            written += [title, table(columns, figures[what])]
+    return "\n\n".join(written)
 
 
 def _tell(what: str) -> None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -19,10 +19,11 @@ from faust.types.tuples import TP
 from agents import learn
 from agents.admin import topic_admin, topic_reader
 from agents.kafka.app import App
-from agents.kafka.batch import Batch
+from agents.kafka.batch import Batch, Headers
 from agents.kafka.client_settings import KafkaSettings
 from agents.kafka.log_reader import read_to_end
-from agents.learn import CHALLENGER_INTERVAL_S, CHAMPION_INTERVAL_S, Training
+from agents.learning.publication import CHALLENGER_INTERVAL_S, CHAMPION_INTERVAL_S
+from agents.learning.training import Publish, Training
 from agents.observability import metric_list
 from agents.observability.metrics import Metrics
 from agents.outcome_log import KafkaOutcomeLog
@@ -30,6 +31,7 @@ from agents.prediction.served_models import LEARNED_SINCE
 from agents.serving.samples import parse
 from agents.settings import Settings
 from examples.shop.pipeline import PIPELINE
+from online_models import chunks
 from online_models.learner import Learner
 from online_models.signing import Signer, Verifier
 from online_models.snapshot import decode, encode
@@ -58,6 +60,7 @@ def training_on(
     outcomes: str = "outcomes",
     metrics: Metrics | None = None,
     dead_letter_limit: float = 1.0,
+    stopwatch: Callable[[], float] = lambda: 0.0,
 ) -> Training:
     return Training(
         PIPELINE,
@@ -69,6 +72,7 @@ def training_on(
         verifier=VERIFIER,
         metrics=metrics or Metrics(),
         dead_letter_limit=dead_letter_limit,
+        stopwatch=stopwatch,
     )
 
 
@@ -147,6 +151,10 @@ def restore(training: Training, snapshots: dict[str, bytes]) -> None:
         restoring.restore(name.encode(), blob)
     restoring.complete()
     training.install(0, restoring)
+    while training.late.learners:
+        if (gap := training.late.gap()) is not None:
+            training.late.fill(gap, training.outcomes(gap))
+        training.teach_late(lambda: True, 1_000)
 
 
 def same_models(found: Training, expected: Training, later: Log) -> bool:
@@ -237,8 +245,8 @@ def test_a_group_that_never_committed_starts_with_untaught_models(on_kafka):
     }
 
 
-def publish_into(found: dict[str, bytes]) -> learn.Publish:
-    def publish(topic: str, value: bytes, key: bytes) -> None:
+def publish_into(found: dict[str, bytes]) -> Publish:
+    def publish(topic: str, value: bytes, key: bytes, headers: Headers | None) -> None:
         assert topic == "models"
         assert key.decode() not in found
         found[key.decode()] = value
@@ -478,8 +486,8 @@ def test_outcomes_that_come_before_the_learners_are_not_passed_over():
         training_on().learn(outcomes_at(packed(1)), PUBLISHED_MS)
 
 
-def test_a_snapshot_that_the_topic_does_not_take_is_told_of_and_not_published(monkeypatch):
-    monkeypatch.setattr(learn, "MAX_SNAPSHOT_BYTES", 100)
+def test_a_snapshot_that_is_too_large_to_carry_is_told_of_and_not_published(monkeypatch):
+    monkeypatch.setattr(chunks, "MOST_BYTES", 100)
     metrics = Metrics()
     training = training_on(metrics=metrics)
     training.learners = new_learners()
@@ -505,6 +513,33 @@ async def test_the_last_outcomes_before_a_quiet_time_wait_for_their_snapshot():
 
     assert set(published(first)) == {CHAMPION, CHALLENGER}
     assert set(published(last)) == {CHAMPION}
+
+
+async def test_a_champion_that_is_dear_to_write_holds_no_batch_up_and_goes_out_beside_it():
+    """Of the work of writing one snapshot follows that the next one has to wait."""
+    seconds = itertools.count()
+    training = training_on(stopwatch=lambda: float(next(seconds)))
+    training.learners = new_learners()
+    app = App("learn", NOWHERE)
+    learn.build(app, "outcomes", training)
+    (agent,) = app.agents.values()
+    log = packed(20)
+    first, last = outcomes_at(log[:10]), outcomes_at(log[10:])
+    began_at_s = time.monotonic()
+    async with agent.test_context() as running:
+        await running.put(first)
+        await running.put(last)
+    found: dict[str, bytes] = {}
+    for later_s in (39, 60, 80):
+        training.publish_news(publish_into(found), began_at_s + later_s, PUBLISHED_MS)
+
+    assert set(published(first)) == {CHAMPION, CHALLENGER}
+    assert published(last) == {}
+    manifests = [
+        decode(found[name], VERIFIER, model=name, schema=FOLD.schema, target=TARGET).manifest
+        for name in (CHAMPION, CHALLENGER)
+    ]
+    assert [manifest.n_learned for manifest in manifests] == [20, 20]
 
 
 def test_who_lost_the_log_tells_nothing_of_its_models_any_more():

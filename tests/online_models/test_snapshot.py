@@ -1,3 +1,4 @@
+import hashlib
 import platform
 
 import msgspec
@@ -168,3 +169,55 @@ def test_a_model_that_is_not_what_was_announced_is_refused(changes, reason, blob
         snapshot.decode(
             resigned(blob, **changes), VERIFIER, model=name, schema=SCHEMA, target=TARGET
         )
+
+
+@pytest.mark.parametrize("model", catalogue.NAMES)
+def test_a_model_may_be_asked_where_it_is_taught(model, make_log):
+    """So a snapshot's golden scores need no copy of it: asking changes nothing."""
+    learner = learner_after(120, make_log, model)
+    unseen = [outcome.features for outcome in make_log(9, 40)]
+    before = learner.state().model
+    scores = learner.scores(unseen)
+    scorer = learner.scorer()
+
+    assert learner.state().model == before
+    assert scores == [scorer.score(dict(zip(FEATURES, each, strict=True))) for each in unseen]
+
+
+def test_a_snapshot_costs_one_pickle_of_the_model_and_no_copy(make_log, monkeypatch):
+    learner = learner_after(60, make_log)
+    pickled = []
+    dumps = pickling.dumps
+
+    def counted(models):
+        pickled.append(models)
+        return dumps(models)
+
+    monkeypatch.setattr(pickling, "dumps", counted)
+    monkeypatch.setattr(pickling, "loads", lambda _: pytest.fail("unpickled"))
+    snapshot.encode(learner, SIGNER, at_ms=0)
+
+    assert len(pickled) == 1
+
+
+def test_a_snapshot_of_a_former_release_is_gone_on_from(make_log):
+    """It has the pickles of both earlier selves in one."""
+    learner = learner_after(200, make_log)
+    held_back = learner._held_back
+    together = pickling.dumps((held_back.older.scorer.model, held_back.newer.scorer.model))
+    state = msgspec.to_builtins(learner.state(), builtin_types=(bytes,))
+    del state["older_model"], state["newer_model"]
+    state = msgspec.msgpack.encode(state | {"earlier_models": together})
+    signature, manifest, _ = msgspec.msgpack.decode(snapshot.encode(learner, SIGNER, at_ms=0))
+    blob = msgspec.msgpack.encode((signature, manifest, state))
+    ours = {"model": MODEL, "schema": SCHEMA, "target": TARGET}
+    former = snapshot.decode(
+        resigned(blob, sha256=hashlib.sha256(state).digest()), VERIFIER, **ours
+    ).learner
+    again = snapshot.decode(snapshot.encode(former, SIGNER, at_ms=0), VERIFIER, **ours).learner
+
+    assert former.progress == learner.progress
+    later = list(enumerate(make_log(1, 400)[200:], start=200))
+    expected = [learner.learn(outcome, offset) for offset, outcome in later]
+    assert [former.learn(outcome, offset) for offset, outcome in later] == expected
+    assert [again.learn(outcome, offset) for offset, outcome in later] == expected

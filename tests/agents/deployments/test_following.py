@@ -6,7 +6,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from agents.learn import CHALLENGER_INTERVAL_S, CHAMPION_INTERVAL_S
+from agents.learning.publication import CHALLENGER_INTERVAL_S, CHAMPION_INTERVAL_S
 from agents.observability import metric_list
 from agents.testing import PipelineDriver
 from examples.shop.pipeline import PIPELINE
@@ -87,7 +87,7 @@ def test_while_the_champion_has_no_snapshot_another_stands_in_and_it_is_said(dri
 def test_the_learner_publishes_whoever_is_champion_most_often(driver):
     def intervals() -> list[float]:
         return [
-            driver._training.due_in_s(name, driver._training._published_at_s[name])
+            driver._training.due_in_s(name, driver._training._publication._published_at_s[name])
             for name in (CHAMPION, CHALLENGER)
         ]
 

@@ -6,12 +6,13 @@ from datetime import timedelta
 import pytest
 from faust.types.tuples import TP
 
-from agents import learn
 from agents.deployments import decisions
 from agents.deployments.log import DeploymentLog, decoded
-from agents.learn import Training
+from agents.learning.publication import CHALLENGER_INTERVAL_S
+from agents.learning.training import Training
 from agents.testing import PipelineDriver
 from examples.shop.pipeline import PIPELINE
+from online_models import chunks
 from online_models.registry import Registry
 from schemas import topics
 from schemas.deployments import REGISTERED, reference
@@ -35,7 +36,7 @@ class Kept:
             said = {"user_id": user, "event_id": event_id, "ts": self.driver.now_ms}
             self.driver.publish({**said, "action": "home"})
             self.driver.label({**said, "label": self._n % 2 == 0})
-        self.driver.advance(timedelta(seconds=learn.CHALLENGER_INTERVAL_S))
+        self.driver.advance(timedelta(seconds=CHALLENGER_INTERVAL_S))
 
     def answer(self) -> tuple[str, int, list[str]]:
         self.driver.publish({"user_id": "ada", "action": "home", "ts": self.driver.now_ms})
@@ -125,6 +126,29 @@ def test_who_is_put_back_is_the_version_that_was_replaced():
     assert kept.answer() == (CHAMPION, 2, [])
     assert f"{CHAMPION}@1" not in kept.driver.model_versions  # nobody needs it at hand any more
     assert kept.state(f"{CHAMPION}@1") == "staging"
+
+
+def test_a_version_in_parts_serves_and_leaves_none_of_them_behind(monkeypatch):
+    monkeypatch.setattr(chunks, "PART_BYTES", 500)
+    kept = Kept()
+    kept.driver.keep(CHAMPION)
+    kept.learn(2)
+    version = f"{CHAMPION}@1"
+    in_parts = [key for key in kept.snapshots() if key.startswith(f"{version}/part/")]
+    kept.driver.promote(version)
+    answer = kept.answer()
+    kept.driver.crash("predict")
+    again = kept.answer()
+    kept.driver.promote(CHALLENGER)
+    kept.driver.promote(CHAMPION)
+    kept.driver.crash("learn")
+    kept.driver.archive(version)
+    kept.learn(1)
+
+    assert len(in_parts) > 1
+    assert answer == again == (CHAMPION, 1, [])
+    assert [key for key in kept.snapshots() if key.startswith(version)] == []
+    assert kept.answer() == (CHAMPION, 3, [])
 
 
 def test_an_archived_version_leaves_with_the_next_outcome_and_is_not_to_serve_again():
@@ -227,8 +251,8 @@ def test_what_is_under_way_is_not_done_twice_before_the_log_shows_it():
     assert [each.event.reference for each in kept.log().entries] == [CHAMPION, f"{CHAMPION}@1"]
 
 
-def test_a_version_that_the_topic_does_not_take_is_told_of_once(monkeypatch, caplog):
-    monkeypatch.setattr(learn, "MAX_SNAPSHOT_BYTES", 100)
+def test_a_version_that_is_too_large_to_carry_is_told_of_once(monkeypatch, caplog):
+    monkeypatch.setattr(chunks, "MOST_BYTES", 100)
     kept = Kept()
     kept.driver.keep(CHALLENGER)
     kept.learn(3)

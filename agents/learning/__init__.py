@@ -1,0 +1,1 @@
+"""What the learn role consists of: learners, and how they get to those who serve them."""
