@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from agents.admin import topic_reader
+from agents.admin import asking_times, topic_reader
 from agents.pipeline import Pipeline
 from agents.settings import Settings
 from online_models.chunks import Envelope, SnapshotParts
@@ -46,6 +46,10 @@ class PublishedModel(msgspec.Struct, frozen=True):
     target: str
     river: str
     python: str
+    asking_p99_s: float | None = None
+    """How long it takes to answer where `predict` has it loaded (99th percentile)."""
+    may_serve: bool | None = None
+    """Whether that is within the budget; `None`: no worker has told of it."""
 
 
 def read(settings: Settings, declared: Pipeline, registry: Registry) -> list[PublishedModel]:
@@ -57,9 +61,10 @@ def read(settings: Settings, declared: Pipeline, registry: Registry) -> list[Pub
         The broker cannot be reached.
     """
     roles = registry.roles(declared.models)
+    asking = asking_times.read(settings)
     found = []
     for reference, (told, blob) in snapshots(settings).items():
-        aliases = roles.aliases(reference)
+        aliases, asked = roles.aliases(reference), asking.get(reference)
         found.append(
             PublishedModel(
                 model=reference,
@@ -79,6 +84,8 @@ def read(settings: Settings, declared: Pipeline, registry: Registry) -> list[Pub
                 target=told.target,
                 river=told.river,
                 python=told.python,
+                asking_p99_s=None if asked is None else asked.p99_s,
+                may_serve=None if asked is None else asked.may_serve,
             )
         )
     return sorted(found, key=lambda each: (_ROLES.index(each.role), each.model))

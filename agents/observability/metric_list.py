@@ -277,6 +277,18 @@ MODEL_VERSION: Final = GaugeSpec(
 MODEL_AGE_SECONDS: Final = GaugeSpec(
     "thalweg_model_age_seconds", "seconds", "Time since the serving snapshot was made.", ("model",)
 )
+MODEL_ASKING_SECONDS: Final = GaugeSpec(
+    "thalweg_model_asking_seconds",
+    "seconds",
+    "How long it took the model to answer when it was loaded (99th percentile).",
+    ("model",),
+)
+MODEL_MAY_SERVE: Final = GaugeSpec(
+    "thalweg_model_may_serve",
+    "bool",
+    "1: it answers within 2 ms; 0: it may only shadow.",
+    ("model",),
+)
 MODEL_LEARNED: Final = CounterSpec(
     "thalweg_model_learned_total", "outcomes", "Outcomes the model learned.", ("model",)
 )
@@ -534,7 +546,7 @@ SECTIONS: Final[Mapping[str, tuple[MetricSpec, ...]]] = {
     ),
     "Models": (
         *(MODEL_VERSION, MODEL_AGE_SECONDS, MODEL_LEARNED, MODEL_EVALUATED),
-        *(MODEL_UNJUDGED, MODEL_SKIPPED, MODEL_ROC_AUC),
+        *(MODEL_ASKING_SECONDS, MODEL_MAY_SERVE, MODEL_UNJUDGED, MODEL_SKIPPED, MODEL_ROC_AUC),
         *(MODEL_LOG_LOSS, MODEL_WINDOW_ROC_AUC, MODEL_WINDOW_LOG_LOSS, MODEL_WINDOW_OUTCOMES),
         *(MODEL_ESTIMATED_ROC_AUC, MODEL_ESTIMATED_MARGIN, MODEL_ESTIMATED_LOG_LOSS),
         MODEL_ESTIMATED_POSITIVES,

@@ -5,8 +5,9 @@ from typing import Final
 from online_models.scorer import FAILED, NOT_A_PROBABILITY, UNTRAINED
 
 NO_MODEL: Final = "no_model"
+TOO_SLOW: Final = "model_too_slow"
 STAND_IN: Final = "stand_in"
 LATE: Final = "late"
-ERRORS: Final = (NO_MODEL, FAILED, NOT_A_PROBABILITY)
+ERRORS: Final = (NO_MODEL, TOO_SLOW, FAILED, NOT_A_PROBABILITY)
 """Somebody should have answered better."""
 REASONS: Final = (*ERRORS, UNTRAINED, STAND_IN, LATE)

@@ -12,7 +12,7 @@ from agents.deployments.deployed import Deployed
 from agents.entities.known_entities import KnownEntities
 from agents.observability.metrics import Metrics
 from agents.pipeline import Pipeline
-from agents.prediction.degraded import LATE, NO_MODEL, STAND_IN
+from agents.prediction.degraded import LATE, NO_MODEL, STAND_IN, TOO_SLOW
 from agents.prediction.drift_watch import DriftWatch
 from agents.prediction.encode import Envelope
 from agents.prediction.predict_metrics import PredictMetrics
@@ -52,8 +52,8 @@ class Answer:
     """What one batch is answered with: the champion of that moment, who stands in, or the prior."""
 
     __slots__ = (
-        *("_is_ruled", "_rules", "_served", "_stands_in", "is_warm", "model", "reference"),
-        *("score", "version"),
+        *("_is_ruled", "_rules", "_served", "_stands_in", "_without"),
+        *("is_warm", "model", "reference", "score", "version"),
     )
 
     def __init__(
@@ -64,12 +64,15 @@ class Answer:
         warm_from: int,
         rules: RuleBook,
         stands_in: bool = False,
+        without: str = NO_MODEL,
     ) -> None:
         self.reference = reference
         """Whose scores these are: two versions of a model that were kept score differently."""
         self.model = split(reference)[0]
         self._served = served
         self._stands_in = stands_in
+        self._without = without
+        """Why there is none, if there is none."""
         if served is None:
             self.version = 0
             self.is_warm = False
@@ -112,7 +115,7 @@ class Answer:
 
     @property
     def _reason(self) -> str | None:
-        return NO_MODEL if self._served is None else self._served.scorer.degraded_reason
+        return self._without if self._served is None else self._served.scorer.degraded_reason
 
 
 class PredictPlan:
@@ -206,17 +209,18 @@ class PredictPlan:
     def _first(
         self, names: Sequence[str], serving: Mapping[str, Served], *, warm_from: int
     ) -> Answer:
-        """Let the first answer that is in service, and stand in for who should."""
+        """Let the first answer that is in service and quick enough, in place of who should."""
         for name in names:
-            if (served := serving.get(name)) is not None:  # it may go at any moment
-                stands_in = name != names[0]
+            # Looked up once: it may go at any moment.
+            if (served := serving.get(name)) is not None and served.may_serve:
                 return Answer(
                     *(name, served),
                     warm_from=warm_from,
                     rules=self.rules,
-                    stands_in=stands_in,
+                    stands_in=name != names[0],
                 )
-        return Answer(names[0], None, warm_from=warm_from, rules=self.rules)
+        without = TOO_SLOW if names[0] in serving else NO_MODEL
+        return Answer(names[0], None, warm_from=warm_from, rules=self.rules, without=without)
 
     def answering(self, serving: dict[str, Served]) -> Callable[[str], tuple[Variant, Answer]]:
         """Choose who answers each user of a batch, and which variant of a rollout that is."""

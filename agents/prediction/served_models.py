@@ -1,12 +1,15 @@
 """The models in service: the newest good snapshot of each one that a pipeline names."""
 
 import logging
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from agents.deployments.deployed import Deployed
 from agents.observability import metric_list
 from agents.observability.metrics import Metrics
+from agents.prediction.asking_time import BUDGET_S, asking_p99_s
 from online_models.scorer import Scorer
 from online_models.signing import Verifier
 from online_models.snapshot import ServableSnapshot, decode_servable
@@ -18,6 +21,11 @@ logger = logging.getLogger(__name__)
 LEARNED_SINCE: Final = "learned-since"
 """Header of a snapshot: wall time (ms) at which the oldest label that is new in it was known."""
 
+_OF_THE_SERVED: Final = (
+    *(metric_list.MODEL_VERSION, metric_list.MODEL_AGE_SECONDS),
+    *(metric_list.MODEL_ASKING_SECONDS, metric_list.MODEL_MAY_SERVE),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Served:
@@ -27,6 +35,8 @@ class Served:
     version: int
     created_at_ms: int
     scorer: Scorer
+    may_serve: bool = True
+    """Whether it answers within the budget (`asking_time`); otherwise it may only shadow."""
 
 
 class ServedModels:
@@ -41,6 +51,8 @@ class ServedModels:
         Hash of the features that the pipeline computes.
     target
         Hash of its label rule.
+    stopwatch
+        Measures how long each takes to answer.
     """
 
     def __init__(
@@ -50,6 +62,8 @@ class ServedModels:
         target: str,
         verifier: Verifier,
         metrics: Metrics,
+        *,
+        stopwatch: Callable[[], float] = time.thread_time,
     ) -> None:
         self.by_name: Final[dict[str, Served]] = {}
         """By name, or `name@version`. A batch looks here once, at its start."""
@@ -59,6 +73,7 @@ class ServedModels:
         self._target = target
         self._verifier = verifier
         self._metrics = metrics
+        self._stopwatch = stopwatch
 
     def offer(self, name: str, blob: bytes | None) -> bool:
         """Serve a snapshot from now on if it is good; tell whether that came true.
@@ -77,9 +92,10 @@ class ServedModels:
             logger.warning("refused a snapshot of %s: %s", name, refusal)
             metrics.counter(metric_list.SNAPSHOTS, model=name, result="refused").inc()
             return False
-        manifest = snapshot.manifest
+        manifest, may_serve = snapshot.manifest, self._is_quick(name, snapshot)
         self.by_name[name] = Served(
-            manifest.model, manifest.version, manifest.created_at, snapshot.scorer
+            *(manifest.model, manifest.version, manifest.created_at),
+            *(snapshot.scorer, may_serve),
         )
         metrics.counter(metric_list.SNAPSHOTS, model=name, result="loaded").inc()
         metrics.gauge(metric_list.MODEL_VERSION, model=name).set(manifest.version)
@@ -99,8 +115,8 @@ class ServedModels:
             return frozenset()
         for name in [name for name in self.by_name if "@" in name and name not in kept]:
             del self.by_name[name]
-            self._metrics.remove(metric_list.MODEL_VERSION, model=name)
-            self._metrics.remove(metric_list.MODEL_AGE_SECONDS, model=name)
+            for spec in _OF_THE_SERVED:
+                self._metrics.remove(spec, model=name)
         self._sought = kept
         return kept - self.by_name.keys()
 
@@ -113,6 +129,23 @@ class ServedModels:
         if version is not None and found != version:
             raise SnapshotRefused(f"snapshot is of version {found}, expected {version}")
         return snapshot
+
+    def _is_quick(self, name: str, snapshot: ServableSnapshot) -> bool:
+        names = snapshot.manifest.feature_names
+        vectors = [
+            dict(zip(names, golden.features, strict=True)) for golden in snapshot.manifest.golden
+        ]
+        p99_s = asking_p99_s(snapshot.scorer, vectors, stopwatch=self._stopwatch)
+        is_quick = p99_s <= BUDGET_S
+        before = self.by_name.get(name)
+        if not is_quick and (before is None or before.may_serve):
+            logger.warning(
+                "%s takes %.1f ms to answer (p99), more than %.0f ms: it may only shadow",
+                *(name, p99_s * 1_000, BUDGET_S * 1_000),
+            )
+        self._metrics.gauge(metric_list.MODEL_ASKING_SECONDS, model=name).set(p99_s)
+        self._metrics.gauge(metric_list.MODEL_MAY_SERVE, model=name).set(float(is_quick))
+        return is_quick
 
     def tell_ages(self, now_ms: int) -> None:
         """Set the age of each model's snapshot."""

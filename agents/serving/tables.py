@@ -93,6 +93,7 @@ def models(fleet: Fleet, roles: Roles, now_ms: int) -> list[Row]:
     for figure, spec in (
         ("version", metric_list.MODEL_VERSION),
         ("age_seconds", metric_list.MODEL_AGE_SECONDS),
+        ("lag", metric_list.MODEL_LAG),
         ("outcomes", metric_list.MODEL_EVALUATED),
         ("roc_auc", metric_list.MODEL_ROC_AUC),
         ("log_loss", metric_list.MODEL_LOG_LOSS),
@@ -102,6 +103,13 @@ def models(fleet: Fleet, roles: Roles, now_ms: int) -> list[Row]:
         for labels, value in fleet.gauges(spec, now_ms):
             if labels["model"] in rows:
                 rows[labels["model"]][figure] = value
+    # Of several workers the slowest counts.
+    for labels, p99_s in fleet.gauges(metric_list.MODEL_ASKING_SECONDS, now_ms):
+        if (row := rows.get(labels["model"])) is not None:
+            row["asking_p99_seconds"] = max(row.get("asking_p99_seconds", 0.0), p99_s)
+    for labels, may_serve in fleet.gauges(metric_list.MODEL_MAY_SERVE, now_ms):
+        if (row := rows.get(labels["model"])) is not None:
+            row["may_serve"] = row.get("may_serve", True) and may_serve == 1
     for name, row in rows.items():
         freshness = fleet.buckets(metric_list.FRESHNESS_SECONDS, model=name)
         row["freshness_p99_seconds"] = quantile(freshness, 0.99)

@@ -376,6 +376,7 @@ class PipelineDriver:
             self._pipeline.label.target,
             self._verifier,
             self.metrics,
+            stopwatch=lambda: 0.0,
         )
         self._snapshots = SnapshotParts(self._served.is_in_use)
         for key, value in self._topics.compacted(TP(topics.MODELS.name, 0)):

@@ -56,6 +56,14 @@ def test_who_is_promoted_answers_and_who_was_champion_competes(driver):
     assert competed.cumulative()[-1] == 1
 
 
+def test_while_who_was_promoted_is_too_slow_to_serve_another_stands_in(driver):
+    driver.promote(CHALLENGER)
+    serving = driver._served.by_name
+    serving[CHALLENGER] = replace(serving[CHALLENGER], may_serve=False)
+
+    assert visit(driver)[::2] == (CHAMPION, ["stand_in"])
+
+
 @pytest.mark.parametrize("role", ["predict", "learn"])
 def test_a_decision_outlives_the_workers(driver, role):
     driver.promote(CHALLENGER)

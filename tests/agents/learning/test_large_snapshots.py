@@ -58,7 +58,7 @@ class Large:
 
     def __init__(self, bootstrap: str) -> None:
         self.settings = Settings(kafka_bootstrap=bootstrap, topic_prefix=f"{uuid.uuid4().hex}-")
-        topic_admin.create(self.settings, [topics.MODELS, topics.OUTCOMES])
+        topic_admin.create(self.settings, [topics.MODELS, topics.OUTCOMES, topics.TELEMETRY])
         self.models = topics.MODELS.named(self.settings.topic_prefix)
         self.kafka = KafkaSettings(bootstrap=bootstrap, group=uuid.uuid4().hex)
         self.pipeline = dataclasses.replace(PIPELINE, champion=FOREST, challengers=())

@@ -1,5 +1,7 @@
 """What stands in the records that a batch of predict causes."""
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 
@@ -104,6 +106,15 @@ def test_without_a_model_the_answer_is_the_prior_and_says_so() -> None:
     for prediction in run.predictions:
         assert (prediction.score, prediction.source) == (PRIOR, "default")
         assert (prediction.model_version, prediction.degraded) == (0, ["no_model"])
+
+
+def test_a_champion_that_is_too_slow_answers_nothing_and_its_answers_say_so() -> None:
+    slow = {name: replace(model, may_serve=False) for name, model in served(FakeScorer()).items()}
+    run = PartitionRun(serving=slow).events(event("e1"))
+
+    for prediction in run.predictions:
+        assert (prediction.score, prediction.source) == (PRIOR, "default")
+        assert prediction.degraded == ["model_too_slow"]
 
 
 def test_a_model_that_fails_leaves_its_mark_on_the_answers_it_failed_alone() -> None:

@@ -122,6 +122,19 @@ def test_models_stand_beside_the_baselines_they_must_beat() -> None:
     assert [row.get("roc_auc") for row in rows] == [0.84, None, 0.5, None]
 
 
+def test_whether_a_model_is_quick_enough_to_serve_is_told_as_of_the_slowest_worker() -> None:
+    page = overview()
+    for process, p99_s in (("predict-0", 0.003), ("predict-1", 0.001)):
+        metrics = Metrics()
+        metrics.gauge(metric_list.MODEL_ASKING_SECONDS, model=PIPELINE.champion).set(p99_s)
+        metrics.gauge(metric_list.MODEL_MAY_SERVE, model=PIPELINE.champion).set(p99_s < 0.002)
+        page.fold(said(process, 0, metrics), 0)
+    champion, challenger, *_ = page.frame(0)["models"]
+
+    assert (champion["asking_p99_seconds"], champion["may_serve"]) == (0.003, False)
+    assert "may_serve" not in challenger
+
+
 def test_drift_is_told_by_partition_in_their_order() -> None:
     page, metrics = overview(), Metrics()
     for partition in (10, 2):

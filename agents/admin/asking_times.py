@@ -1,0 +1,66 @@
+"""How long models take to answer, as the workers that serve them told last."""
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from agents.admin import topic_reader
+from agents.observability import metric_list
+from agents.prediction.asking_time import BUDGET_S
+from agents.serving.samples import parse
+from agents.settings import Settings
+from schemas import topics
+from schemas.telemetry import Telemetry
+
+_LAST: Final = 500
+"""Records of telemetry to look at: half a minute of a dozen processes."""
+
+
+class AskingTime(msgspec.Struct, frozen=True):
+    """Of one model, in the worker where it took longest."""
+
+    p99_s: float
+    may_serve: bool
+
+
+def read(settings: Settings) -> dict[str, AskingTime]:
+    """Read what every worker of `predict` told last; models that none has loaded are missing.
+
+    Raises
+    ------
+    DeliveryFailed
+        The broker cannot be reached.
+    """
+    topic = topics.TELEMETRY.named(settings.topic_prefix)
+    newest: dict[str, Telemetry] = {}
+    for message in topic_reader.read_to_end(settings, topic, last=_LAST):
+        try:
+            told = msgspec.json.decode(message.value() or b"", type=Telemetry)
+        except msgspec.DecodeError:
+            continue
+        newest[told.process] = told
+    return slowest(newest.values())
+
+
+def slowest(told: Iterable[Telemetry]) -> dict[str, AskingTime]:
+    """Tell of each model how long it takes where it takes longest.
+
+    Examples
+    --------
+    >>> samples = {
+    ...     'thalweg_model_asking_seconds{model="binary_forest_v1"}': 0.004,
+    ... }
+    >>> slowest([Telemetry("predict-0", pid=7, at=0, samples=samples)])
+    {'binary_forest_v1': AskingTime(p99_s=0.004, may_serve=False)}
+    """
+    found: dict[str, AskingTime] = {}
+    for telemetry in told:
+        for sample, p99_s in telemetry.samples.items():
+            name, labels = parse(sample)
+            if name != metric_list.MODEL_ASKING_SECONDS.name:
+                continue
+            model = labels["model"]
+            if model not in found or found[model].p99_s < p99_s:
+                found[model] = AskingTime(p99_s, p99_s <= BUDGET_S)
+    return found
