@@ -20,7 +20,7 @@ from streams.entities import FeatureView
 from streams.expectations import Expectation
 from streams.feature_kinds import Feature
 from streams.feature_set import FeatureSet, compile_feature_set
-from streams.label_join import LabelRule
+from streams.label_rule import LabelRule
 
 _SCORES_PER_FALSE_ALARM: Final = 100_000
 

@@ -5,63 +5,24 @@ watermark passes the horizon first. Any order of arrival within the allowed late
 labels, and so does a label that comes before the event it is about.
 """
 
-from dataclasses import dataclass
 from datetime import timedelta
-from hashlib import blake2b
 from heapq import heapify, heappop, heappush
 from typing import Final
 
 import msgspec
 
-from schemas.errors import InvalidDeclaration
 from schemas.labels import Label
 from schemas.outcomes import Outcome
 from streams.early_labels import EarlyLabel, EarlyLabels
+from streams.label_rule import LabelRule, happens_within
 from streams.pending import Pending
 from streams.positives import RecentPositives
 from streams.state import Table
 
+__all__ = ["Fates", "LabelJoin", "happens_within"]  # pipelines import the last from here, too
+
 SPENT_DEADLINES: Final = 1_000
 """Deadlines of resolved predictions that are kept beside twice as many as wait."""
-
-
-@dataclass(frozen=True, slots=True)
-class LabelRule:
-    """A prediction comes true when its user acts in `(event_at, event_at + horizon]`.
-
-    Examples
-    --------
-    >>> happens_within("purchase", timedelta(minutes=30)).action
-    'purchase'
-    """
-
-    action: str
-    horizon: timedelta
-
-    @property
-    def target(self) -> str:
-        """Hash of what defines the label: what learned one rule knows nothing of another.
-
-        >>> happens_within("purchase", timedelta(minutes=30)).target
-        'd351d2a0'
-        """
-        definition = f"{self.action} within {self.horizon // timedelta(milliseconds=1)} ms"
-        return blake2b(definition.encode(), digest_size=4).hexdigest()
-
-    def __post_init__(self) -> None:
-        if not self.action or self.action != self.action.lower():
-            raise InvalidDeclaration(
-                f"a label rule needs an action in lower case, not {self.action!r}"
-            )
-        if self.horizon < timedelta(milliseconds=1):
-            raise InvalidDeclaration(
-                f"label rule `{self.action}` needs a horizon > 0, not {self.horizon}"
-            )
-
-
-def happens_within(action: str, horizon: timedelta) -> LabelRule:
-    """Declare the label: the user of this event does `action` within `horizon` after it."""
-    return LabelRule(action, horizon)
 
 
 class Fates(msgspec.Struct):

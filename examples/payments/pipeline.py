@@ -20,7 +20,7 @@ from streams.features import (
     time_since,
     total,
 )
-from streams.label_join import happens_within
+from streams.label_rule import happens_within
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)

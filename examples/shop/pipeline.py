@@ -22,7 +22,7 @@ from streams.features import (
     session_events,
     time_since,
 )
-from streams.label_join import happens_within
+from streams.label_rule import happens_within
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)

@@ -15,7 +15,7 @@ from agents.pipeline import Pipeline
 from agents.testing import PipelineDriver
 from schemas.events import UserEvent
 from streams.features import field_value
-from streams.label_join import happens_within
+from streams.label_rule import reported_within
 
 STEP = timedelta(minutes=1)
 """Between two questions; longer than models wait to be published."""
@@ -45,9 +45,9 @@ def pipeline_of(columns: Iterable[str], model: str) -> Pipeline:
     return Pipeline(
         use_case="river-oracle",
         event=cast(type[UserEvent], record),
-        actions=frozenset({"ask", "never"}),
+        actions=frozenset({"ask"}),
         features=tuple(field_value(name) for name in fields),
-        label=happens_within("never", NEVER),
+        label=reported_within(NEVER),
         champion=model,
     )
 

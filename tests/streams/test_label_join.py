@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from river import stream
 
-from schemas.errors import InvalidDeclaration
 from schemas.labels import Label
 from schemas.outcomes import Outcome
 from streams.early_labels import early_labels_table
-from streams.label_join import SPENT_DEADLINES, LabelJoin, happens_within
+from streams.label_join import SPENT_DEADLINES, LabelJoin
+from streams.label_rule import LabelRule, happens_within, reported_within
 from streams.pending import Pending, pack_features, pending_table
 from streams.positives import SPENT_TIMES, positives_table
 from streams.state import Change, PartitionState
@@ -22,6 +22,8 @@ from streams.watermark import Watermark
 MS = timedelta(milliseconds=1)
 HORIZON_MS = 30
 FOREVER = 1 << 60
+RULE = happens_within("buy", HORIZON_MS * MS)
+REPORTED = reported_within(HORIZON_MS * MS)
 
 
 class Event(NamedTuple):
@@ -37,12 +39,17 @@ class Event(NamedTuple):
 class Partition:
     """A label join with its tables, as an agent holds it."""
 
-    def __init__(self, capacity: int = 1_000, changelog: list[Change] | None = None) -> None:
+    def __init__(
+        self,
+        capacity: int = 1_000,
+        changelog: list[Change] | None = None,
+        rule: LabelRule = RULE,
+    ) -> None:
         tables = pending_table(), positives_table(), early_labels_table()
         self.state = PartitionState(tables)
         for key, value in changelog or []:
             self.state.restore(key, value)
-        rule = happens_within("buy", HORIZON_MS * MS)
+        self.rule = rule
         self.join = LabelJoin(rule, *tables, capacity=capacity)
         self.outcomes: list[Outcome] = []
 
@@ -58,16 +65,13 @@ class Partition:
             self.arrive(prediction_id, arrival)
 
     def enrol(self, prediction_id: str, user: str, at_ms: int) -> None:
-        outcome = self.join.enrol(pending(prediction_id, user, at_ms))
+        outcome = self.join.enrol(pending(prediction_id, user, at_ms, self.rule.target))
         self.outcomes += [] if outcome is None else [outcome]
 
     @property
     def labels(self) -> dict[str, bool]:
         assert len({o.prediction_id for o in self.outcomes}) == len(self.outcomes)
         return {outcome.prediction_id: outcome.label for outcome in self.outcomes}
-
-
-RULE = happens_within("buy", HORIZON_MS * MS)
 
 
 def pending(
@@ -172,8 +176,9 @@ ANSWERED = st.lists(
 )
 
 
-@given(ANSWERED)
-def test_whether_a_label_comes_before_or_after_its_event_does_not_matter(answered):
+@pytest.mark.parametrize("rule", [RULE, REPORTED])
+@given(answered=ANSWERED)
+def test_whether_a_label_comes_before_or_after_its_event_does_not_matter(rule, answered):
     """The first stands, over crashes and what is undone; where there is none, nobody bought."""
     arrivals: list[tuple[int, str, Event | Label]] = []
     expected = {}
@@ -186,7 +191,7 @@ def test_whether_a_label_comes_before_or_after_its_event_does_not_matter(answere
         expected[str(n)] = min(labels, key=lambda each: each[0], default=(0, False))[1]
     arrivals.sort(key=lambda arrival: arrival[0])
 
-    partition, watermark = Partition(), Watermark(LATENESS_MS * MS)
+    partition, watermark = Partition(rule=rule), Watermark(LATENESS_MS * MS)
     changelog: list[Change] = []
     outcomes: list[Outcome] = []
     batch: list[tuple[str, Event]] = []
@@ -220,7 +225,7 @@ def test_whether_a_label_comes_before_or_after_its_event_does_not_matter(answere
         if arrival.then:
             end_batch()
         if arrival.then == "worker dies":
-            partition = Partition(changelog=changelog)
+            partition = Partition(changelog=changelog, rule=rule)
     end_batch()
     partition.outcomes = outcomes + partition.outcomes + partition.join.advance(FOREVER)
 
@@ -310,8 +315,8 @@ def test_a_fixed_delay_asks_and_answers_as_simulate_qa_of_river_does(gaps, delay
     rows: list[tuple[dict[Hashable, int], bool]] = [({"t": at_ms}, False) for at_ms in times]
     expected = [(str(n), y) for n, _, y in stream.simulate_qa(rows, moment="t", delay=delay_ms)]
 
-    # Nobody buys: every answer is no, and comes once the watermark is past t + delay - 1.
-    rule = happens_within("buy", (delay_ms - 1) * MS)
+    # Nobody says anything: every answer is no, and comes once the watermark is past t + delay - 1.
+    rule = reported_within((delay_ms - 1) * MS)
     tables = pending_table(), positives_table(), early_labels_table()
     join = LabelJoin(rule, *tables, capacity=1_000)
     actual: list[tuple[str, bool | None]] = []
@@ -338,6 +343,23 @@ def test_acting_counts_after_the_prediction_until_its_horizon_ends(after_ms, lab
     partition.outcomes += partition.join.advance(FOREVER)
 
     assert partition.labels == {"p": label}
+
+
+@given(events=EVENTS)
+def test_nothing_that_a_user_does_is_a_label_where_labels_are_reported(events):
+    partition = Partition(rule=REPORTED)
+    for n, event in enumerate(events):
+        partition.arrive(str(n), event)
+    assert partition.outcomes == []
+    assert list(partition.join._positives._table.scan()) == []
+    reported = {str(n): n % 2 == 0 for n in range(len(events)) if n % 3}
+    for n, event in enumerate(events):
+        if n % 3:
+            partition.take_in("", Label(event.user, n % 2 == 0, event.at_ms, prediction_id=str(n)))
+    partition.outcomes += partition.join.advance(FOREVER)
+
+    assert partition.labels == {str(n): reported.get(str(n), False) for n in range(len(events))}
+    assert {outcome.target for outcome in partition.outcomes} <= {REPORTED.target}
 
 
 def test_an_action_near_the_watermark_is_found_by_a_prediction_that_comes_after_it():
@@ -379,18 +401,6 @@ def test_what_began_to_wait_under_another_rule_is_an_outcome_of_none(target):
     join.enrol(pending("p", at_ms=100, target=target))
 
     assert [each.target for each in join.observe("u", "buy", 105)] == [""]
-
-
-def test_rules_have_one_target_only_if_they_ask_the_same():
-    rules = [
-        happens_within(action, horizon)
-        for action in ("buy", "view")
-        for horizon in (MS, 30 * MS, timedelta(days=14))
-    ]
-    again = happens_within("buy", timedelta(days=13, hours=24))
-
-    assert len({rule.target for rule in rules}) == len(rules)
-    assert again.target == rules[2].target
 
 
 def test_a_negative_is_known_when_its_horizon_ends():
@@ -526,9 +536,3 @@ def test_every_prediction_has_exactly_one_fate(events, capacity):
     assert fates.positive == sum(partition.labels.values())
     assert fates.negative == len(partition.labels) - fates.positive
     assert len(partition.labels) + fates.late + fates.refused == len(events)
-
-
-@pytest.mark.parametrize("rule", [("", HORIZON_MS * MS), ("Buy", HORIZON_MS * MS), ("buy", 0 * MS)])
-def test_a_rule_needs_an_action_in_lower_case_and_a_horizon(rule):
-    with pytest.raises(InvalidDeclaration, match="label rule"):
-        happens_within(*rule)

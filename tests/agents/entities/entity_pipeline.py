@@ -6,7 +6,7 @@ from agents.pipeline import Pipeline
 from schemas.events import UserEvent
 from streams.entities import ITEM, SESSION, USER_ITEM, about
 from streams.features import action, count, maximum, rate, time_since, total
-from streams.label_join import happens_within
+from streams.label_rule import happens_within
 
 HOUR = timedelta(hours=1)
 purchase = action({"purchase"}, name="purchase")

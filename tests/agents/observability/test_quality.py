@@ -27,7 +27,7 @@ from schemas.events import UserEvent
 from schemas.telemetry import Telemetry
 from streams.expectations import expect
 from streams.features import count, field_value
-from streams.label_join import happens_within
+from streams.label_rule import happens_within
 from streams.quality import Tally
 from streams.quality_window import TILES, QualityWindow
 

@@ -28,7 +28,7 @@ from streams.features import (
     session_events,
     time_since,
 )
-from streams.label_join import happens_within
+from streams.label_rule import happens_within
 from tests.agents.buggy_plan import STAGES, BuggyPlan
 from tests.agents.garbage import GARBAGE
 from tests.agents.partition_run import NOON_MS, FakeScorer, PartitionRun, event, label, served

@@ -17,7 +17,7 @@ from examples.shop.pipeline import PIPELINE
 from schemas import topics
 from schemas.events import UserEvent
 from streams.features import count, time_since
-from streams.label_join import happens_within
+from streams.label_rule import happens_within, reported_within
 
 MINUTE = timedelta(minutes=1)
 NAMES = [name for feature in PIPELINE.features for name in feature.names]
@@ -55,6 +55,21 @@ def test_a_label_is_joined_by_the_id_of_its_event(driver):
     driver.label({"user_id": "ada", "event_id": "e1", "label": True, "ts": driver.now_ms})
 
     assert [outcome.label for outcome in driver.outcomes] == [True]
+
+
+def test_where_labels_are_reported_what_users_do_says_nothing():
+    driver = PipelineDriver(replace(PIPELINE, label=reported_within(30 * MINUTE)))
+    for number in range(3):
+        driver.publish(event(driver, user=f"u{number}") | {"event_id": f"e{number}"})
+    driver.publish(event(driver, user="u1", action="purchase"))
+    driver.label({"user_id": "u0", "event_id": "e0", "label": True, "ts": driver.now_ms})
+    driver.crash("predict")
+    driver.advance(LABEL_DELAY)
+    driver.publish(event(driver, user="last"))
+
+    labels = {outcome.user_id: outcome.label for outcome in driver.outcomes}
+    assert labels == {"u0": True, "u1": False, "u2": False}
+    assert driver.model_versions[PIPELINE.champion] == len(driver.outcomes) == 4
 
 
 def test_a_label_that_comes_before_its_event_waits_for_it_over_a_crash(driver):

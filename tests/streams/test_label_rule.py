@@ -1,0 +1,39 @@
+"""What a label rule may declare, and when two rules ask the same."""
+
+from datetime import timedelta
+
+import pytest
+
+from schemas.errors import InvalidDeclaration
+from streams.label_rule import happens_within, reported_within
+
+MS = timedelta(milliseconds=1)
+HORIZONS = (MS, 30 * MS, timedelta(days=14))
+
+
+def test_rules_have_one_target_only_if_they_ask_the_same():
+    rules = [
+        happens_within(action, horizon)
+        for action in ("buy", "view", "reported")
+        for horizon in HORIZONS
+    ]
+    rules += [reported_within(horizon) for horizon in HORIZONS]
+    again = happens_within("buy", timedelta(days=13, hours=24))
+
+    assert len({rule.target for rule in rules}) == len(rules)
+    assert again.target == rules[2].target
+
+
+def test_models_of_former_releases_go_on_with_the_rule_they_learned():
+    assert happens_within("purchase", timedelta(minutes=30)).target == "d351d2a0"
+
+
+@pytest.mark.parametrize("rule", [("", 30 * MS), ("Buy", 30 * MS), ("buy", 0 * MS)])
+def test_a_rule_needs_an_action_in_lower_case_and_a_horizon(rule):
+    with pytest.raises(InvalidDeclaration, match="label rule"):
+        happens_within(*rule)
+
+
+def test_what_is_reported_needs_a_horizon_too():
+    with pytest.raises(InvalidDeclaration, match="label rule `reported` needs a horizon > 0"):
+        reported_within(0 * MS)
