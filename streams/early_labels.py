@@ -1,15 +1,40 @@
 """Labels that came before their predictions: the two topics have no common order."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 from heapq import heapify, heappop, heappush
 from typing import Final
 
 import msgspec
 
+from streams.reports import Report, gathered
 from streams.state import Table
 
-EarlyLabel = tuple[bool, int]
-"""The label, and the event time at which it became known, ms."""
+
+class EarlyLabel(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """What is said of a prediction that is not there yet.
+
+    >>> EarlyLabel.of([(7, False), (5, True)]).reports
+    ((5, True), (7, False))
+    """
+
+    label: bool
+    at: int
+    """Event time at which it became known, ms."""
+    later: tuple[Report, ...] = ()
+    """What was said after it, by time, where the last word counts."""
+
+    @classmethod
+    def of(cls, reports: Iterable[Report]) -> "EarlyLabel":
+        """Put together what was said; one report at least."""
+        (at_ms, label), *later = gathered(reports)
+        return cls(label, at_ms, tuple(later))
+
+    @property
+    def reports(self) -> tuple[Report, ...]:
+        """All that was said, in the order of its times."""
+        return ((self.at, self.label), *self.later)
+
 
 SPENT_TIMES: Final = 1_000
 """Times of labels that were taken and are kept in order beside twice as many that wait."""
@@ -41,9 +66,9 @@ class EarlyLabels:
     --------
     >>> early = EarlyLabels(early_labels_table(), timedelta(seconds=10), capacity=1_000)
     >>> for name, at_ms in (("e1", 5_000), ("e2", 6_000)):
-    ...     early.keep("ada", name, (True, at_ms))
+    ...     early.keep("ada", name, EarlyLabel(True, at_ms))
     >>> early.take("ada", "e1"), early.take("bob", "e2"), len(early)
-    ((True, 5000), None, 1)
+    (EarlyLabel(label=True, at=5000, later=()), None, 1)
     >>> early.give_up(watermark_ms=16_001), len(early)
     (1, 0)
     """
@@ -57,17 +82,16 @@ class EarlyLabels:
     def __len__(self) -> int:
         return self._n
 
-    def known(self, user_id: str, name: str) -> bool | None:
+    def get(self, user_id: str, name: str) -> EarlyLabel | None:
         """Tell the label that waits for a prediction of this user by this name; `None`: none."""
-        found = self._table.get(_key(user_id, name)) if self._n else None
-        return None if found is None else found[0]
+        return self._table.get(_key(user_id, name)) if self._n else None
 
     def keep(self, user_id: str, name: str, label: EarlyLabel) -> None:
-        """Let a label wait, of which none is known yet."""
+        """Let a label wait, in the place of what was known."""
         key = _key(user_id, name)
+        self._n += key not in self._table
         self._table.put(key, label)
-        self._n += 1
-        heappush(self._by_time, (label[1], key))
+        heappush(self._by_time, (label.at, key))
         if len(self._by_time) > 2 * self._n + SPENT_TIMES:
             self._index()
 
@@ -84,7 +108,7 @@ class EarlyLabels:
         while self._by_time and (self._by_time[0][0] < until_ms or self._n > self._capacity):
             at_ms, key = heappop(self._by_time)
             found = self._table.get(key)
-            if found is not None and found[1] == at_ms:
+            if found is not None and found.at == at_ms:
                 self._table.delete(key)
                 self._n -= 1
         return n_before - self._n
@@ -95,10 +119,10 @@ class EarlyLabels:
             found = self._table.get(key)
             self._n += (found is not None) - (undone is not None)
             if found is not None:
-                heappush(self._by_time, (found[1], key))
+                heappush(self._by_time, (found.at, key))
 
     def _index(self) -> None:
-        self._by_time = [(at_ms, key) for key, (_, at_ms) in self._table.scan()]
+        self._by_time = [(label.at, key) for key, label in self._table.scan()]
         heapify(self._by_time)
         self._n = len(self._by_time)
 

@@ -1,10 +1,12 @@
 """What came of a prediction: events and labels meet the predictions that wait for them.
 
 The label of a prediction is positive when its user acts within the horizon, negative when the
-watermark passes the horizon first. Any order of arrival within the allowed lateness gives the same
-labels, and so does a label that comes before the event it is about.
+watermark passes the horizon first. A rule may settle all only then: the last label by its time
+stands. Any order of arrival within the allowed lateness gives the same labels, and so does a label
+that comes before the event it is about.
 """
 
+from collections.abc import Iterable
 from datetime import timedelta
 from heapq import heapify, heappop, heappush
 from typing import Final
@@ -17,6 +19,7 @@ from streams.early_labels import EarlyLabel, EarlyLabels
 from streams.label_rule import LabelRule, happens_within
 from streams.pending import Pending
 from streams.positives import RecentPositives
+from streams.reports import Report, latest
 from streams.state import Table
 
 __all__ = ["Fates", "LabelJoin", "happens_within"]  # pipelines import the last from here, too
@@ -39,10 +42,14 @@ class Fates(msgspec.Struct):
     duplicate: int = 0
     """Labels that say again what is known."""
     conflicting: int = 0
-    """Labels that contradict what is known; the first one stands."""
+    """Labels that contradict what is known. The first one stands, or what is later by its time
+    where nothing is settled before the horizon ends."""
     early: int = 0
     """Labels that came before any prediction they could mean. They wait for it, and are counted
     once more, as unknown, if it does not come."""
+    overdue: int = 0
+    """Labels dated after the horizon of their prediction, which count no more: where nothing is
+    settled before it ends."""
 
 
 class LabelJoin:
@@ -91,6 +98,7 @@ class LabelJoin:
         self.fates = Fates()
         self._action: Final = rule.action
         self._target: Final = rule.target
+        self._settles_at_once: Final = rule.positive == "at_once"
         self._horizon_ms: Final = rule.horizon // timedelta(milliseconds=1)
         self._capacity: Final = capacity
         self._pending: Final = pending
@@ -132,22 +140,31 @@ class LabelJoin:
         if self._n_waiting >= self._capacity:
             self.fates.refused += 1
             return None
-        if (early := self._take_early(prediction)) is not None:
-            return self._resolve(prediction, early[0], early[1])
-        acted_at = self._positives.first_after(prediction.user_id, event_at)
-        if acted_at is not None:
-            return self._resolve(prediction, True, acted_at)
+        early = self._take_early(prediction)
+        if self._settles_at_once:
+            if early is not None:
+                return self._resolve(prediction, early.label, early.at)
+            acted_at = self._positives.first_after(prediction.user_id, event_at)
+            if acted_at is not None:
+                return self._resolve(prediction, True, acted_at)
+        elif early is not None:
+            prediction.reports = self._counting(prediction, early.reports)
         self._pending.put(prediction.prediction_id, prediction)
         self._index(prediction)
         return None
 
     def observe(self, user_id: str, action: str, at_ms: int) -> list[Outcome]:
-        """Resolve what an event makes come true, and remember it for what may still arrive."""
+        """Resolve what an event makes come true, and remember it for what may still arrive.
+
+        Where nothing is settled before the horizon ends, it is remembered alone.
+        """
         if action != self._action:
             return []
         earliest = at_ms - self._horizon_ms
         if at_ms + self._horizon_ms > self._watermark_ms:
             self._positives.remember(user_id, at_ms)
+        if not self._settles_at_once:
+            return []
         # In order of their events: that of the index is another after a restore or an undo.
         fulfilled = sorted(
             (event_at, prediction_id)
@@ -166,31 +183,34 @@ class LabelJoin:
             if waiting.user_id != user_id:
                 self.fates.unknown += 1
                 return None
+            if not self._settles_at_once:
+                self._note(waiting, (at_ms, value))
+                return None
             self._take(prediction_id)
             return self._resolve(waiting, value, at_ms)
         name = label.prediction_id or label.event_id or ""
         known = self._resolved.get(name, self._resolved_before.get(name))
-        if known is None:
-            known = self._early.known(user_id, name)
         if known is not None:
             self._count_again(value, known)
         else:
-            self.fates.early += 1
-            self._early.keep(user_id, name, (value, at_ms))
-            self.fates.unknown += self._early.give_up(self._watermark_ms)
+            self._keep_early(user_id, name, (at_ms, value))
         return None
 
     def advance(self, watermark_ms: int) -> list[Outcome]:
-        """Resolve as negative what can no longer come true: its horizon is behind the watermark."""
+        """Resolve what waits no longer, since its horizon is behind the watermark.
+
+        As negative, unless its rule settles nothing before.
+        """
         watermark_ms = self._watermark_ms = max(self._watermark_ms, watermark_ms)
-        self._positives.forget(watermark_ms)
         self.fates.unknown += self._early.give_up(watermark_ms)
         outcomes = []
         while self._deadlines and self._deadlines[0][0] < watermark_ms:
             deadline, prediction_id = heappop(self._deadlines)
             prediction = self._take(prediction_id)
             if prediction is not None:
-                outcomes.append(self._resolve(prediction, False, deadline))
+                label = not self._settles_at_once and self._verdict(prediction, deadline)
+                outcomes.append(self._resolve(prediction, label, deadline))
+        self._positives.forget(watermark_ms)  # now that they have said what came true
         return outcomes
 
     def undo(self) -> None:
@@ -217,8 +237,52 @@ class LabelJoin:
         by_event = self._early.take(user_id, prediction.event_id)
         if by_prediction is None or by_event is None:
             return by_prediction or by_event
-        self._count_again(by_event[0], by_prediction[0])
-        return by_prediction
+        self._count_again(by_event.label, by_prediction.label)
+        if self._settles_at_once:
+            return by_prediction
+        return EarlyLabel.of([*by_prediction.reports, *by_event.reports])
+
+    def _keep_early(self, user_id: str, name: str, report: Report) -> None:
+        """Let a label wait; where the last word counts, beside those that wait already."""
+        at_ms, label = report
+        known = self._early.get(user_id, name)
+        if known is None:
+            self.fates.early += 1
+            self._early.keep(user_id, name, EarlyLabel(label, at_ms))
+            self.fates.unknown += self._early.give_up(self._watermark_ms)
+            return
+        _, last = known.reports[-1]
+        self._count_again(label, last)
+        if not self._settles_at_once and report not in known.reports:
+            self._early.keep(user_id, name, EarlyLabel.of([*known.reports, report]))
+
+    def _note(self, prediction: Pending, report: Report) -> None:
+        """Let a prediction that goes on waiting know what was said of it."""
+        if prediction.reports:
+            self._count_again(report[1], prediction.reports[-1][1])
+        reports = self._counting(prediction, (*prediction.reports, report))
+        if reports != prediction.reports:
+            changed = msgspec.structs.replace(prediction, reports=reports)
+            self._pending.put(prediction.prediction_id, changed)
+
+    def _counting(self, prediction: Pending, reports: Iterable[Report]) -> tuple[Report, ...]:
+        """Find what counts of all that was said: the last word within the horizon."""
+        until_ms = prediction.event_at + self._horizon_ms
+        self.fates.overdue += sum(at_ms > until_ms for at_ms, _ in reports)
+        last = latest(reports, until_ms=until_ms)
+        return () if last is None else (last,)
+
+    def _verdict(self, prediction: Pending, until_ms: int) -> bool:
+        """Tell what came of a prediction by the end of its horizon.
+
+        What is reported outranks what follows from events: who reports knows of them.
+        """
+        last = latest(prediction.reports, until_ms=until_ms)
+        has_acted = self._positives.first_after(prediction.user_id, prediction.event_at) is not None
+        if last is None:
+            return has_acted
+        self.fates.conflicting += has_acted and not last[1]
+        return last[1]
 
     def _count_again(self, label: bool, known: bool) -> None:
         if label == known:

@@ -3,12 +3,16 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import blake2b
-from typing import Final
+from typing import Final, Literal, get_args
 
 from schemas.errors import InvalidDeclaration
 
+Positive = Literal["at_once", "at_maturity"]
+"""When a positive label is known: when it comes, or when the horizon ends, as a negative one is."""
+
 _REPORTED: Final = "REPORTED"
 """In the place of an action in what a target is the hash of: actions are in lower case."""
+_AT_MATURITY: Final = ", AT MATURITY"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,10 @@ class LabelRule:
     """What users do that makes it come true; `None`: nothing that an event tells."""
     horizon: timedelta
     """How long after its event a prediction waits for its label."""
+    positive: Positive = "at_once"
+    """With `at_once`, the first that is known stands. With `at_maturity` nothing is settled before
+    the horizon ends: the last label by its time stands, and where there is none, whether the user
+    has acted."""
 
     @property
     def target(self) -> str:
@@ -37,6 +45,8 @@ class LabelRule:
         """
         action = _REPORTED if self.action is None else self.action
         definition = f"{action} within {self.horizon // timedelta(milliseconds=1)} ms"
+        if self.positive == "at_maturity":
+            definition += _AT_MATURITY
         return blake2b(definition.encode(), digest_size=4).hexdigest()
 
     def __post_init__(self) -> None:
@@ -45,22 +55,31 @@ class LabelRule:
             raise InvalidDeclaration(f"a label rule needs an action in lower case, not {action!r}")
         if self.horizon < timedelta(milliseconds=1):
             raise InvalidDeclaration(
-                f"label rule `{action or 'reported'}` needs a horizon > 0, not {self.horizon}"
+                f"label rule `{self._name}` needs a horizon > 0, not {self.horizon}"
+            )
+        if self.positive not in get_args(Positive):
+            raise InvalidDeclaration(
+                f"label rule `{self._name}` has positive={self.positive!r}, not one of"
+                f" {', '.join(get_args(Positive))}"
             )
 
+    @property
+    def _name(self) -> str:
+        return "reported" if self.action is None else self.action
 
-def happens_within(action: str, horizon: timedelta) -> LabelRule:
+
+def happens_within(action: str, horizon: timedelta, *, positive: Positive = "at_once") -> LabelRule:
     """Declare the label: the user of this event does `action` within `horizon` after it.
 
-    A record on `labels` may say it, too.
+    A record on `labels` may say it, too. See `LabelRule` for the choices.
     """
-    return LabelRule(action, horizon)
+    return LabelRule(action, horizon, positive)
 
 
-def reported_within(horizon: timedelta) -> LabelRule:
+def reported_within(horizon: timedelta, *, positive: Positive = "at_once") -> LabelRule:
     """Declare the label: what a record on `labels` says of this event within `horizon` after it.
 
     No event makes it come true. What nothing is reported of is false when the watermark passes the
-    horizon.
+    horizon. See `LabelRule` for the choices.
     """
-    return LabelRule(None, horizon)
+    return LabelRule(None, horizon, positive)

@@ -6,6 +6,7 @@ from struct import pack
 import msgspec
 
 from schemas.outcomes import Outcome
+from streams.reports import Report
 from streams.state import Table
 
 
@@ -35,6 +36,8 @@ class Pending(msgspec.Struct, array_like=True, gc=False):
     """See `pack_features`."""
     target: str = ""
     """Which label it began to wait for; empty in what was written before there was this field."""
+    reports: tuple[Report, ...] = ()
+    """What was said of it so far, where nothing is settled before its horizon ends."""
 
     def outcome(self, label: bool, *, labelled_at: int, target: str = "") -> Outcome:
         """Put the prediction and its label together.

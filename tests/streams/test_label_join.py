@@ -4,6 +4,7 @@ from collections.abc import Hashable
 from datetime import timedelta
 from typing import Literal, NamedTuple
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from streams.label_join import SPENT_DEADLINES, LabelJoin
 from streams.label_rule import LabelRule, happens_within, reported_within
 from streams.pending import Pending, pack_features, pending_table
 from streams.positives import SPENT_TIMES, positives_table
+from streams.reports import MOST_REPORTS
 from streams.state import Change, PartitionState
 from streams.watermark import Watermark
 
@@ -24,6 +26,8 @@ HORIZON_MS = 30
 FOREVER = 1 << 60
 RULE = happens_within("buy", HORIZON_MS * MS)
 REPORTED = reported_within(HORIZON_MS * MS)
+RIPE = happens_within("buy", HORIZON_MS * MS, positive="at_maturity")
+RIPE_REPORTED = reported_within(HORIZON_MS * MS, positive="at_maturity")
 
 
 class Event(NamedTuple):
@@ -118,10 +122,11 @@ EVENTS = st.lists(
 )
 
 
-@given(EVENTS)
-def test_any_order_within_the_lateness_gives_the_labels_of_hindsight(events):
+@pytest.mark.parametrize("rule", [RULE, RIPE])
+@given(events=EVENTS)
+def test_any_order_within_the_lateness_gives_the_labels_of_hindsight(rule, events):
     arrivals = sorted(enumerate(events), key=lambda item: item[1].at_ms + item[1].delay_ms)
-    partition, watermark = Partition(), Watermark(LATENESS_MS * MS)
+    partition, watermark = Partition(rule=rule), Watermark(LATENESS_MS * MS)
     outcomes: list[Outcome] = []
     changelog: list[Change] = []
     batch: list[tuple[int, Event]] = []
@@ -143,7 +148,7 @@ def test_any_order_within_the_lateness_gives_the_labels_of_hindsight(events):
             partition.outcomes.clear()
             batch.clear()
         if event.then == "worker dies":
-            partition = Partition(changelog=changelog)
+            partition = Partition(changelog=changelog, rule=rule)
     partition.outcomes = outcomes + partition.outcomes + partition.join.advance(FOREVER)
 
     assert partition.labels == joined_in_hindsight(events)
@@ -176,21 +181,13 @@ ANSWERED = st.lists(
 )
 
 
-@pytest.mark.parametrize("rule", [RULE, REPORTED])
-@given(answered=ANSWERED)
-def test_whether_a_label_comes_before_or_after_its_event_does_not_matter(rule, answered):
-    """The first stands, over crashes and what is undone; where there is none, nobody bought."""
-    arrivals: list[tuple[int, str, Event | Label]] = []
-    expected = {}
-    for n, (event, labels, by_event) in enumerate(answered):
-        arrivals.append((event.at_ms + event.delay_ms, str(n), event))
-        named = {"event_id": f"event of {n}"} if by_event else {"prediction_id": str(n)}
-        for after_ms, value in labels:
-            label = Label(event.user, value, event.at_ms, **named)
-            arrivals.append((event.at_ms + after_ms, str(n), label))
-        expected[str(n)] = min(labels, key=lambda each: each[0], default=(0, False))[1]
-    arrivals.sort(key=lambda arrival: arrival[0])
+Arrival = tuple[int, str, Event | Label]
+"""When a record arrives, the prediction it is about, and the record."""
 
+
+def played(rule: LabelRule, arrivals: list[Arrival]) -> tuple[Partition, list[Change]]:
+    """Let records arrive, with batches that end, are undone, or die, until all is resolved."""
+    arrivals = sorted(arrivals, key=lambda arrival: arrival[0])
     partition, watermark = Partition(rule=rule), Watermark(LATENESS_MS * MS)
     changelog: list[Change] = []
     outcomes: list[Outcome] = []
@@ -228,11 +225,144 @@ def test_whether_a_label_comes_before_or_after_its_event_does_not_matter(rule, a
             partition = Partition(changelog=changelog, rule=rule)
     end_batch()
     partition.outcomes = outcomes + partition.outcomes + partition.join.advance(FOREVER)
+    changelog += partition.state.changes()
+    return partition, changelog
+
+
+@pytest.mark.parametrize("rule", [RULE, REPORTED])
+@given(answered=ANSWERED)
+def test_whether_a_label_comes_before_or_after_its_event_does_not_matter(rule, answered):
+    """The first stands, over crashes and what is undone; where there is none, nobody bought."""
+    arrivals: list[Arrival] = []
+    expected = {}
+    for n, (event, labels, by_event) in enumerate(answered):
+        arrivals.append((event.at_ms + event.delay_ms, str(n), event))
+        named = {"event_id": f"event of {n}"} if by_event else {"prediction_id": str(n)}
+        for after_ms, value in labels:
+            label = Label(event.user, value, event.at_ms, **named)
+            arrivals.append((event.at_ms + after_ms, str(n), label))
+        expected[str(n)] = min(labels, key=lambda each: each[0], default=(0, False))[1]
+    partition, changelog = played(rule, arrivals)
 
     assert partition.labels == expected
     assert (len(partition.join), partition.join.n_early) == (0, 0)
-    changelog += partition.state.changes()
     assert {value for value in dict(changelog).values() if value is not None} == set()
+
+
+class Said(NamedTuple):
+    """A label, when it was said after its event, and how much later it arrives."""
+
+    after_ms: int
+    value: bool
+    delay_ms: int
+    by_event: bool
+
+
+SAID = st.lists(
+    st.tuples(
+        st.builds(
+            Event,
+            user=st.sampled_from("ab"),
+            at_ms=st.integers(100, 250),
+            action=st.sampled_from(["buy", "view", "view"]),
+            delay_ms=st.integers(0, LATENESS_MS),
+            then=st.sampled_from(["", "batch ends", "batch is undone", "worker dies"]),
+        ),
+        st.lists(
+            st.builds(
+                Said,
+                st.integers(-HORIZON_MS, 2 * HORIZON_MS),
+                st.booleans(),
+                st.integers(0, LATENESS_MS),
+                st.booleans(),
+            ),
+            max_size=4,
+        ),
+    ),
+    max_size=25,
+)
+
+
+def records_of(said: list[tuple[Event, list[Said]]]) -> list[Arrival]:
+    arrivals: list[Arrival] = []
+    for n, (event, labels) in enumerate(said):
+        arrivals.append((event.at_ms + event.delay_ms, str(n), event))
+        for after_ms, value, delay_ms, by_event in labels:
+            named = {"event_id": f"event of {n}"} if by_event else {"prediction_id": str(n)}
+            at_ms = event.at_ms + after_ms
+            arrivals.append((at_ms + delay_ms, str(n), Label(event.user, value, at_ms, **named)))
+    return arrivals
+
+
+@pytest.mark.parametrize("rule", [RIPE, RIPE_REPORTED])
+@given(said=SAID)
+def test_at_maturity_the_last_word_within_the_horizon_stands_in_whatever_order_it_came(rule, said):
+    """Over crashes and what is undone; where nothing was said, whether the user acted."""
+    acted = joined_in_hindsight([event for event, _ in said])
+    expected = {}
+    for n, (_, labels) in enumerate(said):
+        words = [(after_ms, value) for after_ms, value, *_ in labels if after_ms <= HORIZON_MS]
+        inferred = rule.action is not None and acted[str(n)]
+        expected[str(n)] = max(words)[1] if words else inferred
+
+    partition, changelog = played(rule, records_of(said))
+
+    assert partition.labels == expected
+    assert all(o.labelled_at == o.event_at + HORIZON_MS for o in partition.outcomes)
+    assert (len(partition.join), partition.join.n_early) == (0, 0)
+    assert {value for value in dict(changelog).values() if value is not None} == set()
+
+
+def test_at_maturity_nothing_is_settled_before_and_a_change_is_a_conflict():
+    partition = Partition(rule=RIPE)
+    partition.enrol("p", "u", 100)
+    for at_ms, value in ((105, True), (104, False), (105, True), (110, False), (131, True)):
+        assert partition.join.label(Label("u", value, at_ms, prediction_id="p")) is None
+    assert partition.join.observe("u", "buy", 120) == []
+    fates = partition.join.fates
+    assert (fates.conflicting, fates.duplicate, fates.overdue) == (3, 1, 1)
+
+    assert partition.join.advance(130) == []
+    (outcome,) = partition.join.advance(131)
+    assert (outcome.label, outcome.labelled_at) == (False, 130)
+    assert fates.conflicting == 4  # the user did act
+
+
+def test_of_two_labels_of_one_time_the_positive_one_is_the_later():
+    for words in ((True, False), (False, True)):
+        partition = Partition(rule=RIPE)
+        partition.enrol("p", "u", 100)
+        for value in words:
+            partition.join.label(Label("u", value, 105, prediction_id="p"))
+
+        assert [o.label for o in partition.join.advance(FOREVER)] == [True]
+
+
+def test_what_is_said_before_its_event_is_bounded():
+    join = Partition(rule=RIPE).join
+    for n in range(1_000):
+        join.label(Label("u", n % 2 == 0, 100 + n, prediction_id="p"))
+
+    (early,) = (label for _, label in join._early._table.scan())
+    assert len(early.reports) == MOST_REPORTS
+    assert len(join._early._by_time) <= SPENT_TIMES + 10
+
+
+def test_what_former_releases_wrote_of_what_waits_is_read():
+    """They knew of one label that came early, and of no reports."""
+    written = Partition()
+    written.join.enrol(pending("p", at_ms=100))
+    written.join.label(Label("u", True, 105, prediction_id="q"))
+    shortened = {}
+    for key, value in written.state.changes():
+        fields = msgspec.msgpack.decode(value or b"")
+        shortened[key] = msgspec.msgpack.encode(fields[:-1])
+    assert [key[:1] for key in shortened] == [b"p", b"l"]
+
+    read = Partition(changelog=list(shortened.items()))
+    read.enrol("q", "u", 104)
+    read.outcomes += read.join.advance(FOREVER)
+    assert read.labels == {"q": True, "p": False}
 
 
 @pytest.mark.parametrize("names", [{"event_id": "event of p"}, {"prediction_id": "p"}])

@@ -1,5 +1,6 @@
 """What a label rule may declare, and when two rules ask the same."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -18,6 +19,7 @@ def test_rules_have_one_target_only_if_they_ask_the_same():
         for horizon in HORIZONS
     ]
     rules += [reported_within(horizon) for horizon in HORIZONS]
+    rules += [replace(rule, positive="at_maturity") for rule in rules]
     again = happens_within("buy", timedelta(days=13, hours=24))
 
     assert len({rule.target for rule in rules}) == len(rules)
@@ -37,3 +39,8 @@ def test_a_rule_needs_an_action_in_lower_case_and_a_horizon(rule):
 def test_what_is_reported_needs_a_horizon_too():
     with pytest.raises(InvalidDeclaration, match="label rule `reported` needs a horizon > 0"):
         reported_within(0 * MS)
+
+
+def test_a_policy_that_is_none_is_refused():
+    with pytest.raises(InvalidDeclaration, match=r"positive='soon', not one of at_once, at_mat"):
+        reported_within(MS, positive="soon")  # type: ignore[arg-type]  # as a typing error would

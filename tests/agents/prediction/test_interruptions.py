@@ -5,8 +5,9 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 from unittest.mock import patch
 
 import msgspec
@@ -97,8 +98,8 @@ class Step(NamedTuple):
     outputs: list[Output]
 
 
-def make_plan() -> PredictPlan:
-    return BuggyPlan(stage_of, pipeline=PIPELINE)
+def make_plan(pipeline: Pipeline = PIPELINE) -> PredictPlan:
+    return BuggyPlan(stage_of, pipeline=pipeline)
 
 
 def stage_of(name: str) -> str | None:
@@ -125,10 +126,13 @@ class InterruptionMachine(RuleBasedStateMachine):
     Beside them a calm run, which is never interrupted, processes each batch when it is committed.
     """
 
+    label: ClassVar = PIPELINE.label
+
     def __init__(self) -> None:
         super().__init__()
-        self.plans = [make_plan() for _ in range(2)]
-        self.calm_plan = make_plan()
+        pipeline = replace(PIPELINE, label=self.label)
+        self.plans = [make_plan(pipeline) for _ in range(2)]
+        self.calm_plan = make_plan(pipeline)
         self.logs: dict[tuple[str, int], list[Record]] = {
             (topic, number): [] for topic in TOPICS for number in NUMBERS
         }
@@ -317,6 +321,12 @@ class InterruptionMachine(RuleBasedStateMachine):
         return partition
 
 
+class AtMaturityMachine(InterruptionMachine):
+    """What is said of a prediction waits with it."""
+
+    label = happens_within("purchase", 30 * MINUTE, positive="at_maturity")
+
+
 def is_state(output: Output) -> bool:
     return output.topic == "predict-state"
 
@@ -351,6 +361,11 @@ def _without_times(value: bytes | None) -> dict[str, Any]:
 
 def test_what_is_committed_does_not_depend_on_what_interrupted_it():
     run_histories(InterruptionMachine, n=900)
+
+
+@pytest.mark.parametrize("machine", [AtMaturityMachine])
+def test_nor_does_it_where_labels_have_other_rules(machine):
+    run_histories(machine, n=150)
 
 
 def test_a_detector_that_alarmed_and_came_to_the_same_count_again_is_saved():
