@@ -51,6 +51,7 @@ def new_parity(pipeline: Pipeline) -> Parity:
         share=pipeline.parity_share,
         prediction_id=f"{pipeline.use_case}:".__add__,
         horizon=pipeline.label.horizon,
+        keep_negatives=pipeline.label.keep_negatives,
         new_partition=lambda: SampledPartition(
             FeatureHistory(
                 features.user,

@@ -168,11 +168,24 @@ class Pipeline:
                 f"the candidate of the rollout {self.rollout.name}, {self.rollout.candidate}, "
                 "does not learn: name it among the challengers"
             )
+        if self.label.weighs:
+            self._check_weights_are_taken()
 
     @property
     def models(self) -> tuple[str, ...]:
         """Tell all models that learn, the declared champion first."""
         return tuple(dict.fromkeys((self.champion, *self.challengers)))
+
+    def _check_weights_are_taken(self) -> None:
+        # River takes a second, and most commands need none.
+        from online_models import catalogue  # noqa: PLC0415
+
+        for name in self.models:
+            if not catalogue.recipe(name).takes_weights:
+                raise InvalidDeclaration(
+                    f"the label rule has {self.label.weighs}, hence outcomes of different weights,"
+                    f" which model `{name}` does not take; docs/catalogue.md says which do"
+                )
 
     def compiled(self) -> FeatureSet:
         """Compile all features.

@@ -1,5 +1,6 @@
 """The one writer of a model: judges each outcome, then learns it, once."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
@@ -13,7 +14,8 @@ from schemas.outcomes import Outcome
 _LARGEST_FEATURE: Final = 1e12
 """Beyond lie broken sensors, infinity and NaN; one of them would ruin a model for ever."""
 
-_SAMPLES: Final = 8
+_LARGEST_WEIGHT: Final = 1e7
+"""More than any label rule gives."""
 
 
 class Learner:
@@ -61,7 +63,9 @@ class Learner:
         self.progress = Progress()
         self.failure: str | None = None
         """What the model raised last, if it ever did."""
-        self._estimator = catalogue.make(model)
+        recipe = catalogue.recipe(model)
+        self._takes_weights = recipe.takes_weights
+        self._estimator = recipe.make()
         untrained = self._frozen(NEVER)
         self._held_back = HeldBack(
             untrained, untrained, label_delay_ms=label_delay // timedelta(milliseconds=1)
@@ -109,21 +113,14 @@ class Learner:
         score = self._judge(outcome, features)
 
         try:
-            self._estimator.learn_one(features, outcome.label)  # type: ignore[arg-type]  # invariance
+            self._teach(features, outcome)
         except (OSError, MemoryError):
             raise  # another worker may have more luck
         except Exception as failure:  # noqa: BLE001  # whatever a model raises, the others go on
             progress.n_skipped += 1
             self.failure = f"{type(failure).__name__}: {failure}"
             return score
-        if len(progress.samples) < _SAMPLES:
-            progress.samples.append(outcome.features)
-        else:
-            progress.samples[progress.n_learned % _SAMPLES] = outcome.features
-        progress.n_learned += 1
-        progress.n_positives += outcome.label
-        progress.known_until = max(progress.known_until, outcome.labelled_at)
-        progress.last_label = outcome.label
+        progress.learned(outcome)
         return score
 
     def scorer(self) -> Scorer:
@@ -179,6 +176,14 @@ class Learner:
         learner._held_back = HeldBack(older, newer, label_delay_ms=state.label_delay_ms)
         return learner
 
+    def _teach(self, features: dict[str, float], outcome: Outcome) -> None:
+        """Teach the model; one that takes no weights learns as if all were 1."""
+        learn_one: Callable[..., None] = self._estimator.learn_one
+        if outcome.weight == 1.0 or not self._takes_weights:
+            learn_one(features, outcome.label)
+        else:
+            learn_one(features, outcome.label, w=outcome.weight)
+
     def _judge(self, outcome: Outcome, features: dict[str, float]) -> float | None:
         progress, held_back = self.progress, self._held_back
         if held_back.is_due(n_learned=progress.n_learned, known_until=progress.known_until):
@@ -188,15 +193,18 @@ class Learner:
             progress.n_unjudged += 1
             return None
         score = then.scorer.score(features)
-        progress.prequential.update(outcome.label, score)
-        progress.base_rate.update(outcome.label, then.scorer.base_rate)
-        progress.last_class.update(outcome.label, float(then.last_label))
+        label, weight = outcome.label, outcome.judged
+        progress.prequential.update(label, score, weight)
+        progress.base_rate.update(label, then.scorer.base_rate, weight)
+        progress.last_class.update(label, float(then.last_label), weight)
         return score
 
     def _is_learnable(self, outcome: Outcome) -> bool:
         return (
             outcome.schema == self.schema
             and outcome.target == self.target
+            and 0.0 < outcome.weight <= _LARGEST_WEIGHT
+            and 0.0 < outcome.judged <= _LARGEST_WEIGHT
             and len(outcome.features) == len(self.feature_names)
             and _are_usable(outcome.features)
         )

@@ -1,8 +1,9 @@
 """Test, then train: how good the scores were before their labels were known."""
 
 import math
-from collections import Counter
+import operator
 from collections.abc import Iterable, Mapping
+from itertools import repeat
 from typing import Final, TypeVar
 
 import msgspec
@@ -25,7 +26,8 @@ class Prequential(msgspec.Struct):
 
     Bounded memory: the lifetime's ROC AUC takes scores within 1/256 of a logit for equal, so it
     is off by at most half the share of (positive, negative) pairs that lie that close. The
-    window's is exact. Both are NaN until both labels were seen.
+    window's is exact. Both are NaN until both labels were seen. An outcome that stands for several
+    counts as that many; the window is of outcomes as they came.
 
     Examples
     --------
@@ -41,13 +43,22 @@ class Prequential(msgspec.Struct):
     n: int = 0
     positives: int = 0
     total_loss: float = 0.0
-    positives_by_bin: dict[int, int] = {}
-    negatives_by_bin: dict[int, int] = {}
+    positives_by_bin: dict[int, int | float] = {}
+    negatives_by_bin: dict[int, int | float] = {}
     ring: list[tuple[bool, float]] = []
     """The latest outcomes; the oldest is the next to be overwritten."""
+    extra_weight: float = 0.0
+    """By how much all weights together exceed their number."""
+    ring_weights: list[float] = []
+    """Of the latest outcomes; empty as long as all are 1."""
 
-    def update(self, label: bool, score: float) -> None:
-        """Count one outcome and the score it was given beforehand, in [0, 1]."""
+    def update(self, label: bool, score: float, weight: float = 1.0) -> None:
+        """Count one outcome and the score it was given beforehand, in [0, 1].
+
+        `weight` > 0 says how many outcomes it stands for.
+        """
+        # Whole numbers stay so: they are half as long in a snapshot.
+        amount = int(weight) if weight.is_integer() else weight
         p = min(max(score, _EPSILON), 1.0 - _EPSILON)
         against = math.log1p(-p)
         in_favour = math.log(p)
@@ -55,15 +66,12 @@ class Prequential(msgspec.Struct):
         bin_ = round(logit * _BINS_PER_LOGIT)
         if label:
             self.positives += 1
-            self.total_loss -= in_favour
-            self.positives_by_bin[bin_] = self.positives_by_bin.get(bin_, 0) + 1
+            self.total_loss -= in_favour * weight
+            self.positives_by_bin[bin_] = self.positives_by_bin.get(bin_, 0) + amount
         else:
-            self.total_loss -= against
-            self.negatives_by_bin[bin_] = self.negatives_by_bin.get(bin_, 0) + 1
-        if len(self.ring) < WINDOW:
-            self.ring.append((label, score))
-        else:
-            self.ring[self.n % WINDOW] = (label, score)
+            self.total_loss -= against * weight
+            self.negatives_by_bin[bin_] = self.negatives_by_bin.get(bin_, 0) + amount
+        self._remember(label, score, weight)
         self.n += 1
 
     @property
@@ -74,22 +82,47 @@ class Prequential(msgspec.Struct):
     @property
     def log_loss(self) -> float:
         """Mean negative log likelihood, in nats."""
-        return self.total_loss / self.n if self.n > 0 else math.nan
+        return self.total_loss / (self.n + self.extra_weight) if self.n > 0 else math.nan
 
     @property
     def recent_roc_auc(self) -> float:
         """ROC AUC of the latest outcomes."""
-        return _roc_auc(
-            Counter(score for label, score in self.ring if label),
-            Counter(score for label, score in self.ring if not label),
-        )
+        return _roc_auc(self._recent_weights(True), self._recent_weights(False))
 
     @property
     def recent_log_loss(self) -> float:
         """Log loss of the latest outcomes."""
         if not self.ring:
             return math.nan
-        return math.fsum(_losses(self.ring)) / len(self.ring)
+        losses = list(_losses(self.ring))
+        if not self.ring_weights:
+            return math.fsum(losses) / len(losses)
+        weighted = math.fsum(map(operator.mul, losses, self.ring_weights))
+        return weighted / math.fsum(self.ring_weights)
+
+    def _remember(self, label: bool, score: float, weight: float) -> None:
+        """Let an outcome be the latest."""
+        if weight != 1.0:
+            self.extra_weight += weight - 1.0
+            if not self.ring_weights:
+                self.ring_weights = [1.0] * len(self.ring)
+        if len(self.ring) < WINDOW:
+            self.ring.append((label, score))
+            if weight != 1.0 or self.ring_weights:
+                self.ring_weights.append(weight)
+            return
+        self.ring[self.n % WINDOW] = (label, score)
+        if self.ring_weights:
+            self.ring_weights[self.n % WINDOW] = weight
+
+    def _recent_weights(self, label: bool) -> dict[float, float]:
+        """Sum the weights of the latest outcomes of one label, by score."""
+        sums: dict[float, float] = {}
+        weights = self.ring_weights or repeat(1.0)
+        for (found, score), weight in zip(self.ring, weights, strict=False):
+            if found == label:
+                sums[score] = sums.get(score, 0.0) + weight
+        return sums
 
 
 def _losses(outcomes: Iterable[tuple[bool, float]]) -> Iterable[float]:
@@ -98,11 +131,11 @@ def _losses(outcomes: Iterable[tuple[bool, float]]) -> Iterable[float]:
         yield -math.log(p) if label else -math.log1p(-p)
 
 
-def _roc_auc(positives: Mapping[K, int], negatives: Mapping[K, int]) -> float:
+def _roc_auc(positives: Mapping[K, float], negatives: Mapping[K, float]) -> float:
     pairs = sum(positives.values()) * sum(negatives.values())
     if pairs == 0:
         return math.nan
-    twice_won = negatives_below = 0
+    twice_won = negatives_below = 0.0
     for score in sorted(positives.keys() | negatives.keys()):
         ties = negatives.get(score, 0)
         twice_won += positives.get(score, 0) * (2 * negatives_below + ties)

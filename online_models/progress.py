@@ -1,11 +1,16 @@
 """A learner as data: what it has seen, and who it was."""
 
+from typing import Final
+
 import msgspec
 from river import base
 
 from online_models.held_back import NEVER, Frozen
 from online_models.prequential import Prequential
 from online_models.scorer import Scorer
+from schemas.outcomes import Outcome
+
+_SAMPLES: Final = 8
 
 
 class Progress(msgspec.Struct):
@@ -30,11 +35,31 @@ class Progress(msgspec.Struct):
     """The same outcomes judged by the label before."""
     samples: list[list[float]] = msgspec.field(default_factory=list)
     """Feature vectors learned last, to try a snapshot with."""
+    extra_weight: float = 0.0
+    """By how much the weights of all learned outcomes together exceed their number."""
+    extra_positive_weight: float = 0.0
+    """The same of the positives among them."""
+
+    def learned(self, outcome: Outcome) -> None:
+        """Count an outcome that was learned."""
+        if len(self.samples) < _SAMPLES:
+            self.samples.append(outcome.features)
+        else:
+            self.samples[self.n_learned % _SAMPLES] = outcome.features
+        self.n_learned += 1
+        self.n_positives += outcome.label
+        self.extra_weight += outcome.weight - 1.0
+        if outcome.label:
+            self.extra_positive_weight += outcome.weight - 1.0
+        self.known_until = max(self.known_until, outcome.labelled_at)
+        self.last_label = outcome.label
 
     def scorer(self, model: base.Classifier) -> Scorer:
         """Show a model, which has seen this, as the hot path sees it; the scorer owns it then."""
-        n = self.n_learned
-        return Scorer(model, n_learned=n, base_rate=self.n_positives / n if n > 0 else 0.5)
+        weight = self.n_learned + self.extra_weight
+        positive = self.n_positives + self.extra_positive_weight
+        base_rate = positive / weight if weight > 0 else 0.5
+        return Scorer(model, n_learned=self.n_learned, base_rate=base_rate)
 
 
 class EarlierSelf(msgspec.Struct, frozen=True, array_like=True):

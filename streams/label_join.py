@@ -17,6 +17,7 @@ from schemas.labels import Label
 from schemas.outcomes import Outcome
 from streams.early_labels import EarlyLabel, EarlyLabels
 from streams.label_rule import LabelRule, happens_within
+from streams.negatives import is_kept
 from streams.pending import Pending
 from streams.positives import RecentPositives
 from streams.reports import Report, latest
@@ -50,6 +51,8 @@ class Fates(msgspec.Struct):
     overdue: int = 0
     """Labels dated after the horizon of their prediction, which count no more: where nothing is
     settled before it ends."""
+    sampled_out: int = 0
+    """Predictions counted as negative that gave no outcome: others stand for them."""
 
 
 class LabelJoin:
@@ -98,6 +101,8 @@ class LabelJoin:
         self.fates = Fates()
         self._action: Final = rule.action
         self._target: Final = rule.target
+        self._keep_negatives: Final = rule.keep_negatives
+        self._weight_of_negatives: Final = 1.0 / rule.keep_negatives
         self._settles_at_once: Final = rule.positive == "at_once"
         self._horizon_ms: Final = rule.horizon // timedelta(milliseconds=1)
         self._capacity: Final = capacity
@@ -172,7 +177,8 @@ class LabelJoin:
             if earliest <= event_at < at_ms
         )
         predictions = [self._take(prediction_id) for _, prediction_id in fulfilled]
-        return [self._resolve(found, True, at_ms) for found in predictions if found is not None]
+        outcomes = [self._resolve(found, True, at_ms) for found in predictions if found is not None]
+        return [outcome for outcome in outcomes if outcome is not None]
 
     def label(self, label: Label) -> Outcome | None:
         """Resolve the prediction that a cleaned label names; let the label wait if it may come."""
@@ -209,7 +215,9 @@ class LabelJoin:
             prediction = self._take(prediction_id)
             if prediction is not None:
                 label = not self._settles_at_once and self._verdict(prediction, deadline)
-                outcomes.append(self._resolve(prediction, label, deadline))
+                outcome = self._resolve(prediction, label, deadline)
+                if outcome is not None:
+                    outcomes.append(outcome)
         self._positives.forget(watermark_ms)  # now that they have said what came true
         return outcomes
 
@@ -319,7 +327,8 @@ class LabelJoin:
             ]
             heapify(self._deadlines)
 
-    def _resolve(self, prediction: Pending, label: bool, at_ms: int) -> Outcome:
+    def _resolve(self, prediction: Pending, label: bool, at_ms: int) -> Outcome | None:
+        """Make the outcome of a prediction; `None`: another negative stands for it."""
         if label:
             self.fates.positive += 1
         else:
@@ -328,4 +337,12 @@ class LabelJoin:
         resolved[prediction.prediction_id] = resolved[prediction.event_id] = label
         if len(resolved) >= self._capacity:
             self._resolved_before, self._resolved = resolved, {}
-        return prediction.outcome(label, labelled_at=at_ms, target=self._target)
+        weight = 1.0
+        if not label:
+            if not is_kept(prediction.prediction_id, self._keep_negatives):
+                self.fates.sampled_out += 1
+                return None
+            weight = self._weight_of_negatives
+        return prediction.outcome(
+            label, labelled_at=at_ms, target=self._target, weight=weight, judged=weight
+        )

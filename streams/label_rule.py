@@ -10,6 +10,7 @@ from schemas.errors import InvalidDeclaration
 Positive = Literal["at_once", "at_maturity"]
 """When a positive label is known: when it comes, or when the horizon ends, as a negative one is."""
 
+_SMALLEST_SHARE: Final = 1e-6
 _REPORTED: Final = "REPORTED"
 """In the place of an action in what a target is the hash of: actions are in lower case."""
 _AT_MATURITY: Final = ", AT MATURITY"
@@ -35,10 +36,14 @@ class LabelRule:
     """With `at_once`, the first that is known stands. With `at_maturity` nothing is settled before
     the horizon ends: the last label by its time stands, and where there is none, whether the user
     has acted."""
+    keep_negatives: float = 1.0
+    """Share of the negatives that become outcomes; each weighs as much as those it stands for."""
 
     @property
     def target(self) -> str:
         """Hash of what defines the label: what learned one rule knows nothing of another.
+
+        Weights do not: they change how much is learned, not what.
 
         >>> happens_within("purchase", timedelta(minutes=30)).target
         'd351d2a0'
@@ -62,24 +67,49 @@ class LabelRule:
                 f"label rule `{self._name}` has positive={self.positive!r}, not one of"
                 f" {', '.join(get_args(Positive))}"
             )
+        if not _SMALLEST_SHARE <= self.keep_negatives <= 1.0:
+            raise InvalidDeclaration(
+                f"label rule `{self._name}` has keep_negatives={self.keep_negatives}, which is no"
+                f" share from {_SMALLEST_SHARE} to 1"
+            )
+
+    @property
+    def weighs(self) -> str:
+        """Name the choice that gives outcomes other weights than 1; empty if none does.
+
+        >>> reported_within(timedelta(days=14), keep_negatives=0.1).weighs
+        'keep_negatives'
+        """
+        return "keep_negatives" if self.keep_negatives < 1.0 else ""
 
     @property
     def _name(self) -> str:
         return "reported" if self.action is None else self.action
 
 
-def happens_within(action: str, horizon: timedelta, *, positive: Positive = "at_once") -> LabelRule:
+def happens_within(
+    action: str,
+    horizon: timedelta,
+    *,
+    positive: Positive = "at_once",
+    keep_negatives: float = 1.0,
+) -> LabelRule:
     """Declare the label: the user of this event does `action` within `horizon` after it.
 
     A record on `labels` may say it, too. See `LabelRule` for the choices.
     """
-    return LabelRule(action, horizon, positive)
+    return LabelRule(action, horizon, positive, keep_negatives)
 
 
-def reported_within(horizon: timedelta, *, positive: Positive = "at_once") -> LabelRule:
+def reported_within(
+    horizon: timedelta,
+    *,
+    positive: Positive = "at_once",
+    keep_negatives: float = 1.0,
+) -> LabelRule:
     """Declare the label: what a record on `labels` says of this event within `horizon` after it.
 
     No event makes it come true. What nothing is reported of is false when the watermark passes the
     horizon. See `LabelRule` for the choices.
     """
-    return LabelRule(None, horizon, positive)
+    return LabelRule(None, horizon, positive, keep_negatives)

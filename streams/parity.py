@@ -18,6 +18,7 @@ from schemas.outcomes import Outcome
 from streams.feature_history import FeatureHistory
 from streams.feature_set import FeatureSet
 from streams.fold import FeatureFold
+from streams.negatives import is_kept
 from streams.watermark import Watermark
 
 _BUCKETS: Final = 10_000
@@ -45,10 +46,11 @@ class SampledPartition:
         self.expected: dict[str, tuple[int, list[float]]] = {}
         """By prediction: when its event was, and the features that should have been served."""
 
-    def give_up_before(self, at_ms: int) -> int:
+    def give_up_before(self, at_ms: int, *, keep_negatives: float) -> int:
         """Expect no outcome of events from before a moment any more; count them.
 
-        One that stands behind a later event, out of order, waits until that is given up.
+        Those of which a negative outcome was not to come, since such a share is kept, are not
+        counted. One that stands behind a later event, out of order, waits until that is given up.
         """
         n = 0
         while self.expected:
@@ -56,7 +58,7 @@ class SampledPartition:
             if event_ms >= at_ms:
                 break
             del self.expected[prediction_id]
-            n += 1
+            n += is_kept(prediction_id, keep_negatives)
         return n
 
     @property
@@ -96,6 +98,8 @@ class Parity:
         Tells an event's prediction by its id.
     horizon
         Event time after which an event without a label becomes a negative outcome.
+    keep_negatives
+        Share of the negatives that become outcomes at all.
     new_partition
         Makes the sampled users of one partition.
 
@@ -129,12 +133,14 @@ class Parity:
         prediction_id: Callable[[str], str],
         horizon: timedelta,
         new_partition: Callable[[], SampledPartition],
+        keep_negatives: float = 1.0,
     ) -> None:
         self.counts = ParityCounts()
         self._names, self._schema = features.names, features.schema
         self._n_buckets = round(share * _BUCKETS)
         self._prediction_id = prediction_id
         self._horizon_ms = horizon // timedelta(milliseconds=1)
+        self._keep_negatives = keep_negatives
         self._new_partition = new_partition
         self._partitions: dict[int, SampledPartition] = {}
         self._early: dict[str, tuple[Outcome, float]] = {}
@@ -205,4 +211,6 @@ class Parity:
                     counts.mismatches[name] = counts.mismatches.get(name, 0) + 1
         # What no label came for is told in the order of its events: those before are due.
         if not outcome.label and outcome.labelled_at == outcome.event_at + self._horizon_ms:
-            counts.missing += partition.give_up_before(outcome.event_at)
+            counts.missing += partition.give_up_before(
+                outcome.event_at, keep_negatives=self._keep_negatives
+            )

@@ -39,7 +39,15 @@ class Pending(msgspec.Struct, array_like=True, gc=False):
     reports: tuple[Report, ...] = ()
     """What was said of it so far, where nothing is settled before its horizon ends."""
 
-    def outcome(self, label: bool, *, labelled_at: int, target: str = "") -> Outcome:
+    def outcome(
+        self,
+        label: bool,
+        *,
+        labelled_at: int,
+        target: str = "",
+        weight: float = 1.0,
+        judged: float = 1.0,
+    ) -> Outcome:
         """Put the prediction and its label together.
 
         `target` is of the rule that settled it. If it began to wait under another one it is an
@@ -58,6 +66,8 @@ class Pending(msgspec.Struct, array_like=True, gc=False):
             self.schema,
             memoryview(self.features).cast("d").tolist(),  # type: ignore[arg-type]  # floats
             target if target == self.target else "",
+            weight,
+            judged,
         )
 
 

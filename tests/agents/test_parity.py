@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.parity_feed import new_parity
+from agents.pipeline import Pipeline
 from agents.prediction.predict_plan import PredictPlan
 from agents.testing import PipelineDriver
 from examples.shop.pipeline import PIPELINE
@@ -23,9 +24,11 @@ ALL_USERS = replace(PIPELINE, parity_share=1.0)
 HORIZON_MS = PIPELINE.label.horizon // timedelta(milliseconds=1)
 
 
-def served(seed: int, *, only_named: bool = False) -> PipelineDriver:
+def served(
+    seed: int, *, only_named: bool = False, pipeline: Pipeline = ALL_USERS
+) -> PipelineDriver:
     """Serve a messy day, batch by batch, with a crash on the way."""
-    driver = PipelineDriver(ALL_USERS, partitions=2, start=datetime(2026, 1, 1, tzinfo=UTC))
+    driver = PipelineDriver(pipeline, partitions=2, start=datetime(2026, 1, 1, tzinfo=UTC))
     records = [each.record for each in messy(seed) if each.is_named or not only_named]
     for start in range(0, len(records), 40):
         for record in records[start : start + 40]:
@@ -36,9 +39,11 @@ def served(seed: int, *, only_named: bool = False) -> PipelineDriver:
     return driver
 
 
-def compare(driver: PipelineDriver, outcomes: list[Outcome]) -> Parity:
+def compare(
+    driver: PipelineDriver, outcomes: list[Outcome], *, pipeline: Pipeline = ALL_USERS
+) -> Parity:
     """Read the whole log, then what was served."""
-    parity = new_parity(ALL_USERS)
+    parity = new_parity(pipeline)
     clean = EventCleaner(
         PIPELINE.event,
         actions=PIPELINE.actions,
@@ -67,6 +72,18 @@ def test_what_is_served_is_what_the_log_gives(seed):
     counts = compare(driver, driver.outcomes).counts
 
     assert counts.compared == len(driver.outcomes) > 100
+    assert (counts.mismatches, counts.missing, counts.extra) == ({}, 0, 0)
+
+
+@pytest.mark.parametrize("choice", [{"positive": "at_maturity"}, {"keep_negatives": 0.3}])
+def test_whatever_the_label_rule_nothing_is_missing_and_nothing_too_much(choice):
+    """A negative that others stand for is no outcome that was lost."""
+    label = replace(PIPELINE.label, **choice)
+    pipeline = replace(ALL_USERS, label=label, challengers=("binary_ftrl_v1",))
+    driver = served(7, pipeline=pipeline)
+    counts = compare(driver, driver.outcomes, pipeline=pipeline).counts
+
+    assert counts.compared > 30
     assert (counts.mismatches, counts.missing, counts.extra) == ({}, 0, 0)
 
 

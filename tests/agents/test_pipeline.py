@@ -27,3 +27,15 @@ def test_a_share_that_is_none_is_refused(name: str, share: float) -> None:
     declared: dict[str, Any] = {name: share}
     with pytest.raises(InvalidDeclaration, match=f"{name} is a share from 0 to 1, not {share}"):
         replace(PIPELINE, **declared)
+
+
+@pytest.mark.parametrize("role", ["champion", "challengers"])
+def test_models_that_take_no_weights_are_refused_where_outcomes_have_some(role: str) -> None:
+    weighed = replace(PIPELINE.label, keep_negatives=0.1)
+    taken = replace(PIPELINE, label=weighed, challengers=("binary_ftrl_v1",))
+    model = "binary_forest_v1"
+    declared: dict[str, Any] = {role: model if role == "champion" else (model,)}
+
+    with pytest.raises(InvalidDeclaration, match=f"has keep_negatives, .* model `{model}` does"):
+        replace(taken, **declared)
+    assert replace(PIPELINE, **declared).label == PIPELINE.label

@@ -1,5 +1,7 @@
+import math
 from datetime import timedelta
 from itertools import pairwise
+from typing import Any
 
 import msgspec
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 
 from online_models import catalogue
 from online_models.learner import Learner
-from online_models.progress import LearnerState
+from online_models.progress import LearnerState, Progress
 from online_models.scorer import Scorer
 from schemas.outcomes import Outcome
 
@@ -90,6 +92,59 @@ def test_it_learns_what_river_would_learn(model, make_log):
     ]
 
 
+def weighed(log: list[Outcome]) -> list[Outcome]:
+    """Let every second negative stand for two, and some for more than that."""
+    return [
+        o if o.label else msgspec.structs.replace(o, weight=w, judged=w)
+        for n, o in enumerate(log)
+        if (w := (2.0, 2.0, 3.5)[n % 3]) and (o.label or n % 2)
+    ]
+
+
+@models
+def test_weights_teach_as_river_teaches_them(model, make_log):
+    log = weighed(make_log(5, 300))
+    estimator = catalogue.make(model)
+    teach: Any = estimator.learn_one
+    takes_weights = catalogue.recipe(model).takes_weights
+    learner = learner_of(model)
+    for offset, outcome in enumerate(log):
+        weight = {"w": outcome.weight} if takes_weights and outcome.weight != 1.0 else {}
+        teach(dict(zip(FEATURES, outcome.features, strict=True)), outcome.label, **weight)
+        learner.learn(outcome, offset)
+
+    weights = [o.weight for o in log]
+    positive = sum(o.label for o in log)
+    assert learner.scorer().base_rate == pytest.approx(positive / sum(weights))
+    assert final_scores(learner, log) == [
+        Scorer(estimator, n_learned=1).score(dict(zip(FEATURES, o.features, strict=True)))
+        for o in log
+    ]
+
+
+def test_with_weights_too_a_restored_learner_equals_one_never_interrupted(make_log):
+    replays_to_the_same_bits("binary_logistic_v2", weighed(make_log(4, 450)), at=200, start=150)
+
+
+def test_a_share_of_the_negatives_teaches_and_judges_as_all_of_them_do(make_log):
+    """They weigh as much as those they stand for; without weights the base rate is far off."""
+    log = [o for n, o in enumerate(make_log(8, 6_000)) if not o.label or n % 4 == 0]
+    kept = [o for n, o in enumerate(log) if o.label or n % 5 == 0]
+    fives = [o if o.label else msgspec.structs.replace(o, weight=5.0, judged=5.0) for o in kept]
+    all_, unweighed, weighted = (learner_of("binary_logistic_v1") for _ in range(3))
+    for learner, outcomes in ((all_, log), (unweighed, kept), (weighted, fives)):
+        for offset, outcome in enumerate(outcomes):
+            learner.learn(outcome, offset)
+
+    rates = [each.scorer().base_rate for each in (all_, weighted, unweighed)]
+    assert rates[1] == pytest.approx(rates[0], abs=0.02)
+    assert rates[2] > rates[0] + 0.2
+    mean_scores = [math.fsum(final_scores(each, log)) / len(log) for each in (all_, weighted)]
+    assert mean_scores[1] == pytest.approx(mean_scores[0], abs=0.03)
+    assert weighted.prequential.roc_auc == pytest.approx(all_.prequential.roc_auc, abs=0.03)
+    assert weighted.prequential.log_loss == pytest.approx(all_.prequential.log_loss, abs=0.03)
+
+
 @cheap_models
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 999), moment=st.integers(0, 30_000))
@@ -153,12 +208,25 @@ def test_an_outcome_whose_label_took_too_long_is_learned_but_not_judged(make_log
         {"schema": "schema-2"},
         {"target": "target-2"},
         {"target": ""},
+        {"weight": 0.0},
+        {"weight": float("nan")},
+        {"weight": -1.0},
+        {"judged": float("inf")},
         {"features": [1.0, 2.0]},
         {"features": [1.0, float("nan"), 0.0, 1.0]},
         {"features": [1.0, float("inf"), 0.0, 1.0]},
         {"features": [1.0, -1e300, 0.0, 1.0]},
     ],
-    ids=["other schema", "other label rule", "no label rule", "too few", "NaN", "infinite", "huge"],
+    ids=[
+        "other schema",
+        "other label rule",
+        "no label rule",
+        *("no weight", "NaN weight", "negative weight", "infinite weight"),
+        "too few",
+        "NaN",
+        "infinite",
+        "huge",
+    ],
 )
 def test_an_outcome_that_cannot_be_learned_is_skipped_and_counted(change, make_log):
     learner = learner_of("binary_logistic_v1")
@@ -210,3 +278,21 @@ def test_learning_on_does_not_move_a_scorer(make_log):
 
     assert scorer.score(x) == before != learner.scorer().score(x)
     assert scorer.base_rate == sum(outcome.label for outcome in log[:100]) / 100
+
+
+def test_what_former_releases_wrote_of_a_learner_is_read(make_log):
+    learner = learner_of("binary_logistic_v1")
+    for offset, outcome in enumerate(make_log(2, 200)):
+        learner.learn(outcome, offset)
+    written = msgspec.to_builtins(learner.progress)
+    for name in ("extra_weight", "extra_positive_weight"):
+        del written[name]
+
+    assert msgspec.convert(written, Progress) == learner.progress
+
+
+def test_outcomes_of_former_releases_weigh_one_each(make_log):
+    (outcome,) = make_log(2, 1)
+    fields = msgspec.to_builtins(outcome)
+
+    assert msgspec.convert(fields[:12], Outcome) == outcome

@@ -85,6 +85,54 @@ def test_lifetime_metrics_agree_with_sklearn(draw: Callable[[random.Random, bool
     assert (prequential.n, prequential.positives) == (20_000, sum(labels))
 
 
+@given(
+    outcomes=st.lists(st.tuples(st.booleans(), scores, st.integers(1, 5)), min_size=1, max_size=40)
+)
+def test_an_outcome_of_weight_n_counts_as_n_outcomes(outcomes):
+    weighed, repeated = Prequential(), Prequential()
+    for label, score, weight in outcomes:
+        weighed.update(label, score, float(weight))
+        for _ in range(weight):
+            repeated.update(label, score)
+
+    assert weighed.roc_auc == pytest.approx(repeated.roc_auc, nan_ok=True)
+    assert weighed.recent_roc_auc == pytest.approx(repeated.recent_roc_auc, nan_ok=True)
+    assert weighed.log_loss == pytest.approx(repeated.log_loss)
+    assert weighed.recent_log_loss == pytest.approx(repeated.recent_log_loss)
+    assert weighed.n == len(outcomes)
+
+
+def test_weighted_metrics_agree_with_sklearn_in_the_window_too():
+    rng = random.Random(5)
+    outcomes = [
+        (rng.random() < 0.3, rng.betavariate(2, 5), rng.choice([1.0, 2.5, 10.0]))
+        for _ in range(2 * WINDOW + 300)
+    ]
+    prequential = Prequential()
+    # Weights may begin at any time: in former releases there were none.
+    outcomes[: WINDOW + 100] = [(label, score, 1.0) for label, score, _ in outcomes[: WINDOW + 100]]
+    for label, score, weight in outcomes:
+        prequential.update(label, score, weight)
+
+    for chosen, roc_auc, loss in (
+        (outcomes, prequential.roc_auc, prequential.log_loss),
+        (outcomes[-WINDOW:], prequential.recent_roc_auc, prequential.recent_log_loss),
+    ):
+        labels, said, weights = zip(*chosen, strict=True)
+        exact = roc_auc_score(labels, said, sample_weight=weights)
+        assert roc_auc == pytest.approx(exact, abs=1e-3)
+        assert loss == pytest.approx(log_loss(labels, said, sample_weight=weights), rel=1e-9)
+
+
+def test_what_former_releases_wrote_is_read_and_written_alike_without_weights():
+    prequential = after([(True, 0.7), (False, 0.2)] * 700)
+    written = msgspec.to_builtins(prequential)
+    del written["extra_weight"], written["ring_weights"]
+    read = msgspec.msgpack.decode(msgspec.msgpack.encode(written), type=Prequential)
+
+    assert msgspec.msgpack.encode(read) == msgspec.msgpack.encode(prequential)
+
+
 def test_recent_metrics_forget_all_but_the_window():
     rng = random.Random(3)
     outcomes = [(rng.random() < 0.3, round(rng.random(), 2)) for _ in range(WINDOW * 2 + 345)]

@@ -1,12 +1,13 @@
 """Laws of the label join, held against a join over the whole history."""
 
 from collections.abc import Hashable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Literal, NamedTuple
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from river import stream
 
@@ -15,6 +16,7 @@ from schemas.outcomes import Outcome
 from streams.early_labels import early_labels_table
 from streams.label_join import SPENT_DEADLINES, LabelJoin
 from streams.label_rule import LabelRule, happens_within, reported_within
+from streams.negatives import is_kept
 from streams.pending import Pending, pack_features, pending_table
 from streams.positives import SPENT_TIMES, positives_table
 from streams.reports import MOST_REPORTS
@@ -295,6 +297,7 @@ def records_of(said: list[tuple[Event, list[Said]]]) -> list[Arrival]:
 
 
 @pytest.mark.parametrize("rule", [RIPE, RIPE_REPORTED])
+@settings(deadline=None)
 @given(said=SAID)
 def test_at_maturity_the_last_word_within_the_horizon_stands_in_whatever_order_it_came(rule, said):
     """Over crashes and what is undone; where nothing was said, whether the user acted."""
@@ -311,6 +314,38 @@ def test_at_maturity_the_last_word_within_the_horizon_stands_in_whatever_order_i
     assert all(o.labelled_at == o.event_at + HORIZON_MS for o in partition.outcomes)
     assert (len(partition.join), partition.join.n_early) == (0, 0)
     assert {value for value in dict(changelog).values() if value is not None} == set()
+
+
+@pytest.mark.parametrize("rule", [RULE, REPORTED, RIPE, RIPE_REPORTED])
+@settings(deadline=None)
+@given(said=SAID, share=st.sampled_from([0.2, 0.5]))
+def test_of_negatives_a_share_is_told_and_weighs_as_much_as_all(rule, said, share):
+    """The same of them over crashes and what is undone; positives are all told."""
+    arrivals = records_of(said)
+    whole, _ = played(rule, arrivals)
+    partition, changelog = played(replace(rule, keep_negatives=share), arrivals)
+
+    assert partition.outcomes == [
+        outcome
+        if outcome.label
+        else msgspec.structs.replace(outcome, weight=1 / share, judged=1 / share)
+        for outcome in whole.outcomes
+        if outcome.label or is_kept(outcome.prediction_id, share)
+    ]
+    assert {value for value in dict(changelog).values() if value is not None} == set()
+
+
+def test_negatives_that_others_stand_for_are_counted():
+    partition = Partition(rule=replace(RULE, keep_negatives=0.5))
+    for n in range(100):
+        partition.enrol(str(n), f"u{n}", 100)
+    partition.outcomes += partition.join.observe("u0", "buy", 101)
+    partition.outcomes += partition.join.advance(FOREVER)
+
+    fates = partition.join.fates
+    assert (fates.positive, fates.negative) == (1, 99)
+    assert fates.sampled_out == 100 - len(partition.outcomes)
+    assert 30 < fates.sampled_out < 70
 
 
 def test_at_maturity_nothing_is_settled_before_and_a_change_is_a_conflict():

@@ -30,6 +30,20 @@ def test_models_of_former_releases_go_on_with_the_rule_they_learned():
     assert happens_within("purchase", timedelta(minutes=30)).target == "d351d2a0"
 
 
+def test_weights_do_not_change_what_is_asked():
+    assert (
+        reported_within(MS, keep_negatives=0.1).target
+        == reported_within(MS, keep_negatives=0.2).target
+        == reported_within(MS).target
+    )
+
+
+@pytest.mark.parametrize("share", [0.0, -0.1, 1.1, 1e-9, float("nan")])
+def test_a_share_of_negatives_that_is_none_is_refused(share):
+    with pytest.raises(InvalidDeclaration, match=f"`buy` has keep_negatives={share}, which is no"):
+        happens_within("buy", MS, keep_negatives=share)
+
+
 @pytest.mark.parametrize("rule", [("", 30 * MS), ("Buy", 30 * MS), ("buy", 0 * MS)])
 def test_a_rule_needs_an_action_in_lower_case_and_a_horizon(rule):
     with pytest.raises(InvalidDeclaration, match="label rule"):

@@ -322,9 +322,9 @@ class InterruptionMachine(RuleBasedStateMachine):
 
 
 class AtMaturityMachine(InterruptionMachine):
-    """What is said of a prediction waits with it."""
+    """What is said of a prediction waits with it, and some negatives stand for others."""
 
-    label = happens_within("purchase", 30 * MINUTE, positive="at_maturity")
+    label = happens_within("purchase", 30 * MINUTE, positive="at_maturity", keep_negatives=0.5)
 
 
 def is_state(output: Output) -> bool:
