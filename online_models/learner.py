@@ -97,7 +97,7 @@ class Learner:
         Returns
         -------
         The score an earlier self gave it, or `None` when the outcome was taken in before, was
-        skipped, or could not be judged.
+        skipped, could not be judged, or is not to be.
 
         A model that raises has learned nothing by our count; `failure` says what it raised. Whoever
         learns the log again comes to the same model, and no other model waits for it.
@@ -188,6 +188,8 @@ class Learner:
         progress, held_back = self.progress, self._held_back
         if held_back.is_due(n_learned=progress.n_learned, known_until=progress.known_until):
             held_back.renew(self._frozen(progress.known_until))
+        if outcome.judged == 0.0:
+            return None
         then = held_back.before(outcome.event_at)
         if then is None:
             progress.n_unjudged += 1
@@ -204,7 +206,7 @@ class Learner:
             outcome.schema == self.schema
             and outcome.target == self.target
             and 0.0 < outcome.weight <= _LARGEST_WEIGHT
-            and 0.0 < outcome.judged <= _LARGEST_WEIGHT
+            and 0.0 <= outcome.judged <= _LARGEST_WEIGHT
             and len(outcome.features) == len(self.feature_names)
             and _are_usable(outcome.features)
         )

@@ -41,24 +41,35 @@ class Progress(msgspec.Struct):
     """The same of the positives among them."""
 
     def learned(self, outcome: Outcome) -> None:
-        """Count an outcome that was learned."""
+        """Count an outcome that was learned.
+
+        One that revises another replaces it in the base rate: the former label was the other one,
+        a positive weighs 1, and the weight of both together says what a negative weighs.
+        """
         if len(self.samples) < _SAMPLES:
             self.samples.append(outcome.features)
         else:
             self.samples[self.n_learned % _SAMPLES] = outcome.features
         self.n_learned += 1
         self.n_positives += outcome.label
-        self.extra_weight += outcome.weight - 1.0
-        if outcome.label:
-            self.extra_positive_weight += outcome.weight - 1.0
+        if outcome.revises:
+            of_negative = outcome.weight - 1.0
+            self.extra_weight += -of_negative if outcome.label else of_negative - 2.0
+            self.extra_positive_weight -= not outcome.label
+        else:
+            self.extra_weight += outcome.weight - 1.0
+            if outcome.label:
+                self.extra_positive_weight += outcome.weight - 1.0
         self.known_until = max(self.known_until, outcome.labelled_at)
-        self.last_label = outcome.label
+        if outcome.judged > 0.0:
+            self.last_label = outcome.label
 
     def scorer(self, model: base.Classifier) -> Scorer:
         """Show a model, which has seen this, as the hot path sees it; the scorer owns it then."""
         weight = self.n_learned + self.extra_weight
         positive = self.n_positives + self.extra_positive_weight
-        base_rate = positive / weight if weight > 0 else 0.5
+        # Outside of [0, 1] only if an outcome was skipped that another one revises.
+        base_rate = min(max(positive / weight, 0.0), 1.0) if weight > 0 else 0.5
         return Scorer(model, n_learned=self.n_learned, base_rate=base_rate)
 
 

@@ -31,4 +31,7 @@ class Outcome(msgspec.Struct, gc=False, array_like=True):
     weight: float = 1.0
     """How much it teaches: it stands for so many outcomes like it."""
     judged: float = 1.0
-    """How much it counts where models are judged."""
+    """How much it counts where models are judged; 0: not at all."""
+    revises: bool = False
+    """Whether its prediction had an outcome of the other label before. It is not judged again, and
+    its weight takes back what that one taught, as far as learning can be taken back."""

@@ -3,7 +3,7 @@
 The label of a prediction is positive when its user acts within the horizon, negative when the
 watermark passes the horizon first. A rule may settle all only then: the last label by its time
 stands. Any order of arrival within the allowed lateness gives the same labels, and so does a label
-that comes before the event it is about.
+that comes before the event it is about. What was settled may be revised, where the rule says so.
 """
 
 from collections.abc import Iterable
@@ -20,7 +20,8 @@ from streams.label_rule import LabelRule, happens_within
 from streams.negatives import is_kept
 from streams.pending import Pending
 from streams.positives import RecentPositives
-from streams.reports import Report, latest
+from streams.reports import Report, gathered, latest
+from streams.revisions import Revisions, Settled
 from streams.state import Table
 
 __all__ = ["Fates", "LabelJoin", "happens_within"]  # pipelines import the last from here, too
@@ -49,37 +50,42 @@ class Fates(msgspec.Struct):
     """Labels that came before any prediction they could mean. They wait for it, and are counted
     once more, as unknown, if it does not come."""
     overdue: int = 0
-    """Labels dated after the horizon of their prediction, which count no more: where nothing is
-    settled before it ends."""
+    """Labels dated after the horizon of their prediction, where nothing is settled before it ends,
+    or after it may be revised. They count no more."""
     sampled_out: int = 0
     """Predictions counted as negative that gave no outcome: others stand for them."""
+    revised: int = 0
+    """Labels that say otherwise than what was settled, and later; they give an outcome more."""
 
 
 class LabelJoin:
     """Joins the predictions of one partition with their labels.
 
-    Both tables are restored before they are given. What was resolved is remembered in memory only,
+    All tables are restored before they are given. What was resolved is remembered in memory only,
     to tell a duplicate label from an unknown one: that it gives no second outcome is sure anyway.
 
     Parameters
     ----------
     rule
         What makes a prediction come true.
-    pending, positives, early
+    pending, positives, early, settled
         Where the join is persisted: `streams.pending.pending_table`,
-        `streams.positives.positives_table` and `streams.early_labels.early_labels_table`.
+        `streams.positives.positives_table`, `streams.early_labels.early_labels_table` and
+        `streams.revisions.settled_table`.
     capacity
         How many predictions may wait. When they do, those that come are refused: to let go of one
         that waits would choose by label, since those that come true leave early by themselves. And
-        how many labels may wait for their prediction.
+        how many labels may wait for their prediction, and how many settled predictions for being
+        revised.
 
     Examples
     --------
     >>> from streams.early_labels import early_labels_table
     >>> from streams.pending import pending_table
     >>> from streams.positives import positives_table
+    >>> from streams.revisions import settled_table
     >>> rule = happens_within("buy", timedelta(seconds=10))
-    >>> tables = pending_table(), positives_table(), early_labels_table()
+    >>> tables = pending_table(), positives_table(), early_labels_table(), settled_table()
     >>> join = LabelJoin(rule, *tables, capacity=1000)
     >>> for at in (1_000, 5_000):
     ...     join.enrol(Pending(f"p{at}", f"e{at}", "demo", "ada", at, 0.5, "m_v1", 1, "", b""))
@@ -95,6 +101,7 @@ class LabelJoin:
         pending: Table[Pending],
         positives: Table[list[int]],
         early: Table[EarlyLabel],
+        settled: Table[Settled],
         *,
         capacity: int,
     ) -> None:
@@ -104,11 +111,16 @@ class LabelJoin:
         self._keep_negatives: Final = rule.keep_negatives
         self._weight_of_negatives: Final = 1.0 / rule.keep_negatives
         self._settles_at_once: Final = rule.positive == "at_once"
+        # Whether more than the first of several labels may count.
+        self._gathers: Final = rule.is_revisable or not self._settles_at_once
         self._horizon_ms: Final = rule.horizon // timedelta(milliseconds=1)
         self._capacity: Final = capacity
         self._pending: Final = pending
         self._positives: Final = RecentPositives(positives, rule.horizon)
         self._early: Final = EarlyLabels(early, rule.horizon, capacity=capacity)
+        self._is_revisable: Final = rule.is_revisable
+        span = rule.horizon + rule.revisable_for
+        self._revisions: Final = Revisions(settled, span, capacity=capacity)
         self._watermark_ms = 0
         self._n_waiting = 0
         # Event time of each waiting prediction, by user.
@@ -130,6 +142,11 @@ class LabelJoin:
         """Labels that wait for their prediction."""
         return len(self._early)
 
+    @property
+    def n_revisable(self) -> int:
+        """Settled predictions that a label may still revise."""
+        return len(self._revisions)
+
     def enrol(self, prediction: Pending) -> Outcome | None:
         """Let a prediction wait, unless its label is known or it waits already.
 
@@ -140,7 +157,8 @@ class LabelJoin:
         if deadline < self._watermark_ms:
             self.fates.late += 1
             return None
-        if prediction.prediction_id in self._pending:
+        prediction_id = prediction.prediction_id
+        if prediction_id in self._pending or prediction_id in self._revisions:
             return None
         if self._n_waiting >= self._capacity:
             self.fates.refused += 1
@@ -148,13 +166,14 @@ class LabelJoin:
         early = self._take_early(prediction)
         if self._settles_at_once:
             if early is not None:
-                return self._resolve(prediction, early.label, early.at)
+                at_ms, label = early.reports[-1]
+                return self._resolve(prediction, label, at_ms, said_at=at_ms)
             acted_at = self._positives.first_after(prediction.user_id, event_at)
             if acted_at is not None:
                 return self._resolve(prediction, True, acted_at)
         elif early is not None:
             prediction.reports = self._counting(prediction, early.reports)
-        self._pending.put(prediction.prediction_id, prediction)
+        self._pending.put(prediction_id, prediction)
         self._index(prediction)
         return None
 
@@ -181,7 +200,10 @@ class LabelJoin:
         return [outcome for outcome in outcomes if outcome is not None]
 
     def label(self, label: Label) -> Outcome | None:
-        """Resolve the prediction that a cleaned label names; let the label wait if it may come."""
+        """Resolve or revise the prediction that a cleaned label names.
+
+        If it is not there but may come, the label waits.
+        """
         prediction_id = label.prediction_id or self._by_event.get(label.event_id or "", "")
         waiting = self._pending.get(prediction_id)
         user_id, value, at_ms = str(label.user_id), bool(label.label), int(label.ts)
@@ -193,7 +215,12 @@ class LabelJoin:
                 self._note(waiting, (at_ms, value))
                 return None
             self._take(prediction_id)
-            return self._resolve(waiting, value, at_ms)
+            return self._resolve(waiting, value, at_ms, said_at=at_ms)
+        if self._is_revisable and (settled := self._settled(label)) is not None:
+            if settled.prediction.user_id != user_id:
+                self.fates.unknown += 1
+                return None
+            return self._revise(settled, (at_ms, value))
         name = label.prediction_id or label.event_id or ""
         known = self._resolved.get(name, self._resolved_before.get(name))
         if known is not None:
@@ -214,10 +241,8 @@ class LabelJoin:
             deadline, prediction_id = heappop(self._deadlines)
             prediction = self._take(prediction_id)
             if prediction is not None:
-                label = not self._settles_at_once and self._verdict(prediction, deadline)
-                outcome = self._resolve(prediction, label, deadline)
-                if outcome is not None:
-                    outcomes.append(outcome)
+                outcomes += self._mature(prediction, deadline)
+        self._revisions.forget(watermark_ms)
         self._positives.forget(watermark_ms)  # now that they have said what came true
         return outcomes
 
@@ -229,6 +254,7 @@ class LabelJoin:
         """
         self._positives.undo()
         self._early.undo()
+        self._revisions.undo()
         self._watermark_ms = 0  # until it is told again
         for prediction_id, undone in self._pending.undo().items():
             if undone is not None:
@@ -246,12 +272,12 @@ class LabelJoin:
         if by_prediction is None or by_event is None:
             return by_prediction or by_event
         self._count_again(by_event.label, by_prediction.label)
-        if self._settles_at_once:
+        if not self._gathers:
             return by_prediction
         return EarlyLabel.of([*by_prediction.reports, *by_event.reports])
 
     def _keep_early(self, user_id: str, name: str, report: Report) -> None:
-        """Let a label wait; where the last word counts, beside those that wait already."""
+        """Let a label wait, beside those that wait already if the last word counts."""
         at_ms, label = report
         known = self._early.get(user_id, name)
         if known is None:
@@ -261,7 +287,7 @@ class LabelJoin:
             return
         _, last = known.reports[-1]
         self._count_again(label, last)
-        if not self._settles_at_once and report not in known.reports:
+        if self._gathers and report not in known.reports:
             self._early.keep(user_id, name, EarlyLabel.of([*known.reports, report]))
 
     def _note(self, prediction: Pending, report: Report) -> None:
@@ -274,23 +300,74 @@ class LabelJoin:
             self._pending.put(prediction.prediction_id, changed)
 
     def _counting(self, prediction: Pending, reports: Iterable[Report]) -> tuple[Report, ...]:
-        """Find what counts of all that was said: the last word within the horizon."""
-        until_ms = prediction.event_at + self._horizon_ms
-        self.fates.overdue += sum(at_ms > until_ms for at_ms, _ in reports)
-        last = latest(reports, until_ms=until_ms)
-        return () if last is None else (last,)
+        """Find what counts of all that was said: the last word within the horizon.
 
-    def _verdict(self, prediction: Pending, until_ms: int) -> bool:
-        """Tell what came of a prediction by the end of its horizon.
+        And the last word of all, if that is another and will revise it.
+        """
+        until_ms = prediction.event_at + self._horizon_ms
+        ends_at = self._revisions.ends_at(prediction) if self._is_revisable else until_ms
+        self.fates.overdue += sum(at_ms > ends_at for at_ms, _ in reports)
+        last = latest(reports, until_ms=until_ms), latest(reports, until_ms=ends_at)
+        return gathered(report for report in last if report is not None)
+
+    def _mature(self, prediction: Pending, deadline: int) -> list[Outcome]:
+        """Settle a prediction whose horizon has passed.
 
         What is reported outranks what follows from events: who reports knows of them.
         """
-        last = latest(prediction.reports, until_ms=until_ms)
+        if self._settles_at_once:
+            outcome = self._resolve(prediction, False, deadline)
+            return [] if outcome is None else [outcome]
+        last = latest(prediction.reports, until_ms=deadline)
         has_acted = self._positives.first_after(prediction.user_id, prediction.event_at) is not None
-        if last is None:
-            return has_acted
-        self.fates.conflicting += has_acted and not last[1]
-        return last[1]
+        said_at, label = (None, has_acted) if last is None else last
+        self.fates.conflicting += has_acted and not label
+        outcomes = [self._resolve(prediction, label, deadline, said_at=said_at)]
+        if prediction.reports and prediction.reports[-1] != last:  # dated after the horizon
+            settled = Settled(prediction, label, said_at)
+            outcomes.append(self._revise(settled, prediction.reports[-1]))
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    def _settled(self, label: Label) -> Settled | None:
+        """Find the settled prediction that a label names."""
+        if label.prediction_id is not None:
+            return self._revisions.find(label.prediction_id)
+        return self._revisions.find_event(label.event_id or "")
+
+    def _revise(self, settled: Settled, report: Report) -> Outcome | None:
+        """Let a later word stand; it is an outcome if it says otherwise.
+
+        Its weight is its own and, once more, that of what it takes back. Learning cannot be undone,
+        but what was learned wrongly is outweighed.
+        """
+        at_ms, label = report
+        prediction = settled.prediction
+        if at_ms > self._revisions.ends_at(prediction):
+            self.fates.overdue += 1
+            return None
+        if label == settled.label or settled.stands_against(at_ms, label):
+            self._count_again(label, settled.label)
+        if settled.stands_against(at_ms, label):
+            return None
+        self._revisions.keep(Settled(prediction, label, at_ms))
+        if label == settled.label:
+            return None
+        self.fates.revised += 1
+        return prediction.outcome(
+            label,
+            labelled_at=at_ms,
+            target=self._target,
+            weight=self._weight(prediction, label) + self._weight(prediction, not label),
+            judged=0.0,
+            revises=True,
+        )
+
+    def _weight(self, prediction: Pending, label: bool) -> float:
+        """Tell what a label of a prediction weighs; 0: another negative stands for it."""
+        if label:
+            return 1.0
+        is_ours = is_kept(prediction.prediction_id, self._keep_negatives)
+        return self._weight_of_negatives if is_ours else 0.0
 
     def _count_again(self, label: bool, known: bool) -> None:
         if label == known:
@@ -327,8 +404,13 @@ class LabelJoin:
             ]
             heapify(self._deadlines)
 
-    def _resolve(self, prediction: Pending, label: bool, at_ms: int) -> Outcome | None:
-        """Make the outcome of a prediction; `None`: another negative stands for it."""
+    def _resolve(
+        self, prediction: Pending, label: bool, at_ms: int, *, said_at: int | None = None
+    ) -> Outcome | None:
+        """Make the outcome of a prediction; `None`: another negative stands for it.
+
+        `said_at` is the time of the report that it follows from.
+        """
         if label:
             self.fates.positive += 1
         else:
@@ -337,12 +419,12 @@ class LabelJoin:
         resolved[prediction.prediction_id] = resolved[prediction.event_id] = label
         if len(resolved) >= self._capacity:
             self._resolved_before, self._resolved = resolved, {}
-        weight = 1.0
-        if not label:
-            if not is_kept(prediction.prediction_id, self._keep_negatives):
-                self.fates.sampled_out += 1
-                return None
-            weight = self._weight_of_negatives
+        if self._is_revisable:
+            self._revisions.keep(Settled(prediction, label, said_at))
+        weight = self._weight(prediction, label)
+        if weight == 0.0:
+            self.fates.sampled_out += 1
+            return None
         return prediction.outcome(
             label, labelled_at=at_ms, target=self._target, weight=weight, judged=weight
         )

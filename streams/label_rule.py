@@ -38,6 +38,9 @@ class LabelRule:
     has acted."""
     keep_negatives: float = 1.0
     """Share of the negatives that become outcomes; each weighs as much as those it stands for."""
+    revisable_for: timedelta = timedelta(0)
+    """How long after the horizon a label that says otherwise becomes another outcome, which revises
+    the first. A prediction stays in memory that long."""
 
     @property
     def target(self) -> str:
@@ -73,6 +76,17 @@ class LabelRule:
                 f" share from {_SMALLEST_SHARE} to 1"
             )
 
+        if self.revisable_for < timedelta(0):
+            raise InvalidDeclaration(
+                f"label rule `{self._name}` has revisable_for={self.revisable_for}, which is less"
+                " than no time"
+            )
+
+    @property
+    def is_revisable(self) -> bool:
+        """Whether what is settled may be revised at all."""
+        return self.revisable_for > timedelta(0)
+
     @property
     def weighs(self) -> str:
         """Name the choice that gives outcomes other weights than 1; empty if none does.
@@ -80,7 +94,9 @@ class LabelRule:
         >>> reported_within(timedelta(days=14), keep_negatives=0.1).weighs
         'keep_negatives'
         """
-        return "keep_negatives" if self.keep_negatives < 1.0 else ""
+        if self.keep_negatives < 1.0:
+            return "keep_negatives"
+        return "revisable_for" if self.is_revisable else ""
 
     @property
     def _name(self) -> str:
@@ -93,12 +109,13 @@ def happens_within(
     *,
     positive: Positive = "at_once",
     keep_negatives: float = 1.0,
+    revisable_for: timedelta = timedelta(0),
 ) -> LabelRule:
     """Declare the label: the user of this event does `action` within `horizon` after it.
 
     A record on `labels` may say it, too. See `LabelRule` for the choices.
     """
-    return LabelRule(action, horizon, positive, keep_negatives)
+    return LabelRule(action, horizon, positive, keep_negatives, revisable_for)
 
 
 def reported_within(
@@ -106,10 +123,11 @@ def reported_within(
     *,
     positive: Positive = "at_once",
     keep_negatives: float = 1.0,
+    revisable_for: timedelta = timedelta(0),
 ) -> LabelRule:
     """Declare the label: what a record on `labels` says of this event within `horizon` after it.
 
     No event makes it come true. What nothing is reported of is false when the watermark passes the
     horizon. See `LabelRule` for the choices.
     """
-    return LabelRule(None, horizon, positive, keep_negatives)
+    return LabelRule(None, horizon, positive, keep_negatives, revisable_for)

@@ -176,7 +176,12 @@ class Parity:
             self._compare(partition, early[0])
 
     def outcome(self, outcome: Outcome, *, read_at_s: float) -> None:
-        """Take in what was served; what other declarations served is not compared."""
+        """Take in what was served; what other declarations served is not compared.
+
+        A label that was revised was compared before.
+        """
+        if outcome.revises:
+            return
         for partition in self._partitions.values():
             if outcome.prediction_id in partition.expected:
                 self._compare(partition, outcome)

@@ -47,6 +47,7 @@ class Pending(msgspec.Struct, array_like=True, gc=False):
         target: str = "",
         weight: float = 1.0,
         judged: float = 1.0,
+        revises: bool = False,
     ) -> Outcome:
         """Put the prediction and its label together.
 
@@ -68,6 +69,7 @@ class Pending(msgspec.Struct, array_like=True, gc=False):
             target if target == self.target else "",
             weight,
             judged,
+            revises,
         )
 
 

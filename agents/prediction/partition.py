@@ -30,6 +30,7 @@ from streams.feature_set import CompiledView
 from streams.label_join import Fates, LabelJoin
 from streams.pending import Pending, pack_features, pending_table
 from streams.positives import positives_table
+from streams.revisions import settled_table
 from streams.state import PartitionState, Table
 from streams.watermark import Watermark
 
@@ -62,6 +63,7 @@ class Partition:
         self._pending = pending_table()
         self._positives = positives_table()
         self._early_labels = early_labels_table()
+        self._settled = settled_table()
         self._touched_entities: dict[str, tuple[CompiledView, int, dict[str, float]]] = {}
         """By key: those of the part of a batch that is in hand."""
         self._marks: Table[int] = Table("w", b"%d".__mod__, int)
@@ -75,6 +77,7 @@ class Partition:
                 self._pending,
                 self._positives,
                 self._early_labels,
+                self._settled,
                 self._marks,
                 # Last: an event whose other traces are missing must not count as seen.
                 self._segments,
@@ -98,6 +101,7 @@ class Partition:
             self._pending,
             self._positives,
             self._early_labels,
+            self._settled,
             capacity=pipeline.max_pending,
         )
         self._told_fates = msgspec.structs.astuple(self._join.fates)
@@ -440,5 +444,6 @@ class Partition:
             "entities": len(self._entities),
             "pending": len(self._join),
             "early_labels": self._join.n_early,
+            "revisable": self._join.n_revisable,
             "event_ids": len(self._deduplicator),
         }

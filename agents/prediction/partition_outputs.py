@@ -168,7 +168,8 @@ class PartitionOutputs:
     def outcome(self, outcome: Outcome) -> None:
         """Append to the training log: one partition, hence one order."""
         plan = self._plan
-        self.labels.append(outcome.label)
+        if not outcome.revises:
+            self.labels.append(outcome.label)
         self._emit(
             self._topics.outcomes,
             _encode_outcome(outcome),

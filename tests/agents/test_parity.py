@@ -21,6 +21,7 @@ from streams.parity import Parity
 from tests.agents.shop_history import messy
 
 ALL_USERS = replace(PIPELINE, parity_share=1.0)
+DAY = timedelta(days=1)
 HORIZON_MS = PIPELINE.label.horizon // timedelta(milliseconds=1)
 
 
@@ -75,7 +76,9 @@ def test_what_is_served_is_what_the_log_gives(seed):
     assert (counts.mismatches, counts.missing, counts.extra) == ({}, 0, 0)
 
 
-@pytest.mark.parametrize("choice", [{"positive": "at_maturity"}, {"keep_negatives": 0.3}])
+@pytest.mark.parametrize(
+    "choice", [{"positive": "at_maturity"}, {"keep_negatives": 0.3}, {"revisable_for": DAY}]
+)
 def test_whatever_the_label_rule_nothing_is_missing_and_nothing_too_much(choice):
     """A negative that others stand for is no outcome that was lost."""
     label = replace(PIPELINE.label, **choice)

@@ -145,6 +145,72 @@ def test_a_share_of_the_negatives_teaches_and_judges_as_all_of_them_do(make_log)
     assert weighted.prequential.log_loss == pytest.approx(all_.prequential.log_loss, abs=0.03)
 
 
+def revised(log: list[Outcome]) -> list[Outcome]:
+    """Let every third label be a wrong one at first, and be revised later."""
+    told: list[Outcome] = []
+    for n, outcome in enumerate(log):
+        is_wrong = n % 3 == 0
+        told.append(msgspec.structs.replace(outcome, label=outcome.label != is_wrong))
+        if n >= 30 and (n - 30) % 3 == 0:
+            told.append(
+                msgspec.structs.replace(
+                    log[n - 30],
+                    labelled_at=outcome.labelled_at,
+                    weight=2.0,
+                    judged=0.0,
+                    revises=True,
+                )
+            )
+    return told
+
+
+def test_a_revision_is_learned_and_not_judged_again(make_log):
+    log = make_log(6, 300)
+    learner = learner_of("binary_logistic_v1")
+    for offset, outcome in enumerate(revised(log)):
+        score = learner.learn(outcome, offset)
+        assert (score is None) == outcome.revises
+
+    assert learner.n_learned == 390
+    assert learner.progress.n_unjudged == 0
+    assert learner.prequential.n == learner.progress.last_class.n == 300
+    settled = [o.label != (n % 3 == 0 and n >= 270) for n, o in enumerate(log)]
+    assert learner.scorer().base_rate == pytest.approx(sum(settled) / 300)
+
+
+def test_with_revisions_too_a_restored_learner_equals_one_never_interrupted(make_log):
+    log = revised(make_log(4, 300))
+    replays_to_the_same_bits("binary_logistic_v2", log, at=200, start=150)
+
+
+def test_revisions_outweigh_what_was_learned_wrongly(make_log):
+    log = make_log(7, 6_000)
+    misled = [o for o in revised(log) if not o.revises]
+    right, wrong, corrected = (learner_of("binary_logistic_v1") for _ in range(3))
+    for learner, outcomes in ((right, log), (wrong, misled), (corrected, revised(log))):
+        for offset, outcome in enumerate(outcomes):
+            learner.learn(outcome, offset)
+
+    truth, misled_scores, corrected_scores = (
+        final_scores(each, log[:500]) for each in (right, wrong, corrected)
+    )
+    errors = [
+        math.fsum(abs(a - b) for a, b in zip(truth, scores, strict=True)) / len(truth)
+        for scores in (misled_scores, corrected_scores)
+    ]
+    assert errors[1] < errors[0] / 2
+
+
+def test_the_base_rate_stays_one_though_what_was_revised_had_been_skipped(make_log):
+    learner = learner_of("binary_logistic_v1")
+    (outcome,) = make_log(1, 1)
+    for offset, label in enumerate((False, False)):
+        undone = msgspec.structs.replace(outcome, label=label, weight=3.0, judged=0.0, revises=True)
+        learner.learn(undone, offset)
+
+    assert learner.scorer().base_rate == 0.0
+
+
 @cheap_models
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 999), moment=st.integers(0, 30_000))

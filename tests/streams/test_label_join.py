@@ -3,6 +3,7 @@
 from collections.abc import Hashable
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -20,6 +21,7 @@ from streams.negatives import is_kept
 from streams.pending import Pending, pack_features, pending_table
 from streams.positives import SPENT_TIMES, positives_table
 from streams.reports import MOST_REPORTS
+from streams.revisions import settled_table
 from streams.state import Change, PartitionState
 from streams.watermark import Watermark
 
@@ -51,7 +53,7 @@ class Partition:
         changelog: list[Change] | None = None,
         rule: LabelRule = RULE,
     ) -> None:
-        tables = pending_table(), positives_table(), early_labels_table()
+        tables = pending_table(), positives_table(), early_labels_table(), settled_table()
         self.state = PartitionState(tables)
         for key, value in changelog or []:
             self.state.restore(key, value)
@@ -125,6 +127,7 @@ EVENTS = st.lists(
 
 
 @pytest.mark.parametrize("rule", [RULE, RIPE])
+@settings(deadline=None)
 @given(events=EVENTS)
 def test_any_order_within_the_lateness_gives_the_labels_of_hindsight(rule, events):
     arrivals = sorted(enumerate(events), key=lambda item: item[1].at_ms + item[1].delay_ms)
@@ -232,6 +235,7 @@ def played(rule: LabelRule, arrivals: list[Arrival]) -> tuple[Partition, list[Ch
 
 
 @pytest.mark.parametrize("rule", [RULE, REPORTED])
+@settings(deadline=None)
 @given(answered=ANSWERED)
 def test_whether_a_label_comes_before_or_after_its_event_does_not_matter(rule, answered):
     """The first stands, over crashes and what is undone; where there is none, nobody bought."""
@@ -333,6 +337,113 @@ def test_of_negatives_a_share_is_told_and_weighs_as_much_as_all(rule, said, shar
         if outcome.label or is_kept(outcome.prediction_id, share)
     ]
     assert {value for value in dict(changelog).values() if value is not None} == set()
+
+
+REVISABLE_MS = HORIZON_MS
+
+
+@pytest.mark.parametrize("rule", [RULE, REPORTED, RIPE, RIPE_REPORTED])
+@pytest.mark.parametrize("share", [1.0, 0.5])
+@settings(deadline=None)
+@given(said=SAID)
+def test_with_revisions_the_last_word_stands_in_the_end_in_whatever_order_it_came(
+    rule, share, said
+):
+    """Over crashes and what is undone. What is taught of a prediction adds up to that word."""
+    acted = joined_in_hindsight([event for event, _ in said])
+    rule = replace(rule, revisable_for=REVISABLE_MS * MS, keep_negatives=share)
+
+    partition, changelog = played(rule, records_of(said))
+
+    told: dict[str, list[Outcome]] = {str(n): [] for n in range(len(said))}
+    for outcome in partition.outcomes:
+        told[outcome.prediction_id].append(outcome)
+    for n, (_, labels) in enumerate(said):
+        inferred = rule.action is not None and acted[str(n)]
+        words = [(after_ms, value) for after_ms, value, *_ in labels]
+        expected = max(words)[1] if words else inferred
+        outcomes = told[str(n)]
+        is_stood_for = not is_kept(str(n), share)
+        weight_of_negative = 0.0 if is_stood_for else 1 / share
+        if not outcomes:
+            assert (expected, is_stood_for) == (False, True)
+            continue
+        first, *later = outcomes
+        assert all(each.revises and each.judged == 0 for each in later)
+        assert first.revises == (first.weight > first.judged)
+        assert not first.revises or is_stood_for  # the first negative was none
+        assert all(one.label != other.label for one, other in pairwise(outcomes))
+        assert outcomes[-1].label == expected
+        taught = sum(each.weight * (1 if each.label == expected else -1) for each in outcomes)
+        assert taught == pytest.approx(1.0 if expected else weight_of_negative)
+    assert (len(partition.join), partition.join.n_early, partition.join.n_revisable) == (0, 0, 0)
+    assert {value for value in dict(changelog).values() if value is not None} == set()
+
+
+@pytest.mark.parametrize("names", [{"event_id": "event of p"}, {"prediction_id": "p"}])
+def test_a_later_word_revises_what_was_settled(names):
+    partition = Partition(rule=replace(RULE, revisable_for=20 * MS, keep_negatives=1.0))
+    partition.enrol("p", "u", 100)
+    partition.outcomes += partition.join.observe("u", "buy", 110)
+    words = [
+        (109, False),  # it was none, after all
+        (108, True),  # that is older
+        *((109, True), (150, False)),  # of two of one time the positive is later; the last moment
+        (151, True),  # too late
+    ]
+    for at_ms, value in words:
+        partition.take_in("", Label("u", value, at_ms, **names))
+
+    first, *revisions = partition.outcomes
+    assert (first.label, first.weight, first.judged, first.revises) == (True, 1.0, 1.0, False)
+    assert [(o.label, o.labelled_at, o.weight, o.revises) for o in revisions] == [
+        (False, 109, 2.0, True),
+        (True, 109, 2.0, True),
+        (False, 150, 2.0, True),
+    ]
+    assert {tuple(o.features) for o in partition.outcomes} == {(0.1, 100.0)}
+    fates = partition.join.fates
+    assert (fates.revised, fates.conflicting, fates.overdue) == (3, 1, 1)
+
+
+def test_a_word_of_another_user_or_too_late_revises_nothing():
+    partition = Partition(rule=replace(RULE, revisable_for=20 * MS))
+    partition.enrol("p", "u", 100)
+    partition.outcomes += partition.join.advance(131)
+    partition.take_in("", Label("v", True, 140, prediction_id="p"))
+    partition.take_in("", Label("u", True, 151, prediction_id="p"))
+    fates = partition.join.fates
+    assert (fates.unknown, fates.overdue, fates.revised) == (1, 1, 0)
+    assert (partition.join.advance(150), partition.join.n_revisable) == ([], 1)
+    assert (partition.join.advance(151), partition.join.n_revisable) == ([], 0)
+
+    assert partition.labels == {"p": False}
+
+
+def test_what_is_settled_makes_room_for_what_may_be_revised_longer():
+    partition = Partition(capacity=3, rule=replace(REPORTED, revisable_for=20 * MS))
+    for n in range(6):
+        partition.enrol(str(n), "u", 100 + n)
+        partition.take_in("", Label("u", False, 100 + n, prediction_id=str(n)))
+    partition.state.changes()
+    assert partition.join.n_revisable == 3
+    for n in range(6):
+        partition.take_in("", Label("u", True, 120, prediction_id=str(n)))
+
+    assert [o.prediction_id for o in partition.outcomes if o.revises] == ["3", "4", "5"]
+
+
+def test_what_was_settled_is_not_enrolled_again_and_leaves_no_trace_for_long():
+    partition = Partition(capacity=10, rule=replace(REPORTED, revisable_for=20 * MS))
+    for n in range(20_000):
+        partition.enrol(str(n), "u", n)
+        partition.take_in("", Label("u", True, n, prediction_id=str(n)))
+        partition.enrol(str(n), "u", n)
+
+    assert len(partition.labels) == 20_000
+    assert len(partition.join) == 0
+    assert len(partition.join._revisions._by_end) <= SPENT_TIMES + 30
+    assert len(partition.join._revisions._by_event) == 10
 
 
 def test_negatives_that_others_stand_for_are_counted():
@@ -461,6 +572,7 @@ def test_early_labels_that_were_taken_leave_no_trace_for_long():
     assert len(join._early._by_time) <= SPENT_TIMES + 10
 
 
+@settings(deadline=None)
 @given(EVENTS)
 def test_when_all_is_resolved_the_changelog_holds_nothing(events):
     partition = Partition()
@@ -474,6 +586,7 @@ def test_when_all_is_resolved_the_changelog_holds_nothing(events):
     assert [key for key, value in dict(changelog).items() if value is not None] == []
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 100), min_size=1), st.integers(2, 50))
 def test_a_fixed_delay_asks_and_answers_as_simulate_qa_of_river_does(gaps, delay_ms):
     times = [sum(gaps[: n + 1]) for n in range(len(gaps))]
@@ -482,7 +595,7 @@ def test_a_fixed_delay_asks_and_answers_as_simulate_qa_of_river_does(gaps, delay
 
     # Nobody says anything: every answer is no, and comes once the watermark is past t + delay - 1.
     rule = reported_within((delay_ms - 1) * MS)
-    tables = pending_table(), positives_table(), early_labels_table()
+    tables = pending_table(), positives_table(), early_labels_table(), settled_table()
     join = LabelJoin(rule, *tables, capacity=1_000)
     actual: list[tuple[str, bool | None]] = []
     for n, at_ms in enumerate(times):
@@ -510,6 +623,7 @@ def test_acting_counts_after_the_prediction_until_its_horizon_ends(after_ms, lab
     assert partition.labels == {"p": label}
 
 
+@settings(deadline=None)
 @given(events=EVENTS)
 def test_nothing_that_a_user_does_is_a_label_where_labels_are_reported(events):
     partition = Partition(rule=REPORTED)
@@ -688,6 +802,7 @@ def test_what_is_resolved_early_leaves_no_trace_for_long():
     assert len(partition.join._positives._by_time) <= SPENT_TIMES + 10
 
 
+@settings(deadline=None)
 @given(EVENTS, st.integers(1, 5))
 def test_every_prediction_has_exactly_one_fate(events, capacity):
     partition = Partition(capacity)

@@ -34,6 +34,7 @@ def test_weights_do_not_change_what_is_asked():
     assert (
         reported_within(MS, keep_negatives=0.1).target
         == reported_within(MS, keep_negatives=0.2).target
+        == reported_within(MS, revisable_for=MS).target
         == reported_within(MS).target
     )
 
@@ -58,3 +59,8 @@ def test_what_is_reported_needs_a_horizon_too():
 def test_a_policy_that_is_none_is_refused():
     with pytest.raises(InvalidDeclaration, match=r"positive='soon', not one of at_once, at_mat"):
         reported_within(MS, positive="soon")  # type: ignore[arg-type]  # as a typing error would
+
+
+def test_nothing_is_revisable_for_less_than_no_time():
+    with pytest.raises(InvalidDeclaration, match="has revisable_for=-1 day"):
+        happens_within("buy", MS, revisable_for=-timedelta(days=1))

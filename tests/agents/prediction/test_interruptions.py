@@ -327,6 +327,12 @@ class AtMaturityMachine(InterruptionMachine):
     label = happens_within("purchase", 30 * MINUTE, positive="at_maturity", keep_negatives=0.5)
 
 
+class RevisingMachine(InterruptionMachine):
+    """What was settled waits to be revised."""
+
+    label = happens_within("purchase", 30 * MINUTE, revisable_for=60 * MINUTE, keep_negatives=0.5)
+
+
 def is_state(output: Output) -> bool:
     return output.topic == "predict-state"
 
@@ -363,7 +369,7 @@ def test_what_is_committed_does_not_depend_on_what_interrupted_it():
     run_histories(InterruptionMachine, n=900)
 
 
-@pytest.mark.parametrize("machine", [AtMaturityMachine])
+@pytest.mark.parametrize("machine", [AtMaturityMachine, RevisingMachine])
 def test_nor_does_it_where_labels_have_other_rules(machine):
     run_histories(machine, n=150)
 
