@@ -111,6 +111,9 @@ class Learner:
             return None
         features = dict(zip(self.feature_names, outcome.features, strict=True))
         score = self._judge(outcome, features)
+        if outcome.weight == 0.0:  # it was taught before it was known
+            progress.known(outcome)
+            return score
 
         try:
             self._teach(features, outcome)
@@ -205,7 +208,7 @@ class Learner:
         return (
             outcome.schema == self.schema
             and outcome.target == self.target
-            and 0.0 < outcome.weight <= _LARGEST_WEIGHT
+            and 0.0 <= outcome.weight <= _LARGEST_WEIGHT
             and 0.0 <= outcome.judged <= _LARGEST_WEIGHT
             and len(outcome.features) == len(self.feature_names)
             and _are_usable(outcome.features)

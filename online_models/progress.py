@@ -26,7 +26,7 @@ class Progress(msgspec.Struct):
     n_unjudged: int = 0
     """Outcomes learned but not evaluated: their label took longer than declared."""
     known_until: int = NEVER
-    """Latest time at which a learned label became known (event time, ms)."""
+    """Latest time at which a label became known that was taken in (event time, ms)."""
     last_label: bool = False
     prequential: Prequential = msgspec.field(default_factory=Prequential)
     base_rate: Prequential = msgspec.field(default_factory=Prequential)
@@ -60,6 +60,10 @@ class Progress(msgspec.Struct):
             self.extra_weight += outcome.weight - 1.0
             if outcome.label:
                 self.extra_positive_weight += outcome.weight - 1.0
+        self.known(outcome)
+
+    def known(self, outcome: Outcome) -> None:
+        """Note that a label became known, be it learned or not."""
         self.known_until = max(self.known_until, outcome.labelled_at)
         if outcome.judged > 0.0:
             self.last_label = outcome.label

@@ -29,7 +29,7 @@ class Outcome(msgspec.Struct, gc=False, array_like=True):
     """Which label it is; empty if the rule changed while it waited, and in what was written before
     there was this field."""
     weight: float = 1.0
-    """How much it teaches: it stands for so many outcomes like it."""
+    """How much it teaches: it stands for so many outcomes like it; 0: nothing."""
     judged: float = 1.0
     """How much it counts where models are judged; 0: not at all."""
     revises: bool = False

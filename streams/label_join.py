@@ -56,6 +56,8 @@ class Fates(msgspec.Struct):
     """Predictions counted as negative that gave no outcome: others stand for them."""
     revised: int = 0
     """Labels that say otherwise than what was settled, and later; they give an outcome more."""
+    fake: int = 0
+    """Predictions that were told as negatives before their labels were known."""
 
 
 class LabelJoin:
@@ -111,6 +113,7 @@ class LabelJoin:
         self._keep_negatives: Final = rule.keep_negatives
         self._weight_of_negatives: Final = 1.0 / rule.keep_negatives
         self._settles_at_once: Final = rule.positive == "at_once"
+        self._tells_fakes: Final = rule.fake_negatives
         # Whether more than the first of several labels may count.
         self._gathers: Final = rule.is_revisable or not self._settles_at_once
         self._horizon_ms: Final = rule.horizon // timedelta(milliseconds=1)
@@ -150,7 +153,8 @@ class LabelJoin:
     def enrol(self, prediction: Pending) -> Outcome | None:
         """Let a prediction wait, unless its label is known or it waits already.
 
-        It is known if one came before, or if the user has already acted in time.
+        It is known if one came before, or if the user has already acted in time. Where the rule
+        tells fake negatives, one that waits is one.
         """
         event_at = prediction.event_at
         deadline = event_at + self._horizon_ms
@@ -173,9 +177,10 @@ class LabelJoin:
                 return self._resolve(prediction, True, acted_at)
         elif early is not None:
             prediction.reports = self._counting(prediction, early.reports)
+        prediction.is_told = self._tells_fakes
         self._pending.put(prediction_id, prediction)
         self._index(prediction)
-        return None
+        return self._fake(prediction) if self._tells_fakes else None
 
     def observe(self, user_id: str, action: str, at_ms: int) -> list[Outcome]:
         """Resolve what an event makes come true, and remember it for what may still arrive.
@@ -328,6 +333,20 @@ class LabelJoin:
             outcomes.append(self._revise(settled, prediction.reports[-1]))
         return [outcome for outcome in outcomes if outcome is not None]
 
+    def _fake(self, prediction: Pending) -> Outcome:
+        """Tell a prediction as a negative, by the weight of its score that it is none.
+
+        It is known in the first moment after its event: no model that learned it judges it.
+        """
+        self.fates.fake += 1
+        return prediction.outcome(
+            False,
+            labelled_at=prediction.event_at + 1,
+            target=self._target,
+            weight=1.0 - prediction.score**2,
+            judged=0.0,
+        )
+
     def _settled(self, label: Label) -> Settled | None:
         """Find the settled prediction that a label names."""
         if label.prediction_id is not None:
@@ -421,10 +440,12 @@ class LabelJoin:
             self._resolved_before, self._resolved = resolved, {}
         if self._is_revisable:
             self._revisions.keep(Settled(prediction, label, said_at))
-        weight = self._weight(prediction, label)
-        if weight == 0.0:
+        weight = judged = self._weight(prediction, label)
+        if judged == 0.0:
             self.fates.sampled_out += 1
             return None
+        if prediction.is_told:
+            weight = 1.0 + prediction.score if label else 0.0
         return prediction.outcome(
-            label, labelled_at=at_ms, target=self._target, weight=weight, judged=weight
+            label, labelled_at=at_ms, target=self._target, weight=weight, judged=judged
         )

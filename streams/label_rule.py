@@ -41,6 +41,9 @@ class LabelRule:
     revisable_for: timedelta = timedelta(0)
     """How long after the horizon a label that says otherwise becomes another outcome, which revises
     the first. A prediction stays in memory that long."""
+    fake_negatives: bool = False
+    """Whether each prediction teaches as a negative at once, and again if it turns out positive,
+    both weighed by its score so that they add up to what is true (Ktena et al. 2019)."""
 
     @property
     def target(self) -> str:
@@ -82,6 +85,20 @@ class LabelRule:
                 " than no time"
             )
 
+        if self.fake_negatives:
+            self._check_alone()
+
+    def _check_alone(self) -> None:
+        for name, is_chosen in (
+            ("positive='at_maturity'", self.positive == "at_maturity"),
+            ("keep_negatives", self.keep_negatives < 1.0),
+            ("revisable_for", self.is_revisable),
+        ):
+            if is_chosen:
+                raise InvalidDeclaration(
+                    f"label rule `{self._name}` has fake_negatives, which do not go with {name}"
+                )
+
     @property
     def is_revisable(self) -> bool:
         """Whether what is settled may be revised at all."""
@@ -96,6 +113,8 @@ class LabelRule:
         """
         if self.keep_negatives < 1.0:
             return "keep_negatives"
+        if self.fake_negatives:
+            return "fake_negatives"
         return "revisable_for" if self.is_revisable else ""
 
     @property
@@ -110,12 +129,13 @@ def happens_within(
     positive: Positive = "at_once",
     keep_negatives: float = 1.0,
     revisable_for: timedelta = timedelta(0),
+    fake_negatives: bool = False,
 ) -> LabelRule:
     """Declare the label: the user of this event does `action` within `horizon` after it.
 
     A record on `labels` may say it, too. See `LabelRule` for the choices.
     """
-    return LabelRule(action, horizon, positive, keep_negatives, revisable_for)
+    return LabelRule(action, horizon, positive, keep_negatives, revisable_for, fake_negatives)
 
 
 def reported_within(
@@ -124,10 +144,11 @@ def reported_within(
     positive: Positive = "at_once",
     keep_negatives: float = 1.0,
     revisable_for: timedelta = timedelta(0),
+    fake_negatives: bool = False,
 ) -> LabelRule:
     """Declare the label: what a record on `labels` says of this event within `horizon` after it.
 
     No event makes it come true. What nothing is reported of is false when the watermark passes the
     horizon. See `LabelRule` for the choices.
     """
-    return LabelRule(None, horizon, positive, keep_negatives, revisable_for)
+    return LabelRule(None, horizon, positive, keep_negatives, revisable_for, fake_negatives)

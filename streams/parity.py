@@ -178,9 +178,9 @@ class Parity:
     def outcome(self, outcome: Outcome, *, read_at_s: float) -> None:
         """Take in what was served; what other declarations served is not compared.
 
-        A label that was revised was compared before.
+        Of several of one prediction, that is done with the one that is judged.
         """
-        if outcome.revises:
+        if outcome.judged == 0.0:
             return
         for partition in self._partitions.values():
             if outcome.prediction_id in partition.expected:

@@ -38,6 +38,8 @@ class Pending(msgspec.Struct, array_like=True, gc=False):
     """Which label it began to wait for; empty in what was written before there was this field."""
     reports: tuple[Report, ...] = ()
     """What was said of it so far, where nothing is settled before its horizon ends."""
+    is_told: bool = False
+    """Whether it was told as a negative before its label was known."""
 
     def outcome(
         self,

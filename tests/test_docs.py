@@ -3,8 +3,11 @@
 import importlib
 import json
 import re
+from dataclasses import fields, replace
+from datetime import timedelta
 from pathlib import Path
 from types import FunctionType
+from typing import get_args
 
 import pytest
 
@@ -16,8 +19,9 @@ from online_models.drift import DriftAlarm
 from schemas import topics
 from schemas.reasons import Reason
 from schemas.topics import Topic
-from streams import features
+from streams import features, label_rule
 from streams.frequent import CAPACITY, WITHIN
+from streams.label_join import Fates
 from streams.quality import Finding
 from streams.windows import tile_width_ms
 from tests.markdown import anchors, rows, sections
@@ -60,6 +64,38 @@ def test_the_catalogue_tells_of_every_model_what_it_is_how_good_and_how_dear():
     named = re.findall(r"^\| `(\w+)` ", page, re.MULTILINE)
 
     assert named == [*catalogue.NAMES] * 3
+
+
+# ---- labels --------------------------------------------------------------------------------------
+
+
+def test_label_rules_are_declared_as_the_page_says() -> None:
+    page = read("docs/labels.md")
+    names = {
+        "happens_within": label_rule.happens_within,
+        "reported_within": label_rule.reported_within,
+        "MINUTE": timedelta(minutes=1),
+        "DAY": timedelta(days=1),
+    }
+    rules = [
+        eval(written, names)  # what a user would copy
+        for written in re.findall(r"`((?:happens|reported)_within\([^`]+\))`", page)
+    ]
+    choices = dict(re.findall(r"^\| `(\w+)=([^`]+)` \| ", page, re.MULTILINE))
+    rules += [replace(rules[0], **{name: eval(value, names)}) for name, value in choices.items()]
+    policies = re.findall(r'^\| `"(\w+)"`', page, re.MULTILINE)
+
+    assert len(rules) == len(set(rules)) == 2 + len(choices)
+    assert tuple(policies) == get_args(label_rule.Positive)
+    told = {"action", "horizon", "positive", *choices}
+    assert told == {field.name for field in fields(label_rule.LabelRule)}
+
+
+def test_the_glossary_names_every_fate() -> None:
+    told = re.search(r"\*\*Fate\*\*: .*?: (.*?) \(", read("docs/glossary.md"), re.DOTALL)
+
+    assert told is not None
+    assert {*re.split(r",\s+", told[1])} == {*Fates.__struct_fields__}
 
 
 # ---- dataflow ------------------------------------------------------------------------------------

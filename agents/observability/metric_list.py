@@ -85,7 +85,10 @@ LABELS: Final = CounterSpec(
     ("fate",),
 )
 OUTCOMES: Final = CounterSpec(
-    "thalweg_outcomes_total", "outcomes", "Predictions whose label became known.", ("label",)
+    "thalweg_outcomes_total",
+    "outcomes",
+    "Outcomes that are judged: predictions whose label became known.",
+    ("label",),
 )
 
 # --- data quality ---------------------------------------------------------------------------------

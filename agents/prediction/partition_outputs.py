@@ -168,7 +168,7 @@ class PartitionOutputs:
     def outcome(self, outcome: Outcome) -> None:
         """Append to the training log: one partition, hence one order."""
         plan = self._plan
-        if not outcome.revises:
+        if outcome.judged > 0.0:  # else its prediction is counted another time
             self.labels.append(outcome.label)
         self._emit(
             self._topics.outcomes,

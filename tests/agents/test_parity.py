@@ -77,7 +77,13 @@ def test_what_is_served_is_what_the_log_gives(seed):
 
 
 @pytest.mark.parametrize(
-    "choice", [{"positive": "at_maturity"}, {"keep_negatives": 0.3}, {"revisable_for": DAY}]
+    "choice",
+    [
+        {"positive": "at_maturity"},
+        {"keep_negatives": 0.3},
+        {"revisable_for": DAY},
+        {"fake_negatives": True},
+    ],
 )
 def test_whatever_the_label_rule_nothing_is_missing_and_nothing_too_much(choice):
     """A negative that others stand for is no outcome that was lost."""

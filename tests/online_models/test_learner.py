@@ -1,4 +1,5 @@
 import math
+import random
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
@@ -201,6 +202,54 @@ def test_revisions_outweigh_what_was_learned_wrongly(make_log):
     assert errors[1] < errors[0] / 2
 
 
+def test_a_fake_negative_teaches_and_its_truth_is_judged(make_log):
+    learner = learner_of("binary_logistic_v1")
+    log = make_log(3, 200)
+    told: list[Outcome] = []
+    for outcome in log:
+        fake = msgspec.structs.replace(
+            outcome, label=False, labelled_at=outcome.event_at + 1, weight=0.75, judged=0.0
+        )
+        truth = msgspec.structs.replace(outcome, weight=1.5 if outcome.label else 0.0)
+        told += [fake, truth]
+    told.sort(key=lambda each: each.labelled_at)
+    for offset, outcome in enumerate(told):
+        learner.learn(outcome, offset)
+
+    n_positives = sum(outcome.label for outcome in log)
+    assert learner.n_learned == 200 + n_positives
+    assert learner.prequential.n == learner.progress.last_class.n == 200
+    assert learner.prequential.positives == n_positives
+    assert learner.progress.known_until == log[-1].labelled_at
+    assert learner.progress.n_skipped == learner.progress.n_unjudged == 0
+    positive = 1.5 * n_positives
+    assert learner.scorer().base_rate == pytest.approx(positive / (150 + positive))
+
+
+@pytest.mark.parametrize(("is_weighed", "learned_rate"), [(True, 0.3), (False, 0.3 / 1.3)])
+def test_with_fake_negatives_a_model_learns_the_true_rate_though_it_learns_all_at_once(
+    make_log, is_weighed, learned_rate
+):
+    """Without the weights each positive would be held against a negative too many."""
+    (row,) = make_log(1, 1)
+    learner = learner_of("binary_logistic_v2")
+    x = dict(zip(FEATURES, row.features, strict=True))
+    rng = random.Random(1)
+    p, scores = 0.5, []
+    for n in range(6_000):
+        if n % 50 == 0:
+            p = learner.scorer().score(x)
+            scores.append(p)
+        outcomes = [(False, 1 - p * p)] + [(True, 1 + p)] * (rng.random() < 0.3)
+        for label, weight in outcomes:
+            told = msgspec.structs.replace(
+                row, label=label, weight=weight if is_weighed else 1.0, judged=0.0
+            )
+            learner.learn(told, learner.through + 1)
+
+    assert math.fsum(scores[60:]) / 60 == pytest.approx(learned_rate, abs=0.02)
+
+
 def test_the_base_rate_stays_one_though_what_was_revised_had_been_skipped(make_log):
     learner = learner_of("binary_logistic_v1")
     (outcome,) = make_log(1, 1)
@@ -274,7 +323,6 @@ def test_an_outcome_whose_label_took_too_long_is_learned_but_not_judged(make_log
         {"schema": "schema-2"},
         {"target": "target-2"},
         {"target": ""},
-        {"weight": 0.0},
         {"weight": float("nan")},
         {"weight": -1.0},
         {"judged": float("inf")},
@@ -287,7 +335,7 @@ def test_an_outcome_whose_label_took_too_long_is_learned_but_not_judged(make_log
         "other schema",
         "other label rule",
         "no label rule",
-        *("no weight", "NaN weight", "negative weight", "infinite weight"),
+        *("NaN weight", "negative weight", "infinite weight"),
         "too few",
         "NaN",
         "infinite",

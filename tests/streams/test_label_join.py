@@ -446,6 +446,75 @@ def test_what_was_settled_is_not_enrolled_again_and_leaves_no_trace_for_long():
     assert len(partition.join._revisions._by_event) == 10
 
 
+@pytest.mark.parametrize("rule", [RULE, REPORTED])
+@settings(deadline=None)
+@given(said=SAID)
+def test_a_fake_negative_is_told_at_once_and_the_truth_weighs_what_makes_up_for_it(rule, said):
+    """Over crashes and what is undone; what is judged is what is judged without fakes."""
+    arrivals = records_of(said)
+    plain, _ = played(rule, arrivals)
+    partition, changelog = played(replace(rule, fake_negatives=True), arrivals)
+
+    told: dict[str, list[Outcome]] = {o.prediction_id: [] for o in plain.outcomes}
+    for outcome in partition.outcomes:
+        told[outcome.prediction_id].append(outcome)
+    for truth in plain.outcomes:
+        *fakes, last = told[truth.prediction_id]
+        weight = 1.0
+        if fakes:
+            weight = 1 + truth.score if truth.label else 0.0
+            assert fakes == [
+                msgspec.structs.replace(
+                    truth,
+                    label=False,
+                    labelled_at=truth.event_at + 1,
+                    weight=1 - truth.score**2,
+                    judged=0.0,
+                )
+            ]
+        assert last == msgspec.structs.replace(truth, weight=weight, judged=1.0)
+    judged = [o.prediction_id for o in partition.outcomes if o.judged]
+    assert judged == [o.prediction_id for o in plain.outcomes]
+    assert {value for value in dict(changelog).values() if value is not None} == set()
+
+
+def test_of_what_is_known_when_it_is_predicted_there_is_no_fake():
+    partition = Partition(rule=replace(RULE, fake_negatives=True))
+    partition.take_in("", Label("u", True, 105, prediction_id="p"))
+    partition.enrol("p", "u", 100)
+
+    assert [(o.label, o.weight, o.judged) for o in partition.outcomes] == [(True, 1.0, 1.0)]
+    assert partition.join.fates.fake == 0
+
+
+@pytest.mark.parametrize("p", [0.01, 0.2, 0.5, 0.9])
+def test_where_the_score_is_right_fake_negatives_teach_that_rate(p):
+    """Of a thousand predictions, all are taught as negative, and those that come true again."""
+    partition = Partition(rule=replace(REPORTED, fake_negatives=True))
+    for n in range(1_000):
+        served = msgspec.structs.replace(pending(str(n), target=REPORTED.target), score=p)
+        fake = partition.join.enrol(served)
+        partition.outcomes += [] if fake is None else [fake]
+        if n < 1_000 * p:
+            partition.take_in("", Label("u", True, 1, prediction_id=str(n)))
+    partition.outcomes += partition.join.advance(FOREVER)
+
+    taught = sum(o.weight for o in partition.outcomes)
+    assert sum(o.weight for o in partition.outcomes if o.label) / taught == pytest.approx(p)
+
+
+@pytest.mark.parametrize("fakes_now", [True, False])
+def test_what_waits_while_fakes_are_switched_is_taught_what_it_is_owed(fakes_now):
+    """Who was told as a negative weighs accordingly, whatever the rule is by then."""
+    rules = [replace(RULE, fake_negatives=not fakes_now), replace(RULE, fake_negatives=fakes_now)]
+    before = Partition(rule=rules[0])
+    before.enrol("p", "u", 100)
+    after = Partition(rule=rules[1], changelog=before.state.changes())
+    after.take_in("", Label("u", True, 101, prediction_id="p"))
+
+    assert [o.weight for o in after.outcomes] == [1.0 if fakes_now else 1.25]
+
+
 def test_negatives_that_others_stand_for_are_counted():
     partition = Partition(rule=replace(RULE, keep_negatives=0.5))
     for n in range(100):
@@ -502,7 +571,8 @@ def test_what_former_releases_wrote_of_what_waits_is_read():
     shortened = {}
     for key, value in written.state.changes():
         fields = msgspec.msgpack.decode(value or b"")
-        shortened[key] = msgspec.msgpack.encode(fields[:-1])
+        n_fields = {b"p": 11, b"l": 2}[key[:1]]
+        shortened[key] = msgspec.msgpack.encode(fields[:n_fields])
     assert [key[:1] for key in shortened] == [b"p", b"l"]
 
     read = Partition(changelog=list(shortened.items()))

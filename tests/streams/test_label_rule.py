@@ -35,6 +35,7 @@ def test_weights_do_not_change_what_is_asked():
         reported_within(MS, keep_negatives=0.1).target
         == reported_within(MS, keep_negatives=0.2).target
         == reported_within(MS, revisable_for=MS).target
+        == reported_within(MS, fake_negatives=True).target
         == reported_within(MS).target
     )
 
@@ -64,3 +65,16 @@ def test_a_policy_that_is_none_is_refused():
 def test_nothing_is_revisable_for_less_than_no_time():
     with pytest.raises(InvalidDeclaration, match="has revisable_for=-1 day"):
         happens_within("buy", MS, revisable_for=-timedelta(days=1))
+
+
+@pytest.mark.parametrize(
+    ("choice", "name"),
+    [
+        ({"positive": "at_maturity"}, "positive='at_maturity'"),
+        ({"keep_negatives": 0.5}, "keep_negatives"),
+        ({"revisable_for": MS}, "revisable_for"),
+    ],
+)
+def test_fake_negatives_go_with_nothing_else(choice, name):
+    with pytest.raises(InvalidDeclaration, match=f"`buy` has fake_negatives, .* go with {name}"):
+        happens_within("buy", MS, fake_negatives=True, **choice)

@@ -333,6 +333,12 @@ class RevisingMachine(InterruptionMachine):
     label = happens_within("purchase", 30 * MINUTE, revisable_for=60 * MINUTE, keep_negatives=0.5)
 
 
+class FakingMachine(InterruptionMachine):
+    """What waits was told as a negative."""
+
+    label = happens_within("purchase", 30 * MINUTE, fake_negatives=True)
+
+
 def is_state(output: Output) -> bool:
     return output.topic == "predict-state"
 
@@ -369,7 +375,7 @@ def test_what_is_committed_does_not_depend_on_what_interrupted_it():
     run_histories(InterruptionMachine, n=900)
 
 
-@pytest.mark.parametrize("machine", [AtMaturityMachine, RevisingMachine])
+@pytest.mark.parametrize("machine", [AtMaturityMachine, RevisingMachine, FakingMachine])
 def test_nor_does_it_where_labels_have_other_rules(machine):
     run_histories(machine, n=150)
 

@@ -72,6 +72,40 @@ def test_where_labels_are_reported_what_users_do_says_nothing():
     assert driver.model_versions[PIPELINE.champion] == len(driver.outcomes) == 4
 
 
+@pytest.mark.parametrize(
+    ("choice", "told"),
+    [
+        ({}, [(True, 1.0, 1.0)]),
+        ({"positive": "at_maturity"}, [(False, 1.0, 1.0)]),
+        ({"revisable_for": MINUTE}, [(True, 1.0, 1.0), (False, 2.0, 0.0)]),
+        ({"fake_negatives": True}, [(False, 0.75, 0.0), (True, 1.5, 1.0)]),
+    ],
+)
+def test_a_purchase_that_is_said_to_be_none_teaches_what_the_rule_says(choice, told):
+    label = replace(PIPELINE.label, **choice)
+    driver = PipelineDriver(replace(PIPELINE, label=label, challengers=("binary_ftrl_v1",)))
+    driver.publish(event(driver) | {"event_id": "e1"})
+    driver.advance(10 * MINUTE)
+    driver.publish(event(driver, action="purchase"))
+    driver.crash("predict")
+    driver.label({"user_id": "ada", "event_id": "e1", "label": False, "ts": driver.now_ms + 1})
+    driver.crash("learn")
+    driver.advance(LABEL_DELAY)
+    driver.publish(event(driver, user="last"))
+    driver.advance(MINUTE)
+
+    of_first = [each for each in driver.outcomes if each.prediction_id.endswith("e1")]
+    assert [(each.label, each.weight, each.judged) for each in of_first] == told
+    n_teaching = sum(each.weight > 0 for each in driver.outcomes)
+    assert driver.model_versions == dict.fromkeys(driver.model_versions, n_teaching)
+    n_judged = sum(each.judged > 0 for each in driver.outcomes)
+    told_by_metric = [
+        driver.metrics.counter(metric_list.OUTCOMES, label=label).value
+        for label in ("true", "false")
+    ]
+    assert sum(told_by_metric) == n_judged == 2
+
+
 def test_a_label_that_comes_before_its_event_waits_for_it_over_a_crash(driver):
     """`labels` is ahead of `user-events` whenever predict has a backlog."""
     for user, named in (
