@@ -60,12 +60,16 @@ class Reliability:
         self._positives: dict[int, float] = {}
         self._all: dict[int, float] = {}
 
-    def update(self, label: bool, score: float) -> None:
-        """Count an outcome and the score it was given beforehand."""
+    def update(self, label: bool, score: float, weight: float = 1.0) -> None:
+        """Count an outcome and the score it was given beforehand.
+
+        `weight` says how many outcomes it stands for.
+        """
         bin_ = round(_logit(score) * _BINS_PER_LOGIT)
-        self._all[bin_] = self._all.get(bin_, 0.0) + self._weight
+        amount = self._weight * weight
+        self._all[bin_] = self._all.get(bin_, 0.0) + amount
         if label:
-            self._positives[bin_] = self._positives.get(bin_, 0.0) + self._weight
+            self._positives[bin_] = self._positives.get(bin_, 0.0) + amount
         self._weight *= self._growth
         self.n += 1
         if self._weight > _RESCALE:

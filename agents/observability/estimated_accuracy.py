@@ -33,7 +33,7 @@ class _Scored(msgspec.Struct):
 
 
 class _Judged(msgspec.Struct, array_like=True):
-    """What it needs of an outcome: the first fields of one."""
+    """What it needs of an outcome, up to `judged`; what lies between is not decoded."""
 
     prediction_id: str
     use_case: str
@@ -43,6 +43,12 @@ class _Judged(msgspec.Struct, array_like=True):
     label: bool
     score: float
     model: str
+    model_version: msgspec.Raw = msgspec.Raw()
+    schema: msgspec.Raw = msgspec.Raw()
+    features: msgspec.Raw = msgspec.Raw()
+    target: msgspec.Raw = msgspec.Raw()
+    weight: msgspec.Raw = msgspec.Raw()
+    judged: float = 1.0
 
 
 _decode_scored = msgspec.json.Decoder(_Scored).decode
@@ -67,8 +73,9 @@ class EstimatedAccuracy:
                 judged = _decode_judged(record.value() or b"")
             except msgspec.MsgspecError:
                 continue
-            reliability = self._reliability.setdefault(judged.model, Reliability())
-            reliability.update(judged.label, judged.score)
+            if judged.judged > 0.0:
+                reliability = self._reliability.setdefault(judged.model, Reliability())
+                reliability.update(judged.label, judged.score, judged.judged)
 
     def predictions(self, records: Sequence[Message]) -> None:
         """Take the latest scores that a model gave; what is no prediction is passed over."""

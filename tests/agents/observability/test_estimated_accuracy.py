@@ -21,8 +21,9 @@ class Record:
         return self._value
 
 
-def outcome(label, score, model="m"):
+def outcome(label, score, model="m", *, judged=1.0):
     row = Outcome("p", "use-case", "u", 0, 0, label, score, model, 1, "schema", [1.0])
+    row.judged = judged
     return Record(msgspec.msgpack.encode(row))
 
 
@@ -103,6 +104,18 @@ def test_models_are_kept_apart_and_go_with_their_predictions(estimates, metrics)
     assert both[f'{name}{{model="good"}}'] == 1
     assert both[f'{name}{{model="bad"}}'] == 0
     assert f'{name}{{model="bad"}}' not in metrics.samples()
+
+
+def test_an_outcome_counts_as_the_many_it_stands_for_or_not_at_all(estimates, metrics):
+    """A tenth of the negatives, and revisions and fake negatives beside them."""
+    estimates.outcomes([outcome(True, 0.5)] * MIN_OUTCOMES)
+    estimates.outcomes([outcome(False, 0.5, judged=10.0)] * (3 * MIN_OUTCOMES // 10))
+    estimates.outcomes([outcome(False, 0.5, judged=0.0)] * MIN_OUTCOMES)
+    estimates.predictions([prediction(0.5)] * WINDOW)
+    estimates.tell()
+
+    share = metrics.samples()['thalweg_model_estimated_positives_ratio{model="m"}']
+    assert share == pytest.approx(0.25, abs=0.03)
 
 
 def test_answers_without_a_model_and_garbage_are_passed_over(estimates, metrics):
