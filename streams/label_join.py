@@ -16,6 +16,7 @@ import msgspec
 from schemas.labels import Label
 from schemas.outcomes import Outcome
 from streams.early_labels import EarlyLabel, EarlyLabels
+from streams.fates import Fates
 from streams.label_rule import LabelRule, happens_within
 from streams.negatives import is_kept
 from streams.pending import Pending
@@ -24,40 +25,10 @@ from streams.reports import Report, gathered, latest
 from streams.revisions import Revisions, Settled
 from streams.state import Table
 
-__all__ = ["Fates", "LabelJoin", "happens_within"]  # pipelines import the last from here, too
+__all__ = ["LabelJoin", "happens_within"]  # pipelines import the last from here, too
 
 SPENT_DEADLINES: Final = 1_000
 """Deadlines of resolved predictions that are kept beside twice as many as wait."""
-
-
-class Fates(msgspec.Struct):
-    """How many predictions and labels ended in which way, since the join was made."""
-
-    positive: int = 0
-    negative: int = 0
-    late: int = 0
-    """Predictions that came when their horizon had passed; they are not enrolled."""
-    refused: int = 0
-    """Predictions that found no room, whatever became of them; they have no outcome."""
-    unknown: int = 0
-    """Labels that no prediction waited for, nor came for in time, as far as is remembered."""
-    duplicate: int = 0
-    """Labels that say again what is known."""
-    conflicting: int = 0
-    """Labels that contradict what is known. The first one stands, or what is later by its time
-    where nothing is settled before the horizon ends."""
-    early: int = 0
-    """Labels that came before any prediction they could mean. They wait for it, and are counted
-    once more, as unknown, if it does not come."""
-    overdue: int = 0
-    """Labels dated after the horizon of their prediction, where nothing is settled before it ends,
-    or after it may be revised. They count no more."""
-    sampled_out: int = 0
-    """Predictions counted as negative that gave no outcome: others stand for them."""
-    revised: int = 0
-    """Labels that say otherwise than what was settled, and later; they give an outcome more."""
-    fake: int = 0
-    """Predictions that were told as negatives before their labels were known."""
 
 
 class LabelJoin:
@@ -162,7 +133,8 @@ class LabelJoin:
             self.fates.late += 1
             return None
         prediction_id = prediction.prediction_id
-        if prediction_id in self._pending or prediction_id in self._revisions:
+        is_settled = self._is_revisable and prediction_id in self._revisions
+        if is_settled or prediction_id in self._pending:
             return None
         if self._n_waiting >= self._capacity:
             self.fates.refused += 1
@@ -177,7 +149,6 @@ class LabelJoin:
                 return self._resolve(prediction, True, acted_at)
         elif early is not None:
             prediction.reports = self._counting(prediction, early.reports)
-        prediction.is_told = self._tells_fakes
         self._pending.put(prediction_id, prediction)
         self._index(prediction)
         return self._fake(prediction) if self._tells_fakes else None
@@ -245,8 +216,12 @@ class LabelJoin:
         while self._deadlines and self._deadlines[0][0] < watermark_ms:
             deadline, prediction_id = heappop(self._deadlines)
             prediction = self._take(prediction_id)
-            if prediction is not None:
+            if prediction is None:
+                continue
+            if not self._settles_at_once:
                 outcomes += self._mature(prediction, deadline)
+            elif (outcome := self._resolve(prediction, False, deadline)) is not None:
+                outcomes.append(outcome)
         self._revisions.forget(watermark_ms)
         self._positives.forget(watermark_ms)  # now that they have said what came true
         return outcomes
@@ -316,13 +291,10 @@ class LabelJoin:
         return gathered(report for report in last if report is not None)
 
     def _mature(self, prediction: Pending, deadline: int) -> list[Outcome]:
-        """Settle a prediction whose horizon has passed.
+        """Settle a prediction whose horizon has passed, where nothing was settled before.
 
         What is reported outranks what follows from events: who reports knows of them.
         """
-        if self._settles_at_once:
-            outcome = self._resolve(prediction, False, deadline)
-            return [] if outcome is None else [outcome]
         last = latest(prediction.reports, until_ms=deadline)
         has_acted = self._positives.first_after(prediction.user_id, prediction.event_at) is not None
         said_at, label = (None, has_acted) if last is None else last
@@ -339,6 +311,7 @@ class LabelJoin:
         It is known in the first moment after its event: no model that learned it judges it.
         """
         self.fates.fake += 1
+        prediction.is_told = True
         return prediction.outcome(
             False,
             labelled_at=prediction.event_at + 1,
@@ -383,7 +356,7 @@ class LabelJoin:
 
     def _weight(self, prediction: Pending, label: bool) -> float:
         """Tell what a label of a prediction weighs; 0: another negative stands for it."""
-        if label:
+        if label or self._keep_negatives == 1.0:
             return 1.0
         is_ours = is_kept(prediction.prediction_id, self._keep_negatives)
         return self._weight_of_negatives if is_ours else 0.0

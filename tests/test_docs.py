@@ -20,8 +20,8 @@ from schemas import topics
 from schemas.reasons import Reason
 from schemas.topics import Topic
 from streams import features, label_rule
+from streams.fates import Fates
 from streams.frequent import CAPACITY, WITHIN
-from streams.label_join import Fates
 from streams.quality import Finding
 from streams.windows import tile_width_ms
 from tests.markdown import anchors, rows, sections

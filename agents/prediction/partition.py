@@ -26,8 +26,9 @@ from schemas.errors import InvalidRecord
 from schemas.events import UserEvent
 from streams.deduplicate import Deduplicator, segment_table
 from streams.early_labels import early_labels_table
+from streams.fates import Fates
 from streams.feature_set import CompiledView
-from streams.label_join import Fates, LabelJoin
+from streams.label_join import LabelJoin
 from streams.pending import Pending, pack_features, pending_table
 from streams.positives import positives_table
 from streams.revisions import settled_table

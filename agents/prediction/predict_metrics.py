@@ -10,8 +10,8 @@ from agents.prediction.degraded import REASONS
 from agents.prediction.spilled_states import SpillCounts
 from online_models.drift import ScoreDrift
 from schemas import topics
+from streams.fates import Fates
 from streams.feature_defaults import DefaultCounter
-from streams.label_join import Fates
 from streams.quality import QualityJudge, Tally
 
 
