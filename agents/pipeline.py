@@ -137,7 +137,7 @@ class Pipeline:
     max_pending: int = 200_000
     """Predictions of each partition that may wait for their label, some 1 KB each. When so many
     do, further ones are not joined: their labels teach nothing. As many labels may wait for their
-    prediction."""
+    prediction, and as many that are settled to be revised."""
     parity_share: float = 0.01
     """Share of users whose features `watch` computes again from the log."""
     max_event_bytes: int = 256 * 1024

@@ -5,7 +5,8 @@ With options of their own: `python -m benchmarks peers` compares the transport w
 `python -m benchmarks soak` watches a worker's memory for half an hour. Without a broker,
 `python -m benchmarks features` tells what rolling features cost,
 `python -m benchmarks online` how quickly Redis tells them,
-`python -m benchmarks models` how good each model is and what it costs, and
+`python -m benchmarks models` how good each model is and what it costs,
+`python -m benchmarks labels` what label rules make of the shop, and
 `python -m benchmarks drift` how often drift detectors cry wolf, and how soon they tell of one.
 """
 
@@ -14,7 +15,7 @@ import json
 import os
 import sys
 
-from benchmarks import latency, online_reads, throughput
+from benchmarks import labels, latency, online_reads, throughput
 from benchmarks.drift import command as drift
 from benchmarks.features import command as features
 from benchmarks.handover import command as handover
@@ -31,6 +32,7 @@ OTHERS = {
     "features": features.run,
     "online": online_reads.run,
     "models": models.run,
+    "labels": labels.run,
     "drift": drift.run,
 }
 
