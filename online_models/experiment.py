@@ -22,7 +22,7 @@ class Group:
     """A figure of one group: of each user a sum, and how many outcomes it is of."""
 
     sums: Sequence[float]
-    counts: Sequence[int]
+    counts: Sequence[float]
 
     @property
     def n(self) -> int:

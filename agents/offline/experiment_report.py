@@ -85,7 +85,7 @@ def report(
     answered = predictions.filter(pl.col("variant") != "champion").select(
         "prediction_id", "variant", "decision"
     )
-    rows = outcomes.join(answered, on="prediction_id").collect()
+    rows = _judged(outcomes).join(answered, on="prediction_id").collect()
     if rows.is_empty():
         raise NoExperiment(
             f"no outcome of the rollout {rollout.name} is in the offline store: "
@@ -114,9 +114,17 @@ def report(
     )
 
 
+def _judged(outcomes: pl.LazyFrame) -> pl.LazyFrame:
+    """Leave out what is not judged, and tell of the rest how many each stands for."""
+    is_told = "judged" in outcomes.collect_schema()  # former releases did not
+    judged = pl.col("judged").fill_null(1.0) if is_told else pl.lit(1.0)
+    return outcomes.with_columns(judged.alias("judged")).filter(pl.col("judged") > 0)
+
+
 def _compare(segment: str, figure: str, rows: pl.DataFrame) -> Comparison:
+    judged = pl.col("judged")
     by_user = rows.group_by("variant", "user_id").agg(
-        FIGURES[figure].sum().alias("sum"), pl.len().alias("count")
+        (FIGURES[figure] * judged).sum().alias("sum"), judged.sum().alias("count")
     )
 
     def group(variant: str) -> Group:

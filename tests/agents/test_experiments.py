@@ -161,6 +161,22 @@ def test_users_of_another_rollout_are_left_out():
     assert sum(found.users.values()) < 1_000
 
 
+def test_an_outcome_counts_as_the_many_it_stands_for_or_not_at_all():
+    """A fifth of the negatives, and revisions beside them."""
+    predictions, outcomes = rows(20_000, lambda user: hash_of(user) < 0.2)
+    whole = outcomes.collect()
+    kept = whole.with_row_index().filter(pl.col("label") | (pl.col("index") % 5 == 0))
+    weighed = kept.with_columns(pl.when("label").then(1.0).otherwise(5.0).alias("judged"))
+    revisions = weighed.with_columns(~pl.col("label"), judged=pl.lit(0.0))
+    found = report(ROLLOUT, predictions, pl.concat([weighed, revisions]).lazy())
+    expected = report(ROLLOUT, predictions, outcomes)
+
+    assert sum(found.outcomes.values()) < 0.5 * sum(expected.outcomes.values())
+    for ours, theirs in zip(found.comparisons, expected.comparisons, strict=True):
+        assert ours.control == pytest.approx(theirs.control, abs=0.02)
+        assert ours.candidate == pytest.approx(theirs.candidate, abs=0.02)
+
+
 def test_a_group_that_lost_its_users_is_suspicious():
     predictions, outcomes = rows(10_000, lambda user: True)
     ids = predictions.filter(pl.col("variant") == "candidate").collect()["prediction_id"]
