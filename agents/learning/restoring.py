@@ -1,6 +1,6 @@
 """From what stands on `models` to learners that go on."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -86,10 +86,12 @@ class LearnersRestoring:
     Parameters
     ----------
     champion
-        Of the pipeline's models the one that somebody waits for.
+        Tells which of the pipeline's models somebody waits for, once the changelog is at its end.
     """
 
-    def __init__(self, curriculum: Curriculum, champion: str, metrics: LearnerMetrics) -> None:
+    def __init__(
+        self, curriculum: Curriculum, champion: Callable[[], str], metrics: LearnerMetrics
+    ) -> None:
         self.learners: dict[str, Learner] = {}
         self.late = LateLearners((), 0)
         self.learned_again: frozenset[str] = frozenset()
@@ -128,7 +130,7 @@ class LearnersRestoring:
         for name, reason in self._parts.incomplete().items():
             self._metrics.refused(name, reason)
         learners = {name: self._learner(name) for name in self._curriculum.pipeline.models}
-        champion = learners.pop(self._champion)
+        champion = learners.pop(self._champion())
         end = self._curriculum.log.committed_end()
         n_before = champion.n_learned
         for offset, outcome in self._curriculum.outcomes(1 + champion.through, end):

@@ -97,8 +97,9 @@ class Training:
 
     def begin_restore(self, partition: int) -> LearnersRestoring:
         """Start from newest snapshots."""
-        champion, _ = split(self._deployed.roles.champion)
-        return LearnersRestoring(self._curriculum, champion, self._metrics)
+        return LearnersRestoring(
+            self._curriculum, lambda: split(self._deployed.roles.champion)[0], self._metrics
+        )
 
     def install(self, partition: int, restored: Restoring) -> None:
         """Go on with what was restored."""
