@@ -6,6 +6,7 @@ The oracle is one thread that learns the committed log from its beginning.
 import os
 import random
 import secrets
+import signal
 import subprocess
 import sys
 import threading
@@ -37,7 +38,7 @@ from tests.agents.outcome_log import FOLD, make_outcomes
 from tests.faults.cluster import Cluster
 from tests.faults.conftest import tell
 from tests.faults.learner_state import canonical
-from tests.faults.size import FULL, SIZE
+from tests.faults.size import FULL, SIZE, only_full
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
@@ -149,10 +150,18 @@ class LearnerRun:
         worker.kill()
         worker.wait()
 
+    def freeze(self, slot: int) -> None:
+        self._workers[slot].send_signal(signal.SIGSTOP)
+
+    def thaw(self, slot: int) -> None:
+        self._workers[slot].send_signal(signal.SIGCONT)
+
     def end(self) -> None:
-        for slot in list(self._workers):
-            self._workers[slot].kill()
-            self._workers[slot].wait()
+        """Kill every learner that is left; one that heard that it was replaced may have ended."""
+        for worker in self._workers.values():
+            worker.kill()
+            worker.wait()
+        self._workers.clear()
 
     def committed(self) -> int:
         """Tell how far the learner's group is."""
@@ -201,6 +210,20 @@ class LearnerRun:
         wait_until(all_reach, SETTLED_S, every_s=0.5)
         return found
 
+    def check(self) -> None:
+        """Hold what a learner comes to that starts now against the log."""
+        self.end()
+        self.start()
+        log = self.log()
+        found = self.wait_published(log[-1][0])
+        expected = self.expected(log)
+
+        assert len(log) == len({outcome.prediction_id for _, outcome in log})
+        assert len(log) == self.outcomes.n_committed
+        for name, learner in expected.items():
+            assert found[name].learner.n_learned == len(log)
+            assert canonical(found[name].learner) == canonical(learner), name
+
     def expected(self, log: list[tuple[int, Outcome]]) -> dict[str, Learner]:
         """Learn the log in one go, in this thread."""
         rule, lateness = self._pipeline.label, self._pipeline.allowed_lateness
@@ -241,14 +264,33 @@ def test_a_learner_that_is_killed_again_and_again_learns_each_outcome_once(learn
             learning.start()
         learning.wait_learning()
         learning.outcomes.wait_for(50)
-    learning.kill()
-    learning.start()
-    log = learning.log()
-    found = learning.wait_published(log[-1][0])
-    expected = learning.expected(log)
+    learning.check()
 
-    assert len(log) == len({outcome.prediction_id for _, outcome in log})
-    assert len(log) == learning.outcomes.n_committed
-    for name, learner in expected.items():
-        assert found[name].learner.n_learned == len(log)
-        assert canonical(found[name].learner) == canonical(learner), name
+
+@only_full
+def test_two_learners_that_take_over_from_each_other_learn_each_outcome_once(learning):
+    learning.start(0)
+    with learning.outcomes:
+        learning.wait_learning()
+        learning.start(1)
+        for slot in (0, 1, 0):
+            learning.outcomes.wait_for(learning.dice.randrange(1, 200))
+            learning.kill(slot)
+            learning.wait_learning()  # the other one, once it is known that this one is gone
+            learning.start(slot)
+    learning.check()
+
+
+@only_full
+def test_a_learner_that_was_frozen_and_replaced_sets_no_model_back(learning):
+    learning.start(0)
+    with learning.outcomes:
+        learning.wait_learning()
+        learning.start(1)
+        learning.outcomes.wait_for(100)
+        learning.freeze(0)
+        learning.wait_learning()
+        learning.thaw(0)
+        learning.outcomes.wait_for(300)
+        learning.wait_learning()
+    learning.check()
