@@ -168,6 +168,11 @@ class Pipeline:
                 f"the candidate of the rollout {self.rollout.name}, {self.rollout.candidate}, "
                 "does not learn: name it among the challengers"
             )
+        if self.label.action is not None and self.label.action not in self.actions:
+            raise InvalidDeclaration(
+                f"the label rule waits for the action {self.label.action!r}, which is none of the"
+                f" pipeline's: {', '.join(sorted(self.actions))}"
+            )
         if self.label.weighs:
             self._check_weights_are_taken()
 

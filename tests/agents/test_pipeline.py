@@ -9,6 +9,7 @@ from agents.observability.metrics import Metrics
 from agents.prediction.predict_plan import PredictPlan
 from examples.shop.pipeline import PIPELINE
 from schemas.errors import InvalidDeclaration
+from streams.label_rule import happens_within
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.5, 0.7, 0.999, 1.0])
@@ -39,3 +40,9 @@ def test_models_that_take_no_weights_are_refused_where_outcomes_have_some(role: 
     with pytest.raises(InvalidDeclaration, match=f"has keep_negatives, .* model `{model}` does"):
         replace(taken, **declared)
     assert replace(PIPELINE, **declared).label == PIPELINE.label
+
+
+def test_a_label_rule_that_waits_for_what_nobody_can_do_is_refused() -> None:
+    """Every prediction would be a negative, and nothing would say why."""
+    with pytest.raises(InvalidDeclaration, match=r"'purchse', which is none .*: .*purchase"):
+        replace(PIPELINE, label=happens_within("purchse", PIPELINE.label.horizon))
