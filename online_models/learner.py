@@ -124,6 +124,7 @@ class Learner:
             self.failure = f"{type(failure).__name__}: {failure}"
             return score
         progress.learned(outcome)
+        progress.n_unweighted += outcome.weight != 1.0 and not self._takes_weights
         return score
 
     def scorer(self) -> Scorer:

@@ -39,6 +39,8 @@ class Progress(msgspec.Struct):
     """By how much the weights of all learned outcomes together exceed their number."""
     extra_positive_weight: float = 0.0
     """The same of the positives among them."""
+    n_unweighted: int = 0
+    """Outcomes learned as if each weighed 1, since the model takes no weights."""
 
     def learned(self, outcome: Outcome) -> None:
         """Count an outcome that was learned.

@@ -15,7 +15,7 @@ _OF_THE_LEARNERS: Final = (
     *(metric_list.MODEL_EVALUATED, metric_list.MODEL_UNJUDGED, metric_list.MODEL_SKIPPED),
     *(metric_list.MODEL_ROC_AUC, metric_list.MODEL_LOG_LOSS, metric_list.MODEL_WINDOW_ROC_AUC),
     *(metric_list.MODEL_WINDOW_LOG_LOSS, metric_list.MODEL_WINDOW_OUTCOMES),
-    metric_list.MODEL_LAG,
+    *(metric_list.MODEL_LAG, metric_list.MODEL_UNWEIGHTED),
     *(metric_list.SNAPSHOT_BYTES, metric_list.SNAPSHOT_WRITE_SECONDS),
 )
 """Gauges that are true only of who has the learners."""
@@ -43,6 +43,8 @@ class LearnerMetrics:
             if learner.failure is not None and skipped.value != learner.progress.n_skipped:
                 logger.error("%s does not learn what makes it raise: %s", name, learner.failure)
             skipped.set(learner.progress.n_skipped)
+            unweighted = self._metrics.gauge(metric_list.MODEL_UNWEIGHTED, model=name)
+            unweighted.set(learner.progress.n_unweighted)
             # The baselines see the same outcomes with every learner: any learner's will do.
             self._evaluated(metric_list.BASELINE_RATE, learner.progress.base_rate)
             self._evaluated(metric_list.BASELINE_LAST_CLASS, learner.progress.last_class)

@@ -307,6 +307,12 @@ MODEL_UNJUDGED: Final = GaugeSpec(
     "Outcomes it learned that no earlier self was old enough to judge: after a backlog, many.",
     ("model",),
 )
+MODEL_UNWEIGHTED: Final = GaugeSpec(
+    "thalweg_model_unweighted_outcomes",
+    "outcomes",
+    "Outcomes it learned as if each weighed 1, since it takes no weights; it is biased by them.",
+    ("model",),
+)
 MODEL_SKIPPED: Final = GaugeSpec(
     "thalweg_model_skipped_outcomes",
     "outcomes",
@@ -550,6 +556,7 @@ SECTIONS: Final[Mapping[str, tuple[MetricSpec, ...]]] = {
     "Models": (
         *(MODEL_VERSION, MODEL_AGE_SECONDS, MODEL_LEARNED, MODEL_EVALUATED),
         *(MODEL_ASKING_SECONDS, MODEL_MAY_SERVE, MODEL_UNJUDGED, MODEL_SKIPPED, MODEL_ROC_AUC),
+        MODEL_UNWEIGHTED,
         *(MODEL_LOG_LOSS, MODEL_WINDOW_ROC_AUC, MODEL_WINDOW_LOG_LOSS, MODEL_WINDOW_OUTCOMES),
         *(MODEL_ESTIMATED_ROC_AUC, MODEL_ESTIMATED_MARGIN, MODEL_ESTIMATED_LOG_LOSS),
         MODEL_ESTIMATED_POSITIVES,

@@ -25,6 +25,7 @@ from agents.kafka.log_reader import read_to_end
 from agents.learning.publication import CHALLENGER_INTERVAL_S, CHAMPION_INTERVAL_S
 from agents.learning.training import Publish, Training
 from agents.observability import metric_list
+from agents.observability.learner_metrics import LearnerMetrics
 from agents.observability.metrics import Metrics
 from agents.outcome_log import KafkaOutcomeLog
 from agents.prediction.served_models import LEARNED_SINCE
@@ -479,6 +480,23 @@ def test_a_model_that_raises_holds_no_other_up_and_is_told_of(caplog, monkeypatc
     assert told(metrics, "thalweg_model_skipped_outcomes", model=CHALLENGER) == 10
     assert told(metrics, "thalweg_model_skipped_outcomes", model=CHAMPION) == 0
     assert caplog.text.count("makes it raise: ZeroDivisionError: no luck") == 1
+
+
+def test_what_is_learned_without_its_weight_is_told_of():
+    metrics = Metrics()
+    weighed = [msgspec.structs.replace(each, weight=5.0) for each in make_outcomes(10)]
+    learners = [
+        Learner(name, feature_names=FEATURES.names, schema=FEATURES.schema, target=TARGET)
+        for name in ("binary_neighbours_v1", CHAMPION)
+    ]
+    for learner in learners:
+        for offset, outcome in enumerate(weighed):
+            learner.learn(outcome, offset)
+    LearnerMetrics(metrics).tell(learners)
+
+    name = "thalweg_model_unweighted_outcomes"
+    assert told(metrics, name, model="binary_neighbours_v1") == 10
+    assert told(metrics, name, model=CHAMPION) == 0
 
 
 def test_outcomes_that_come_before_the_learners_are_not_passed_over():

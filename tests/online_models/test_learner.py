@@ -115,6 +115,8 @@ def test_weights_teach_as_river_teaches_them(model, make_log):
         learner.learn(outcome, offset)
 
     weights = [o.weight for o in log]
+    n_weighed = sum(weight != 1.0 for weight in weights)
+    assert learner.progress.n_unweighted == (0 if takes_weights else n_weighed)
     positive = sum(o.label for o in log)
     assert learner.scorer().base_rate == pytest.approx(positive / sum(weights))
     assert final_scores(learner, log) == [
@@ -399,7 +401,7 @@ def test_what_former_releases_wrote_of_a_learner_is_read(make_log):
     for offset, outcome in enumerate(make_log(2, 200)):
         learner.learn(outcome, offset)
     written = msgspec.to_builtins(learner.progress)
-    for name in ("extra_weight", "extra_positive_weight"):
+    for name in ("extra_weight", "extra_positive_weight", "n_unweighted"):
         del written[name]
 
     assert msgspec.convert(written, Progress) == learner.progress
