@@ -372,7 +372,7 @@ def _without_times(value: bytes | None) -> dict[str, Any]:
 
 
 def test_what_is_committed_does_not_depend_on_what_interrupted_it():
-    run_histories(InterruptionMachine, n=900)
+    run_histories(InterruptionMachine, n=500)
 
 
 @pytest.mark.parametrize("machine", [AtMaturityMachine, RevisingMachine, FakingMachine])

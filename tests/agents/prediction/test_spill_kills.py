@@ -28,8 +28,8 @@ from tests.waiting import wait_until
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 N_USERS = HOT + 4 * CHUNK
-N_LATER = 6_000
-N_KILLS = 3
+N_LATER = 3_000
+N_KILLS = 2
 WITHIN_S = 120
 
 
