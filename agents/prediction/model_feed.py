@@ -1,14 +1,14 @@
 """Follow `models`: what is published there is in service from the next batch on."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from typing import Final
 
-from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import Message
 
 from agents.kafka.client_settings import KafkaSettings
+from agents.kafka.topic_feed import TopicFeed
 from agents.observability import metric_list
 from agents.observability.metrics import Metrics
 from agents.prediction.served_models import LEARNED_SINCE, ServedModels
@@ -18,11 +18,10 @@ logger = logging.getLogger(__name__)
 
 MAX_DIGITS: Final = 15
 """Of a time in ms."""
-_POLL_S: Final = 0.1
 
 
-class ModelFeed:
-    """Offers every snapshot that appears to the models in service, from a thread of its own."""
+class ModelFeed(TopicFeed):
+    """Offers every snapshot that appears to the models in service."""
 
     def __init__(
         self,
@@ -33,63 +32,40 @@ class ModelFeed:
         *,
         on_failure: Callable[[BaseException], None],
     ) -> None:
-        self.caught_up = threading.Event()
-        """Set once what was published before the start is loaded."""
-        self._kafka = kafka
-        self._topic = topic
+        super().__init__(kafka, topic, name="model-feed", on_failure=on_failure)
         self._served = served
         self._metrics = metrics
-        self._on_failure = on_failure
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="model-feed", daemon=True)
+        self._parts = SnapshotParts(served.is_in_use)
+        self._newest: dict[str, tuple[bytes | None, Message]] = {}
+        """Of each model, while older ones are still being read."""
+        self._told: dict[str, str] = {}
+        self._seen_to = 0
+        """What stands before was seen, and is read again for `sought` alone."""
+        self._sought: frozenset[str] = frozenset()
 
-    def start(self) -> None:
-        """Begin to follow."""
-        self._thread.start()
+    def begins_anew(self) -> bool:
+        """Tell whether a version came into use whose snapshot was passed over."""
+        missing = self._served.missing()
+        if missing:
+            self._sought |= missing
+            self._parts = SnapshotParts(self._served.is_in_use)
+        return bool(missing)
 
-    def stop(self) -> None:
-        """End following."""
-        self._closing.set()
-        self._thread.join()
+    def take(self, message: Message) -> None:
+        """Take in a snapshot, or a part of one."""
+        offset = message.offset() or 0
+        whole = self._parts.add(message.key() or b"", message.value())
+        if whole is not None and (offset >= self._seen_to or whole.model in self._sought):
+            self._newest[whole.model] = whole.blob, message
+        self._seen_to = max(self._seen_to, offset + 1)
 
-    def _run(self) -> None:
-        consumer = Consumer(self._kafka.reader())
-        try:
-            consumer.assign([TopicPartition(self._topic, 0, 0)])
-            parts = SnapshotParts(self._served.is_in_use)
-            # The newest of each model, while older ones are still being read.
-            newest: dict[str, tuple[bytes | None, Message]] = {}
-            told: dict[str, str] = {}
-            seen_to = 0  # what stands before was seen, and is read again for `sought` alone
-            sought: frozenset[str] = frozenset()
-            while not self._closing.is_set():
-                if missing := self._served.missing():
-                    sought |= missing
-                    consumer.assign([TopicPartition(self._topic, 0, 0)])
-                    parts = SnapshotParts(self._served.is_in_use)
-                message = consumer.poll(_POLL_S)
-                if message is None:
-                    continue
-                error = message.error()
-                if error is None:
-                    offset = message.offset() or 0
-                    whole = parts.add(message.key() or b"", message.value())
-                    if whole is not None and (offset >= seen_to or whole.model in sought):
-                        newest[whole.model] = whole.blob, message
-                    seen_to = max(seen_to, offset + 1)
-                elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
-                    for name, (blob, message) in newest.items():
-                        self._offer(name, blob, message)
-                    newest.clear()
-                    told = self._tell_incomplete(parts.incomplete(), told)
-                    sought = frozenset()
-                    self.caught_up.set()
-                else:
-                    logger.warning("reading %s: %s", self._topic, error.str())
-        except BaseException as failure:  # noqa: BLE001  # whatever it is, the worker must end
-            self._on_failure(failure)
-        finally:
-            consumer.close()
+    def at_end(self) -> None:
+        """Offer the newest of each model."""
+        for name, (blob, message) in self._newest.items():
+            self._offer(name, blob, message)
+        self._newest.clear()
+        self._told = self._tell_incomplete(self._parts.incomplete(), self._told)
+        self._sought = frozenset()
 
     def _tell_incomplete(self, lacking: dict[str, str], told: dict[str, str]) -> dict[str, str]:
         for name, reason in lacking.items():
