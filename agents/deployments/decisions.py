@@ -32,19 +32,9 @@ def promotion(
     Traceback (most recent call last):
     schemas.errors.ThalwegError: no model `tree`: there are binary_logistic_v1, binary_hoeffding_tree_v1
     """  # noqa: E501  # what a doctest shows is one line
-    model, version = split(_known(references(pipeline, registry), reference))
-    event = Deployment(
-        kind=PROMOTED,
-        use_case=pipeline.use_case,
-        model=model,
-        version=version,
-        at=at,
-        by=by,
-        why=why,
-        expects=registry.offset,
-        replaces=registry.roles(pipeline.models).champion,
-    )
-    return _possible(registry, event)
+    _known(references(pipeline, registry), reference)
+    champion = registry.roles(pipeline.models).champion
+    return _decided(registry, PROMOTED, reference, at=at, by=by, why=why, replaces=champion)
 
 
 def rollback(pipeline: Pipeline, registry: Registry, *, at: int, by: str, why: str) -> Deployment:
@@ -55,35 +45,16 @@ def rollback(pipeline: Pipeline, registry: Registry, *, at: int, by: str, why: s
             f"nothing to roll back to: {roles.champion} serves, and replaced nobody that the"
             " pipeline still names"
         )
-    model, version = split(roles.previous)
-    event = Deployment(
-        kind=ROLLED_BACK,
-        use_case=pipeline.use_case,
-        model=model,
-        version=version,
-        at=at,
-        by=by,
-        why=why,
-        expects=registry.offset,
-        replaces=roles.champion,
-    )
-    return _possible(registry, event)
+    previous, champion = roles.previous, roles.champion
+    return _decided(registry, ROLLED_BACK, previous, at=at, by=by, why=why, replaces=champion)
 
 
 def wish(
     pipeline: Pipeline, registry: Registry, model: str, *, at: int, by: str, why: str
 ) -> Deployment:
     """Ask the learner to keep a version of a model as it is; raises likewise."""
-    event = Deployment(
-        kind=WANTED,
-        use_case=pipeline.use_case,
-        model=_known(pipeline.models, model),
-        at=at,
-        by=by,
-        why=why,
-        expects=registry.offset,
-    )
-    return _possible(registry, event)
+    _known(pipeline.models, model)
+    return _decided(registry, WANTED, model, at=at, by=by, why=why)
 
 
 def archiving(
@@ -95,18 +66,8 @@ def archiving(
             f"{reference} goes on learning as long as the pipeline names it: only versions of it,"
             f" {reference}@..., can be archived"
         )
-    model, version = split(_known(versions(registry), reference))
-    event = Deployment(
-        kind=ARCHIVED,
-        use_case=pipeline.use_case,
-        model=model,
-        version=version,
-        at=at,
-        by=by,
-        why=why,
-        expects=registry.offset,
-    )
-    return _possible(registry, event)
+    _known(versions(registry), reference)
+    return _decided(registry, ARCHIVED, reference, at=at, by=by, why=why)
 
 
 def references(pipeline: Pipeline, registry: Registry) -> list[str]:
@@ -124,14 +85,35 @@ def versions(registry: Registry) -> list[str]:
     ]
 
 
-def _known(known: Sequence[str], reference: str) -> str:
+def _known(known: Sequence[str], reference: str) -> None:
     if reference not in known:
         there_are = ", ".join(known) or "none"
         raise ThalwegError(f"no model `{reference}`: there are {there_are}")
-    return reference
 
 
-def _possible(registry: Registry, event: Deployment) -> Deployment:
+def _decided(
+    registry: Registry,
+    kind: str,
+    reference: str,
+    *,
+    at: int,
+    by: str,
+    why: str,
+    replaces: str = "",
+) -> Deployment:
+    """Make an event that would take effect if it came next."""
+    model, version = split(reference)
+    event = Deployment(
+        kind=kind,
+        use_case=registry.use_case,
+        model=model,
+        version=version,
+        at=at,
+        by=by,
+        why=why,
+        expects=registry.offset,
+        replaces=replaces,
+    )
     if (refusal := registry.refusal(event)) is not None:
         raise ThalwegError(refusal.reason)
     return event

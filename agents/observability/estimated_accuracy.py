@@ -43,7 +43,8 @@ class _Judged(msgspec.Struct, array_like=True):
     label: bool
     score: float
     model: str
-    model_version: msgspec.Raw = msgspec.Raw()
+    model_version: int = 0
+    """0: no model was there to answer."""
     schema: msgspec.Raw = msgspec.Raw()
     features: msgspec.Raw = msgspec.Raw()
     target: msgspec.Raw = msgspec.Raw()
@@ -73,7 +74,7 @@ class EstimatedAccuracy:
                 judged = _decode_judged(record.value() or b"")
             except msgspec.MsgspecError:
                 continue
-            if judged.judged > 0.0:
+            if judged.judged > 0.0 and judged.model_version:
                 reliability = self._reliability.setdefault(judged.model, Reliability())
                 reliability.update(judged.label, judged.score, judged.judged)
 

@@ -21,8 +21,8 @@ class Record:
         return self._value
 
 
-def outcome(label, score, model="m", *, judged=1.0):
-    row = Outcome("p", "use-case", "u", 0, 0, label, score, model, 1, "schema", [1.0])
+def outcome(label, score, model="m", *, judged=1.0, version=1):
+    row = Outcome("p", "use-case", "u", 0, 0, label, score, model, version, "schema", [1.0])
     row.judged = judged
     return Record(msgspec.msgpack.encode(row))
 
@@ -116,6 +116,15 @@ def test_an_outcome_counts_as_the_many_it_stands_for_or_not_at_all(estimates, me
 
     share = metrics.samples()['thalweg_model_estimated_positives_ratio{model="m"}']
     assert share == pytest.approx(0.25, abs=0.03)
+
+
+def test_what_a_constant_was_worth_says_nothing_of_the_model(estimates, metrics):
+    """While there is no model, its name stands with version 0."""
+    estimates.outcomes([outcome(True, 0.5, version=0)] * MIN_OUTCOMES)
+    estimates.predictions([prediction(0.5)])
+    estimates.tell()
+
+    assert metrics.samples() == {}
 
 
 def test_answers_without_a_model_and_garbage_are_passed_over(estimates, metrics):
