@@ -29,6 +29,7 @@ The way of a record through the modules of this package::
 `restorer`          brings it back, with `log_reader`
 `standby`           keeps copies of it warm, of the partitions that `standby_plan` chooses
 `watchdog`          heals or ends what stands still, which `stalls` tells
+`topic_feed`        follows a topic whole, beside all groups
 =================== ============================================================================
 
 Three threads share the work: the event loop runs agents; the poller alone touches the librdkafka
