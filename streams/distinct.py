@@ -11,6 +11,7 @@ Flajolet, Fusy, Gandouet, Meunier, HyperLogLog, AofA (2007).
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
@@ -33,18 +34,30 @@ _LINEAR: Final = tuple(
 """Linear counting, by the number of registers that are not empty."""
 _SURELY_FEW: Final = N_REGISTERS - math.ceil(_ALPHA * N_REGISTERS**2 / _FEW)
 """With no more registers than that, whatever their ranks, the estimate is of few."""
+_KNOWN: Final = 1 << 14
+"""So many short values are not hashed anew each time."""
+_SHORT: Final = 64
+"""Characters: what is remembered has a bounded size."""
 
 
 def sketch_of(value: object) -> Sketch:
-    """Sketch a set of one value: a text, or anything that reads differently.
+    """Sketch a set of one value: a text, or anything that reads differently. Not to be changed.
 
     >>> sketch_of("a") == sketch_of("a"), sketch_of("a") == sketch_of("b")
     (True, False)
     """
-    digest = blake2b(str(value).encode("utf-8", "surrogatepass"), digest_size=_HASH_BITS // 8)
+    text = str(value)
+    return _known_sketch(text) if len(text) <= _SHORT else _sketch_of(text)
+
+
+def _sketch_of(text: str) -> Sketch:
+    digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_HASH_BITS // 8)
     hashed = int.from_bytes(digest.digest(), "big")
     rest = hashed & ((1 << _RANK_BITS) - 1)
     return {hashed >> _RANK_BITS: _RANK_BITS - rest.bit_length() + 1}
+
+
+_known_sketch: Final = lru_cache(_KNOWN)(_sketch_of)
 
 
 def union(one: Sketch, other: Sketch) -> Sketch:
@@ -55,6 +68,20 @@ def union(one: Sketch, other: Sketch) -> Sketch:
     """
     more = {register: rank for register, rank in other.items() if rank > one.get(register, 0)}
     return one | more if more else one
+
+
+def cardinality_of_union(one: Sketch, other: Sketch) -> float:
+    """Estimate how many values two sets have together, which are mostly few.
+
+    >>> one, other = sketch_of("a"), union(sketch_of("a"), sketch_of("b"))
+    >>> cardinality_of_union(one, other) == cardinality(union(one, other))
+    True
+    """
+    n = len(one)
+    for register in other:
+        if register not in one:
+            n += 1
+    return _LINEAR[n] if n <= _SURELY_FEW else cardinality(union(one, other))
 
 
 def evict(merged: Sketch, left: Sequence[Sketch], inside: Sequence[Sketch]) -> Sketch:

@@ -17,9 +17,9 @@ from typing import Any, Final
 import msgspec
 
 from schemas.events import UserEvent
-from streams.distinct import Sketch, cardinality, sketch_of, union
+from streams.distinct import Sketch, cardinality_of_union, sketch_of, union
 from streams.feature_kinds import LONGEST_AGO, SESSION_GAP, Derived, Feature, RequestTime
-from streams.fold_plan import MICRO, FoldPlan
+from streams.fold_plan import LARGEST, FoldPlan
 from streams.fold_source import write_update, write_view
 from streams.fold_state import NEVER_MS, UserState, new_state
 from streams.frequent import Summary, combined, most_frequent, summary_of
@@ -30,7 +30,6 @@ from streams.migration import Migration
 
 HALF_LIVES: Final = 20
 """After so many, a millionth of a decayed count is left."""
-_LARGEST: Final = 1e15
 _MS: Final = timedelta(milliseconds=1)
 _HEADER: Final = Struct(">q8s")
 _PACKED: Final = b"\x01"
@@ -210,25 +209,16 @@ def bounded(value: float) -> float:
     >>> bounded(10**400), bounded(3)
     (1000000000000000.0, 3.0)
     """
-    return float(max(-_LARGEST, min(value, _LARGEST)))
+    return float(value if -LARGEST <= value <= LARGEST else clipped(value))
 
 
-def millionths(value: float) -> int:
-    """Count a bounded number in integer millionths: totals are exact in any order of events.
+def clipped(value: float) -> float:
+    """Bring what is beyond the largest numbers that count back to them.
 
-    >>> millionths(0.1) + millionths(0.2) == millionths(0.3)
-    True
+    >>> clipped(10**400), clipped(float("-inf"))
+    (1000000000000000.0, -1000000000000000.0)
     """
-    return round(max(-_LARGEST, min(value, _LARGEST)) * MICRO)
-
-
-def squares(value: float) -> int:
-    """Count the square of a bounded number likewise.
-
-    >>> squares(1.5)
-    2250000
-    """
-    return round(max(-_LARGEST, min(value, _LARGEST)) ** 2 * MICRO)
+    return max(-LARGEST, min(value, LARGEST))
 
 
 def _finite(feature: Derived | RequestTime) -> Callable[..., float]:
@@ -305,13 +295,13 @@ def _compile(source: str, filename: str, plan: FoldPlan) -> dict[str, Any]:
         "NOTHING": NOTHING,
         "sketch_of": sketch_of,
         "union": union,
-        "cardinality": cardinality,
+        "cardinality_of_union": cardinality_of_union,
         "summary_of": summary_of,
         "combined": combined,
         "most_frequent": most_frequent,
         "bounded": bounded,
-        "millionths": millionths,
-        "squares": squares,
+        "clipped": clipped,
+        "no_features": dict.fromkeys(plan.features, 0.0),
         "log1p": math.log1p,
         "sin": math.sin,
         "cos": math.cos,

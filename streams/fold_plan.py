@@ -38,6 +38,8 @@ from streams.windows import Tiling, tile_width_ms
 
 MICRO: Final = 1_000_000
 """Numeric fields are counted in integer millionths: their totals are exact in any order."""
+LARGEST: Final = 1e15
+"""A number that is beyond counts as this."""
 
 _MS: Final = timedelta(milliseconds=1)
 _DAY_MS: Final = timedelta(days=1) // _MS
@@ -148,6 +150,10 @@ class FoldPlan:
         self._variables: set[str] = set()
         self.fields: dict[str, str] = {}
         """Field of the event -> variable."""
+        self.bounded: dict[str, str] = {}
+        """Numeric field -> variable with its value within bounds, where the event has it."""
+        self.amounts: dict[tuple[str, str], str] = {}
+        """What counters count of a numeric field, and the field -> variable with it."""
         self.flags: dict[ActionFilter, str] = {}
         """Filter -> variable that is 1 when the event passes, else 0."""
         self.previous: dict[ActionFilter, str] = {}
@@ -282,8 +288,10 @@ class FoldPlan:
                 millionths = self._window(Counter("millionths", only, field), over, quotient)
                 n = self._window(Counter("values", only, field), over, quotient)
                 # Integers up to the division: nothing cancels out.
+                scatter = f"{squares} * {n} * {MICRO} - {millionths} * {millionths}"
+                # Below none by rounding alone, where all values are equal.
                 return (
-                    f"max({squares} * {n} * {MICRO} - {millionths} ** 2, 0)"
+                    f"(scatter if (scatter := {scatter}) > 0 else 0)"
                     f" / ({n} * {MICRO}) ** 2 if {n} else 0.0"
                 )
             case "min" | "max" as statistic:
@@ -291,8 +299,7 @@ class FoldPlan:
                 sign = "-" if statistic == "max" else ""
                 return f"{sign}{smallest} if {smallest} < NOTHING else 0.0"
             case "distinct" as statistic:
-                sketch = self._merged(self.sketches, Mergeable(statistic, str(field), only), over)
-                return f"cardinality({sketch})"
+                return self._merged(self.sketches, Mergeable(statistic, str(field), only), over)
             case "top_share":
                 top, n = self._top(str(field), only, over)
                 return f"{top}[1] / {n} if {n} else 0.0"
@@ -314,7 +321,8 @@ class FoldPlan:
             if only not in self.previous:
                 self.previous[only] = self._variable(f"previous_{only.name}")
             since = self.previous[only]
-        return f"log1p(min(now - {since}, {LONGEST_AGO // _MS}) / 1000)"
+        longest = LONGEST_AGO // _MS
+        return f"log1p((ago if (ago := now - {since}) < {longest} else {longest}) / 1000)"
 
     def _flag(self, only: ActionFilter, feature: Feature) -> str:
         for known in self.flags:
@@ -342,6 +350,8 @@ class FoldPlan:
             )
         if name not in self.fields:
             self.fields[name] = self._variable(f"event_{name}")
+        if kinds == _NUMBER and name not in self.bounded:
+            self.bounded[name] = self._variable(f"bounded_{name}")
         return self.fields[name]
 
     def _top(self, field: str, only: ActionFilter | None, over: timedelta) -> tuple[str, str]:
@@ -351,6 +361,10 @@ class FoldPlan:
 
     def _window(self, counter: Counter, over: timedelta, part_of: Quotient | None = None) -> str:
         self.counters.setdefault(counter, len(self.counters))
+        if counter.of in ("millionths", "squares"):
+            amount = counter.of, str(counter.field)
+            if amount not in self.amounts:
+                self.amounts[amount] = self._variable(f"{counter.field}_in_{counter.of}")
         key = (counter, part_of), over // _MS
         if key not in self.windows:
             of = "" if part_of is None else f"_of_{part_of}"

@@ -5,9 +5,8 @@ from datetime import timedelta
 from typing import Any, Final
 
 from streams.feature_kinds import SESSION_GAP, ActionFilter, DecayedCount, span_name
-from streams.fold_plan import Counter, FoldPlan, Mergeable, Merging
+from streams.fold_plan import LARGEST, MICRO, Counted, Counter, FoldPlan, Mergeable, Merging
 from streams.merging import MergeTiling
-from streams.windows import tile_width_ms
 
 _MS: Final = timedelta(milliseconds=1)
 _GAP_MS: Final = SESSION_GAP // _MS
@@ -43,9 +42,9 @@ def write_update(plan: FoldPlan) -> str:
             ):
                 state.session_start_ms = min(state.session_start_ms, ts)
                 state.session_events += 1
-        return {
-            'session_events': float(state.session_events),
-        }
+        features = no_features.copy()
+        features['session_events'] = float(state.session_events)
+        return features
     <BLANKLINE>
     """
     return "\n".join(("def update(state, event):", *_indented(_body(plan)), ""))
@@ -57,17 +56,16 @@ def write_view(plan: FoldPlan) -> str:
     Examples
     --------
     >>> from schemas.events import UserEvent
-    >>> from streams.features import hour_of_day, session_events, time_since
-    >>> print(write_view(FoldPlan([hour_of_day(), time_since(), session_events()], UserEvent)))
+    >>> from streams.features import hour_of_day, session_events
+    >>> print(write_view(FoldPlan([hour_of_day(), session_events()], UserEvent)))
     def view(state, served, now):
         '''Return the features as of a later moment; of the last event, as they were served.'''
         last = state.last_ms
-        return {
-            'hour_sin': served['hour_sin'],
-            'hour_cos': served['hour_cos'],
-            'seconds_since_event': log1p(min(now - last, 7776000000) / 1000),
-            'session_events': float(state.session_events),
-        }
+        features = no_features.copy()
+        features['hour_sin'] = served['hour_sin']
+        features['hour_cos'] = served['hour_cos']
+        features['session_events'] = float(state.session_events)
+        return features
     <BLANKLINE>
     """
     return "\n".join(("def view(state, served, now):", *_indented(_view_body(plan)), ""))
@@ -102,10 +100,11 @@ def _view_body(plan: FoldPlan) -> Iterator[str]:
 def _return(plan: FoldPlan, features: Mapping[str, str]) -> Iterator[str]:
     for name, variable in plan.inputs.items():
         yield f"{variable} = {features[name]}"
-    yield "return {"
+    # To fill a copy takes a third less than a display that is too long for CPython's stack.
+    yield "features = no_features.copy()"
     for name, expression in features.items():
-        yield f"    {name!r}: {plan.inputs.get(name, expression)},"
-    yield "}"
+        yield f"features[{name!r}] = {plan.inputs.get(name, expression)}"
+    yield "return features"
 
 
 def _body(plan: FoldPlan) -> Iterator[str]:
@@ -116,10 +115,6 @@ def _body(plan: FoldPlan) -> Iterator[str]:
         yield f"{variable} = event.{field}"
     if plan.flags:
         yield f"({_tuple(plan.flags.values())}) = flags_of(event.action, no_flags)"
-    for low, variable in plan.lows.values.items():
-        sign = "-" if low.statistic == "max" else ""
-        counts, value = _counts(plan, low), plan.fields[low.field]
-        yield f"{variable} = {sign}bounded({value}) if {counts} else NOTHING"
     for each, variable in plan.sketches.values.items():
         value = plan.fields[each.field]
         yield f"{variable} = sketch_of({value}) if {_counts(plan, each)} else {{}}"
@@ -130,16 +125,20 @@ def _body(plan: FoldPlan) -> Iterator[str]:
         yield "counts = state.counts"
     if plan.decays:
         yield "decays = state.decays"
+    if plan.latest:
+        yield "values, valued_at = state.values, state.valued_at"
     yield "if ts >= last:"
     yield from _indented(_in_order(plan))
     yield "else:"
     yield from _indented(_out_of_order(plan))
     yield from _count(plan)
+    for field in plan.fields:
+        yield from _take_value(plan, field)
     if plan.counters:
         yield "if ts < last:"
         yield "    add_late(state, before, ts)"
     yield from _merge(plan)
-    yield from _remember_latest(plan)
+    yield from _remember_when(plan)
     yield from _look_through_windows(plan)
     yield from _look_at_merged(plan)
     yield from _return(plan, plan.features)
@@ -193,56 +192,85 @@ def _out_of_order(plan: FoldPlan) -> Iterator[str]:
 
 
 def _count(plan: FoldPlan) -> Iterator[str]:
-    for (of, only, field), position in plan.counters.items():
-        if of in ("sessions", "session_ms"):
+    for (of, only, _), position in plan.counters.items():
+        if of == "events":
+            yield f"counts[{position}] += {_flag(plan, only)}"
+
+
+def _take_value(plan: FoldPlan, field: str) -> Iterator[str]:
+    """Count a field's value and remember it, where the event has one."""
+    value, bounded = plan.fields[field], plan.bounded.get(field)
+    with_value = [*_count_value(plan, field), *_remember_value(plan, field)]
+    lows = {low: name for low, name in plan.lows.values.items() if low.field == field}
+    for low, variable in lows.items():
+        sign = "-" if low.statistic == "max" else ""
+        passes = "" if low.only is None else f" if {plan.flags[low.only]} else NOTHING"
+        with_value.append(f"{variable} = {sign}float({bounded}){passes}")
+    if not with_value:
+        return
+    yield f"if {value} is not None:"
+    if bounded is not None:
+        is_within = f"{-LARGEST!r} <= {value} <= {LARGEST!r}"
+        yield f"    {bounded} = {value} if {is_within} else clipped({value})"
+    yield from _indented(with_value)
+    if lows:
+        yield "else:"
+        yield f"    {' = '.join(lows.values())} = NOTHING"
+
+
+def _count_value(plan: FoldPlan, field: str) -> Iterator[str]:
+    for of, power in (("millionths", ""), ("squares", " ** 2")):
+        amount = plan.amounts.get((of, field))
+        if amount is not None:
+            yield f"{amount} = round({plan.bounded[field]}{power} * {MICRO})"
+    for (of, only, counted), position in plan.counters.items():
+        if counted == field:
+            n = _flag(plan, only)
+            amount = plan.amounts.get((of, field))
+            if amount is not None:
+                n = amount if only is None else f"{n} * {amount}"
+            yield f"counts[{position}] += {n}"
+
+
+def _remember_value(plan: FoldPlan, field: str) -> Iterator[str]:
+    """Keep the latest value; of two of one moment it is the larger one."""
+    bounded = plan.bounded.get(field)
+    for each, position in plan.latest.items():
+        if each.field != field:
             continue
-        flag = _flag(plan, only)
-        if field is None:
-            yield f"counts[{position}] += {flag}"
-        else:
-            value = plan.fields[field]
-            amount = flag if of == "values" else f"{flag} * {of}({value})"
-            yield f"if {value} is not None:"
-            yield f"    counts[{position}] += {amount}"
+        passes = "" if each.only is None else f"{plan.flags[each.only]} and "
+        yield f"if {passes}ts >= valued_at[{position}] and ("
+        yield f"    ts > valued_at[{position}] or {bounded} > values[{position}]"
+        yield "):"
+        yield f"    valued_at[{position}], values[{position}] = ts, float({bounded})"
 
 
-def _remember_latest(plan: FoldPlan) -> Iterator[str]:
+def _remember_when(plan: FoldPlan) -> Iterator[str]:
     if plan.previous:
         yield "latest = state.latest"
         yield f"({_tuple(plan.previous.values())}) = latest"
     for position, (only, previous) in enumerate(plan.previous.items()):
         yield f"if {plan.flags[only]} and ts > {previous}:"
         yield f"    latest[{position}] = ts"
-    if plan.latest:
-        yield "values, valued_at = state.values, state.valued_at"
-    for each, position in plan.latest.items():
-        value = plan.fields[each.field]
-        passes = "" if each.only is None else f"{plan.flags[each.only]} and "
-        yield f"if {passes}{value} is not None:"
-        yield f"    if (ts, bounded({value})) > (valued_at[{position}], values[{position}]):"
-        yield f"        valued_at[{position}], values[{position}] = ts, bounded({value})"
 
 
 def _look_through_windows(plan: FoldPlan) -> Iterator[str]:
     """Take what lies behind each window from all there ever was."""
     if not plan.counters:
         return
-    spans = [
-        [f"behind_{span_name(span_ms * _MS)}" for span_ms in tiling.spans_ms]
-        for tiling in plan.tilings
-    ]
-    yield f"({_tuple(f'tiles_{i}' for i in range(len(spans)))}) = state.tiles"
-    for i, names in enumerate(spans):
+    yield f"({_tuple(f'count_{i}' for i in range(len(plan.counters)))}) = counts"
+    behind: dict[tuple[Counted, int], str] = {}
+    yield f"({_tuple(f'tiles_{i}' for i in range(len(plan.tilings)))}) = state.tiles"
+    for i, tiling in enumerate(plan.tilings):
+        names = [f"behind_{span_name(span_ms * _MS)}" for span_ms in tiling.spans_ms]
         yield f"({_tuple(names)}) = tiles_{i}.behind"
-    column = {
-        (width_ms, counted): column
-        for width_ms, columns in plan.columns.items()
-        for column, counted in enumerate(columns)
-    }
+        columns = plan.columns[tiling.width_ms]
+        for name, span_ms in zip(names, tiling.spans_ms, strict=True):
+            for column, counted in enumerate(columns):
+                behind[counted, span_ms] = f"{name}[{column}]"
     for (counted, span_ms), variable in plan.windows.items():
         position = plan.counters[counted[0]]
-        behind = f"behind_{span_name(span_ms * _MS)}[{column[tile_width_ms(span_ms), counted]}]"
-        yield f"{variable} = counts[{position}] - {behind}"
+        yield f"{variable} = count_{position} - {behind[counted, span_ms]}"
 
 
 def _counts(plan: FoldPlan, value: Mergeable) -> str:
@@ -270,9 +298,12 @@ def _merge(plan: FoldPlan) -> Iterator[str]:
         yield f"    add_late_sketches(state, ({_tuple(sketches)}), ts)"
         yield "else:"
         for i, sketch_tiling in enumerate(plan.sketch_tilings):
+            yield f"    opened = sketches_{i}.opened"
             for position, column in enumerate(sketch_tiling.columns):
-                opened = f"sketches_{i}.opened[{position}]"
-                yield f"    {opened} = union({opened}, {sketches[column]})"
+                yield f"    sketch = opened[{position}]"
+                yield f"    for register, rank in {sketches[column]}.items():"
+                yield "        if rank > sketch.get(register, 0):"
+                yield "            sketch[register] = rank"
 
     if tops := list(plan.tops.values.values()):
         yield f"({_tuple(f'tops_{i}' for i in range(len(plan.top_tilings)))}) = state.tops"
@@ -280,29 +311,29 @@ def _merge(plan: FoldPlan) -> Iterator[str]:
         yield f"    add_late_tops(state, ({_tuple(tops)}), ts)"
         yield "else:"
         for i, top_tiling in enumerate(plan.top_tilings):
+            yield f"    opened = tops_{i}.opened"
             for position, column in enumerate(top_tiling.columns):
-                opened = f"tops_{i}.opened[{position}]"
-                yield f"    {opened} = combined({opened}, {tops[column]})"
+                yield f"    opened[{position}] = combined(opened[{position}], {tops[column]})"
 
 
 def _look_at_merged(plan: FoldPlan) -> Iterator[str]:
     """Merge the open tile with what is closed in each window."""
     all_merged: tuple[tuple[Merging[Any], Sequence[MergeTiling[Any]], str, str], ...] = (
-        (plan.lows, plan.low_tilings, "lows", "min"),
-        (plan.sketches, plan.sketch_tilings, "sketches", "union"),
-        (plan.tops, plan.top_tilings, "tops", "most_frequent"),
+        (plan.lows, plan.low_tilings, "lows", "low if (low := {0}) < {1} else {1}"),
+        # The open tile last: it has less, and these two go through what is last.
+        (plan.sketches, plan.sketch_tilings, "sketches", "cardinality_of_union({0}, {1})"),
+        (plan.tops, plan.top_tilings, "tops", "most_frequent({0}, {1})"),
     )
-    for merging, tilings, state, merge in all_merged:
+    for merging, tilings, state, merged in all_merged:
         values = list(merging.values)
         for i, tiling in enumerate(tilings):
             for window, span_ms in enumerate(tiling.spans_ms):
                 for position, column in enumerate(tiling.columns):
                     variable = merging.windows.get((values[column], span_ms))
                     if variable is not None:
-                        opened = f"{state}_{i}.opened[{position}]"
                         closed = f"{state}_{i}.closed[{window}][{position}]"
-                        # The open tile last: it has less, and `union` goes through what is last.
-                        yield f"{variable} = {merge}({closed}, {opened})"
+                        opened = f"{state}_{i}.opened[{position}]"
+                        yield f"{variable} = {merged.format(closed, opened)}"
 
 
 def _has_windows(plan: FoldPlan) -> bool:

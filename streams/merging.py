@@ -111,32 +111,43 @@ class MergeTiling(Generic[T]):
         """Move the windows' common end from `last_ms` on to `now_ms`."""
         width = self.width_ms
         end, last_end = -(-now_ms // width), -(-last_ms // width)
+        ends, tiles = state.ends, state.tiles
         if end > last_end:
-            if state.opened != self._empty():
-                state.ends.append(last_end)
-                state.tiles.append(state.opened)
-                state.closed = [self._merged(closed, state.opened) for closed in state.closed]
-            state.opened = self._empty()
+            opened, empty = state.opened, self._empty()
+            if opened != empty:
+                ends.append(last_end)
+                tiles.append(opened)
+                merge = self._merge
+                state.closed = [list(map(merge, closed, opened)) for closed in state.closed]
+                state.opened = empty
         n_left = 0
         for window, span_ms in enumerate(self.spans_ms):
-            n_left = bisect_left(state.ends, self._first(span_ms, now_ms))
-            n_before = bisect_left(state.ends, self._first(span_ms, last_ms))
-            if n_left == len(state.ends):
+            first = (now_ms - span_ms) // width + 1
+            if not ends or ends[0] >= first:
+                n_left = 0
+                continue
+            if ends[-1] < first:
+                n_left = len(ends)
                 state.closed[window] = self._empty()
-            elif n_left > n_before:
+                continue
+            n_left = bisect_left(ends, first)
+            n_before = bisect_left(ends, (last_ms - span_ms) // width + 1, 0, n_left)
+            if n_left > n_before:
                 state.closed[window] = list(
                     map(
                         self._evict,
                         state.closed[window],
-                        zip(*state.tiles[n_before:n_left], strict=True),
-                        zip(*state.tiles[n_left:], strict=True),
+                        zip(*tiles[n_before:n_left], strict=True),
+                        zip(*tiles[n_left:], strict=True),
                     )
                 )
-        # What left the longest window, no window will ask for again.
-        del state.ends[:n_left], state.tiles[:n_left]
-        state.rolls_at_ms = min(
-            [end * width, *(((now_ms - p) // width + 1) * width + p for p in self._phases)]
-        )
+        if n_left:
+            # What left the longest window, no window will ask for again.
+            del ends[:n_left], tiles[:n_left]
+        state.rolls_at_ms = end * width
+        for phase in self._phases:
+            rolls_at_ms = ((now_ms - phase) // width + 1) * width + phase
+            state.rolls_at_ms = min(state.rolls_at_ms, rolls_at_ms)
 
     def add_late(
         self, state: MergedTiles[T], values: Sequence[T], at_ms: int, last_ms: int

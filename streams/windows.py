@@ -16,7 +16,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from functools import reduce
-from operator import add, sub
+from operator import add, itemgetter, sub
 
 import msgspec
 
@@ -121,6 +121,10 @@ class Tiling:
         self.width_ms = width_ms
         self.spans_ms = tuple(spans_ms)
         self.counters = tuple(counters)
+        # One counter as a slice: `itemgetter` gives a tuple of several, and a list of a slice.
+        self._current = itemgetter(
+            *(self.counters if len(self.counters) > 1 else [slice(counters[0], counters[0] + 1)])
+        )
         self.packing = TilePacking([self.counters.index(counter) for counter in self.counters])
         self._windows = tuple(enumerate(self.spans_ms))
         # Where within a tile windows start whose span is no whole number of tiles.
@@ -139,7 +143,7 @@ class Tiling:
         last_end = -(-last_ms // width)
         packed, starts, ends, behind = tiles.packed, tiles.starts, tiles.ends, tiles.behind
         if end > last_end:
-            current = [counts[i] for i in self.counters]
+            current = list(self._current(counts))
             if current != tiles.opened:
                 tile = self.packing.tile(
                     tuple(map(sub, current, tiles.opened)),
@@ -167,9 +171,10 @@ class Tiling:
             packed = packed[n_left:]
             tiles.starts = [start - n_left for start in starts]
         tiles.packed = packed
-        tiles.rolls_at_ms = min(
-            [end * width, *(((now_ms - p) // width + 1) * width + p for p in self._phases)]
-        )
+        tiles.rolls_at_ms = end * width
+        for phase in self._phases:
+            rolls_at_ms = ((now_ms - phase) // width + 1) * width + phase
+            tiles.rolls_at_ms = min(tiles.rolls_at_ms, rolls_at_ms)
 
     def add_late(
         self, tiles: Tiles, before: list[int], counts: list[int], at_ms: int, last_ms: int

@@ -12,6 +12,7 @@ from streams.distinct import (
     STANDARD_ERROR,
     Sketch,
     cardinality,
+    cardinality_of_union,
     evict,
     sketch_of,
     union,
@@ -20,7 +21,7 @@ from streams.distinct import (
 VALUES = st.lists(st.text() | st.integers(), max_size=30)
 
 
-def sketch(values: list[str | int]) -> Sketch:
+def sketch(values: list[str | float]) -> Sketch:
     return reduce(union, map(sketch_of, values), {})
 
 
@@ -58,6 +59,23 @@ def test_the_shorter_way_to_the_estimate_leads_to_the_same(registers):
 
     expected = N_REGISTERS * math.log(N_REGISTERS / n_empty) if is_few else raw
     assert cardinality(registers) == pytest.approx(expected, rel=1e-12)
+
+
+@given(
+    st.dictionaries(st.integers(0, N_REGISTERS - 1), st.integers(1, 57)),
+    st.dictionaries(st.integers(0, N_REGISTERS - 1), st.integers(1, 57)),
+)
+@example(dict.fromkeys(range(182), 57), {181: 1, 182: 57})
+@example(dict.fromkeys(range(N_REGISTERS - 1), 1), {N_REGISTERS - 1: 1})
+def test_two_sets_together_have_as_many_as_their_union(one, other):
+    assert cardinality_of_union(one, other) == cardinality(union(one, other))
+
+
+@pytest.mark.parametrize("value", ["a", "x" * 1_000, 1, 1.0, True, "\ud800"])
+def test_a_value_that_was_seen_before_is_sketched_the_same(value):
+    """Equal keys of a dictionary may read differently: 1, 1.0 and True are three values."""
+    assert sketch_of(value) == sketch_of(value) != sketch_of(f"{value}.")
+    assert len(sketch([1, 1.0, True])) == 3
 
 
 def test_no_set_takes_more_than_its_registers():

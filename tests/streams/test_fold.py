@@ -414,7 +414,7 @@ def test_the_shop_pipeline_compiles_to_readable_source():
 
     assert len(fold.names) == len(set(fold.names)) == 36
     assert fold.retention == 91 * DAY
-    assert "'click_count_7d': float(click_events_in_7d)," in fold.source
+    assert "features['click_count_7d'] = float(click_events_in_7d)" in fold.source
 
 
 def test_a_traceback_shows_the_generated_line():
