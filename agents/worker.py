@@ -241,12 +241,19 @@ def _follow_entities(
     worker: Worker, known: "KnownEntities", *, on_failure: Callable[[BaseException], None]
 ) -> None:
     from agents.entities.entity_feed import EntityFeed  # noqa: PLC0415
+    from agents.entities.entity_lag import EntityLag  # noqa: PLC0415
 
+    lag = EntityLag(
+        worker.kafka,
+        f"{worker.settings.topic_prefix}aggregate",
+        worker.topic(topics.ENTITY_EVENTS),
+        known,
+    )
     topic = worker.topic(topics.ENTITY_FEATURES)
     feed = EntityFeed(worker.kafka, topic, known, worker.metrics, on_failure=on_failure)
     worker.reads.append(topics.ENTITY_FEATURES)
-    worker.on_start.append(feed.start)
-    worker.on_stop.append(feed.stop)
+    worker.on_start += (feed.start, lag.start)
+    worker.on_stop += (feed.stop, lag.stop)
     worker.not_ready.append(
         lambda: None if feed.caught_up.is_set() else "the entities' features are not all read yet"
     )

@@ -42,6 +42,8 @@ class KnownEntities:
         self._layouts = {name: Struct(f"<{len(view.names)}d") for name, view in self._views.items()}
         # Bytes: tuples of floats would cost several times the memory, and the garbage collector.
         self._known: dict[str, dict[str, bytes]] = {name: {} for name in self._views}
+        self.are_behind = False
+        """Whether events have been waiting to be counted for too long: see `EntityLag`."""
 
     def __len__(self) -> int:
         return sum(map(len, self._known.values()))

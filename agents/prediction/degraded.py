@@ -8,6 +8,7 @@ NO_MODEL: Final = "no_model"
 TOO_SLOW: Final = "model_too_slow"
 STAND_IN: Final = "stand_in"
 LATE: Final = "late"
+ENTITIES_BEHIND: Final = "entities_behind"
 ERRORS: Final = (NO_MODEL, TOO_SLOW, FAILED, NOT_A_PROBABILITY)
 """Somebody should have answered better."""
-REASONS: Final = (*ERRORS, UNTRAINED, STAND_IN, LATE)
+REASONS: Final = (*ERRORS, UNTRAINED, STAND_IN, ENTITIES_BEHIND, LATE)

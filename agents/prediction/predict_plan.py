@@ -12,7 +12,7 @@ from agents.deployments.deployed import Deployed
 from agents.entities.known_entities import KnownEntities
 from agents.observability.metrics import Metrics
 from agents.pipeline import Pipeline
-from agents.prediction.degraded import LATE, NO_MODEL, STAND_IN, TOO_SLOW
+from agents.prediction.degraded import ENTITIES_BEHIND, LATE, NO_MODEL, STAND_IN, TOO_SLOW
 from agents.prediction.drift_watch import DriftWatch
 from agents.prediction.encode import Envelope
 from agents.prediction.predict_metrics import PredictMetrics
@@ -52,7 +52,7 @@ class Answer:
     """What one batch is answered with: the champion of that moment, who stands in, or the prior."""
 
     __slots__ = (
-        *("_is_ruled", "_rules", "_served", "_stands_in", "_without"),
+        *("_beside", "_is_ruled", "_rules", "_served", "_without"),
         *("is_warm", "model", "reference", "score", "version"),
     )
 
@@ -63,14 +63,15 @@ class Answer:
         *,
         warm_from: int,
         rules: RuleBook,
-        stands_in: bool = False,
+        beside: Sequence[str] = (),
         without: str = NO_MODEL,
     ) -> None:
         self.reference = reference
         """Whose scores these are: two versions of a model that were kept score differently."""
         self.model = split(reference)[0]
         self._served = served
-        self._stands_in = stands_in
+        self._beside = beside
+        """What else makes all of the batch less than the best."""
         self._without = without
         """Why there is none, if there is none."""
         if served is None:
@@ -109,8 +110,7 @@ class Answer:
     def degraded(self, *, is_late: bool) -> list[str]:
         """Say why the last score is less than the best."""
         reasons = [] if self._reason is None else [self._reason]
-        if self._stands_in:
-            reasons.append(STAND_IN)
+        reasons += self._beside
         return [*reasons, LATE] if is_late else reasons
 
     @property
@@ -210,17 +210,20 @@ class PredictPlan:
         self, names: Sequence[str], serving: Mapping[str, Served], *, warm_from: int
     ) -> Answer:
         """Let the first answer that is in service and quick enough, in place of who should."""
+        behind = (ENTITIES_BEHIND,) if self.known_entities.are_behind else ()
         for name in names:
             # Looked up once: it may go at any moment.
             if (served := serving.get(name)) is not None and served.may_serve:
-                return Answer(
-                    *(name, served),
-                    warm_from=warm_from,
-                    rules=self.rules,
-                    stands_in=name != names[0],
-                )
+                beside = behind if name == names[0] else (STAND_IN, *behind)
+                return Answer(name, served, warm_from=warm_from, rules=self.rules, beside=beside)
         without = TOO_SLOW if names[0] in serving else NO_MODEL
-        return Answer(names[0], None, warm_from=warm_from, rules=self.rules, without=without)
+        return Answer(
+            *(names[0], None),
+            warm_from=warm_from,
+            rules=self.rules,
+            beside=behind,
+            without=without,
+        )
 
     def answering(self, serving: dict[str, Served]) -> Callable[[str], tuple[Variant, Answer]]:
         """Choose who answers each user of a batch, and which variant of a rollout that is."""
