@@ -1,7 +1,8 @@
 """Follow events and outcomes from the beginning, and compare what was served with the log.
 
-A thread of its own in the watch role. All events are cleaned, since each may move the clock that
-decides who is late; of users who are not in the sample nothing else is done. It compares as long as
+A thread of its own in the watch role. Events wait until predict has decided about them, and what it
+set aside is passed over. All others are cleaned, since each may move the clock that decides who is
+late; of users who are not in the sample nothing else is done. It compares as long as
 the log is whole: where retention has deleted its beginning, features of long windows cannot
 be computed again, and the feed says so and ends.
 """
@@ -10,6 +11,7 @@ import logging
 import math
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -27,6 +29,7 @@ from agents.kafka.client_settings import KafkaSettings
 from agents.observability import metric_list
 from agents.observability.metrics import Metrics
 from agents.pipeline import Pipeline
+from agents.verdicts import Verdicts
 from schemas.errors import InvalidRecord
 from schemas.outcomes import Outcome
 from streams.clean import EventCleaner
@@ -39,6 +42,10 @@ CHUNK: Final = 2_000
 POLL_S: Final = 0.5
 BOUNDS_TIMEOUT_S: Final = 10.0
 RETRY_S: Final = 1.0
+LOOK_EVERY_S: Final = 1.0
+"""How often predict's verdicts are looked for while events wait for them."""
+MAX_WAITING: Final = 10_000
+"""Events that wait for predict; meanwhile no others are read."""
 SLACK_S: Final = 5.0
 """How long after a record is in the log it is read at the latest by who waits at its end."""
 
@@ -72,6 +79,8 @@ class ParityFeed:
     ----------
     events, outcomes
         Full names of the topics.
+    verdicts
+        What predict made of the events.
     on_failure
         Called from the thread if it has to end.
     """
@@ -84,6 +93,7 @@ class ParityFeed:
         *,
         events: str,
         outcomes: str,
+        verdicts: Callable[[], Verdicts],
         on_failure: Callable[[BaseException], None],
     ) -> None:
         self._kafka = kafka
@@ -98,6 +108,11 @@ class ParityFeed:
         ).clean
         self._decode_outcome = msgspec.msgpack.Decoder(Outcome).decode
         self._told = Told(metrics)
+        self._new_verdicts = verdicts
+        self._looked_at_s = -math.inf
+        self._waiting: dict[int, deque[tuple[Message | None, float]]] = {}
+        """By partition: events in turn, and when they were read; `None` is the log's end."""
+        self._is_paused = False
         self._read_at_s: dict[int, float] = {}
         """When a partition of the events was read to its end."""
         self._at_end: set[int] = set()
@@ -113,36 +128,46 @@ class ParityFeed:
         self._closing.set()
         self._thread.join()
 
+    @property
+    def n_waiting(self) -> int:
+        """How many events predict has not decided about yet."""
+        return sum(
+            message is not None for waiting in self._waiting.values() for message, _ in waiting
+        )
+
     def _run(self) -> None:
-        consumer = Consumer(self._kafka.reader())
+        consumer, verdicts = Consumer(self._kafka.reader()), self._new_verdicts()
         try:
-            if not self._begin(consumer):
+            if not self._begin(consumer, verdicts):
                 return
             while not self._closing.is_set():
                 first = consumer.poll(POLL_S)
                 if first is not None:
                     # `consume(n, timeout)` would wait for all n.
                     for message in (first, *consumer.consume(CHUNK, 0)):
-                        self._take(message)
+                        self._hear(message)
+                self._take_decided(verdicts)
+                self._wait_for_predict(consumer)
                 self._parity.settle(log_read_at_s=self._log_read_at_s())
                 self._told.tell(self._parity)
         except BaseException as failure:  # noqa: BLE001  # whatever it is, the worker must end
             self._on_failure(failure)
         finally:
             consumer.close()
+            verdicts.close()
 
-    def _begin(self, consumer: Consumer) -> bool:
+    def _begin(self, consumer: Consumer, verdicts: Verdicts) -> bool:
         """Wait for a broker that can tell where the logs begin; tell whether they are whole."""
         while not self._closing.is_set():
             try:
-                return self._assign(consumer)
+                return self._assign(consumer, verdicts)
             except KafkaException as exception:
                 # Topics that were just made have no leader for a moment; brokers may be away.
                 logger.warning("parity is not measured yet: %s", exception.args[0].str())
                 self._closing.wait(RETRY_S)
         return False
 
-    def _assign(self, consumer: Consumer) -> bool:
+    def _assign(self, consumer: Consumer, verdicts: Verdicts) -> bool:
         at = [
             TopicPartition(topic, partition, OFFSET_BEGINNING)
             for topic in (self._events, self._outcomes)
@@ -150,9 +175,16 @@ class ParityFeed:
             .topics[topic]
             .partitions
         ]
+        if not verdicts.are_whole():
+            logger.warning(
+                "parity is not measured: the oldest dead letters are deleted, so nobody knows which"
+                " events were set aside"
+            )
+            return False
         for each in at:
             if each.topic == self._events:
                 self._read_at_s[each.partition] = -math.inf
+                self._waiting[each.partition] = deque()
             low, _ = consumer.get_watermark_offsets(each, timeout=BOUNDS_TIMEOUT_S)
             if low > 0:
                 logger.warning(
@@ -171,25 +203,60 @@ class ParityFeed:
             at_end_s if number in self._at_end else at_s for number, at_s in self._read_at_s.items()
         )
 
-    def _take(self, message: Message) -> None:
+    def _hear(self, message: Message) -> None:
         error = message.error()
         is_event, number = message.topic() == self._events, message.partition() or 0
         if error is not None:
             if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001  # its name
                 logger.warning("reading what was served: %s", error.str())
             elif is_event:
-                self._at_end.add(number)
-                self._read_at_s[number] = time.monotonic() - SLACK_S
-            return
-        if is_event:
+                self._waiting[number].append((None, time.monotonic()))
+        elif is_event:
             self._at_end.discard(number)
-        is_sampled = self._parity.is_sampled(message.key())
-        if is_event:
-            self._take_event(message, is_sampled=is_sampled)
-        elif is_sampled:
+            self._waiting[number].append((message, time.monotonic()))
+        elif self._parity.is_sampled(message.key()):
             self._take_outcome(message)
 
-    def _take_event(self, message: Message, *, is_sampled: bool) -> None:
+    def _take_decided(self, verdicts: Verdicts) -> None:
+        """Take in the events that predict has decided about; look whether there are more."""
+        self._take_those(verdicts)
+        now_s = time.monotonic()
+        if any(self._waiting.values()) and now_s - self._looked_at_s >= LOOK_EVERY_S:
+            self._looked_at_s = now_s
+            try:
+                verdicts.look(list(self._waiting))
+            except KafkaException as exception:
+                logger.warning("what predict decided stays unknown: %s", exception.args[0].str())
+            self._take_those(verdicts)
+
+    def _take_those(self, verdicts: Verdicts) -> None:
+        for number, waiting in self._waiting.items():
+            while waiting:
+                message, read_at_s = waiting[0]
+                if message is None:
+                    self._at_end.add(number)
+                    self._read_at_s[number] = read_at_s - SLACK_S
+                else:
+                    offset = message.offset() or 0
+                    if not verdicts.is_decided(number, offset):
+                        break
+                    if not verdicts.was_set_aside(number, offset):
+                        self._take_event(message)
+                waiting.popleft()
+            if waiting:
+                # Read it is, and not yet taken in.
+                self._at_end.discard(number)
+
+    def _wait_for_predict(self, consumer: Consumer) -> None:
+        """Read no further events while very many wait, and go on when few do."""
+        n_waiting = self.n_waiting
+        if self._is_paused == (n_waiting > (MAX_WAITING / 2 if self._is_paused else MAX_WAITING)):
+            return
+        self._is_paused = not self._is_paused
+        events = [TopicPartition(self._events, number) for number in self._waiting]
+        (consumer.pause if self._is_paused else consumer.resume)(events)
+
+    def _take_event(self, message: Message) -> None:
         _, published_ms = message.timestamp()
         try:
             event = self._clean(message.key(), message.value(), published_at_ms=published_ms)
@@ -198,7 +265,7 @@ class ParityFeed:
         partition = message.partition() or 0
         if event.event_id is None:
             event.event_id = f"{self._events}-{partition}-{message.offset()}"
-        self._parity.event(partition, event, is_sampled=is_sampled)
+        self._parity.event(partition, event, is_sampled=self._parity.is_sampled(message.key()))
 
     def _take_outcome(self, message: Message) -> None:
         try:

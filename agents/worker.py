@@ -348,6 +348,7 @@ def _watch(worker: Worker) -> App:
     from agents import watch  # noqa: PLC0415
     from agents.deployments.deployed import Deployed  # noqa: PLC0415
     from agents.parity_feed import ParityFeed  # noqa: PLC0415
+    from agents.verdicts import Verdicts  # noqa: PLC0415
 
     app = worker.app()
     deployed = Deployed(worker.pipeline)
@@ -360,6 +361,12 @@ def _watch(worker: Worker) -> App:
             worker.metrics,
             events=worker.topic(topics.USER_EVENTS),
             outcomes=worker.topic(topics.OUTCOMES),
+            verdicts=lambda: Verdicts(
+                worker.kafka,
+                group=f"{worker.settings.topic_prefix}predict",
+                events=worker.topic(topics.USER_EVENTS),
+                dead_letters=worker.topic(topics.DEAD_LETTERS),
+            ),
             on_failure=app.fail,
         )
         worker.on_start.append(parity.start)
