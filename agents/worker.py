@@ -310,26 +310,35 @@ def _learn(worker: Worker) -> App:
 def _store(worker: Worker) -> App:
     from redis.asyncio import Redis  # noqa: PLC0415
 
-    from agents import idle_users, store  # noqa: PLC0415
+    from agents import idle_users, store, store_repair  # noqa: PLC0415
 
     app = worker.app()
     settings, use_case = worker.settings, worker.pipeline.use_case
     redis = Redis.from_url(settings.redis_url, decode_responses=True)
     ttl = timedelta(days=settings.feature_ttl_days)
     feast = _feast(worker, redis, ttl) if settings.feast_project else None
-    features = store.FeatureStore(redis, f"{settings.topic_prefix}features:{use_case}", ttl, feast)
+    namespace = f"{settings.topic_prefix}features:{use_case}"
+    features = store.FeatureStore(redis, namespace, ttl, feast)
+    stores = {worker.topic(topics.FEATURE_UPDATES): features}
     store.build(app, worker.topic(topics.FEATURE_UPDATES), features, worker.metrics)
     idle = idle_users.IdleUsers(redis, features, worker.pipeline.compiled().user)
     idle_users.build(app, idle, worker.metrics)
     if worker.pipeline.entities:
         from schemas.entity_features import EntityFeatures  # noqa: PLC0415
 
-        namespace = f"{settings.topic_prefix}entity-features:{use_case}"
-        entities = store.FeatureStore(redis, namespace, ttl, record=EntityFeatures)
+        entities = store.FeatureStore(
+            redis,
+            f"{settings.topic_prefix}entity-features:{use_case}",
+            ttl,
+            record=EntityFeatures,
+        )
         written = metric_list.ENTITIES_WRITTEN
         topic = worker.topic(topics.ENTITY_FEATURES)
+        stores[topic] = entities
         store.build(app, topic, entities, worker.metrics, written=written)
         worker.reads.append(topics.ENTITY_FEATURES)
+    repair = store_repair.StoreRepair(redis, settings, namespace, stores, worker.metrics)
+    store_repair.build(app, repair, worker.metrics)
     return app
 
 

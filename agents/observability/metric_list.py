@@ -435,6 +435,11 @@ REDIS_SECONDS: Final = HistogramSpec(
 REDIS_ERRORS: Final = CounterSpec(
     "thalweg_redis_errors_total", "errors", "Writes to Redis that failed and were tried again."
 )
+REDIS_RESTORED: Final = CounterSpec(
+    "thalweg_redis_restored_total",
+    "records",
+    "Records of feature-updates and entity-features written again, since Redis had lost them.",
+)
 STORE_BEHIND_SECONDS: Final = GaugeSpec(
     "thalweg_store_behind_seconds", "seconds", "How far Redis is behind what is committed."
 )
@@ -565,7 +570,7 @@ SECTIONS: Final[Mapping[str, tuple[MetricSpec, ...]]] = {
     ),
     "The online store": (
         *(USERS_WRITTEN, ENTITIES_WRITTEN),
-        *(REDIS_SECONDS, REDIS_ERRORS, STORE_BEHIND_SECONDS),
+        *(REDIS_SECONDS, REDIS_ERRORS, REDIS_RESTORED, STORE_BEHIND_SECONDS),
         *(USERS_MOVED_ON, IDLE_OVERDUE_SECONDS),
     ),
     "Parity of what is served": (
