@@ -5,10 +5,11 @@
 """
 
 import importlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Final
+from typing import Any, Final
 
 from agents.goals import Goals
 from online_models.assignment import Rollout
@@ -23,6 +24,7 @@ from streams.feature_set import FeatureSet, compile_feature_set
 from streams.label_rule import LabelRule
 
 _SCORES_PER_FALSE_ALARM: Final = 100_000
+_KEBAB_CASE: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +154,14 @@ class Pipeline:
     incidents: tuple[Incident, ...] = ()
 
     def __post_init__(self) -> None:
+        if not _KEBAB_CASE.fullmatch(self.use_case):
+            raise InvalidDeclaration(
+                f"use_case is in kebab case, as `purchase-intent`, not {self.use_case!r}"
+            )
+        if unclean := sorted(each for each in self.actions if each != each.lower()):
+            raise InvalidDeclaration(f"actions are in lower case, not {', '.join(unclean)}")
+        self._check_amounts()
+        self._check_filters()
         for name, share in (
             ("challenger_share", self.challenger_share),
             ("parity_share", self.parity_share),
@@ -175,6 +185,36 @@ class Pipeline:
             )
         if self.label.weighs:
             self._check_weights_are_taken()
+
+    def _check_amounts(self) -> None:
+        for name in ("allowed_lateness", "future_tolerance"):
+            if getattr(self, name) < timedelta():
+                raise InvalidDeclaration(f"{name} is not negative, as {getattr(self, name)} is")
+        if self.deduplication <= timedelta():
+            raise InvalidDeclaration(f"deduplication is a time, not {self.deduplication}")
+        for name in ("max_event_ids", "max_pending", "max_event_bytes", "quality_window"):
+            if getattr(self, name) < 1:
+                raise InvalidDeclaration(f"{name} is 1 or more, not {getattr(self, name)}")
+
+    def _check_filters(self) -> None:
+        """Look for actions that no event has: what counts them would be 0 for ever."""
+        features: list[Any] = [
+            *self.features,
+            *(f for view in self.entities for f in view.features),
+        ]
+        filters = [
+            (f"feature `{each.names[0]}`", getattr(each, "only", None))
+            for each in features
+            if isinstance(each, Feature)  # else `compiled` says so
+        ]
+        filters += [(f"the expectation of `{each.field}`", each.only) for each in self.quality]
+        for of, only in filters:
+            unknown = set(() if only is None else only.actions) - self.actions
+            if only is not None and unknown:
+                raise InvalidDeclaration(
+                    f"{of}: filter `{only.name}` has the action {min(unknown)!r}, which is none of"
+                    f" the pipeline's: {', '.join(sorted(self.actions))}"
+                )
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -201,6 +241,8 @@ class Pipeline:
             Names the feature, the entity or the rule, and what is wrong with it.
         """
         compiled = compile_feature_set(self.features, self.entities, self.event)
+        if not compiled.names:
+            raise InvalidDeclaration(f"pipeline `{self.use_case}` declares no feature")
         RuleBook(self.rules, compiled.names)
         return compiled
 

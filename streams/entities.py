@@ -16,6 +16,7 @@ from streams.feature_kinds import (
     IsAction,
     OneOf,
     RequestTime,
+    several,
 )
 
 USER_KEY: Final = "user_id"
@@ -47,7 +48,7 @@ class Entity:
             raise InvalidDeclaration(
                 f"an entity's name begins those of its features: {self.name!r} cannot"
             )
-        if not self.keys or len(set(self.keys)) < len(self.keys):
+        if len(set(several(self.keys, f"entity `{self.name}`"))) < len(self.keys):
             raise InvalidDeclaration(f"entity `{self.name}` needs different fields as its key")
         if self.keys == (USER_KEY,):
             raise InvalidDeclaration(

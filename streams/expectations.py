@@ -9,7 +9,7 @@ from math import isfinite
 from typing import Final
 
 from schemas.errors import InvalidDeclaration
-from streams.feature_kinds import ActionFilter
+from streams.feature_kinds import ActionFilter, several
 
 TOLERANCE: Final = 0.01
 """Share of checks that may have a finding, where nothing else is declared."""
@@ -78,5 +78,7 @@ def expect(
     schemas.errors.InvalidDeclaration: the expectation of `amount` needs two ascending numbers \
 for `between`, not (10, 0)
     """
-    categories = None if one_of is None else tuple(sorted(set(one_of)))
+    if one_of is not None:
+        one_of = sorted(set(several(one_of, f"the expectation of `{field}`")))
+    categories = None if one_of is None else tuple(one_of)
     return Expectation(field, only, categories, between, required, tolerance)

@@ -1,6 +1,7 @@
 """What kinds of features can be declared, as data; `streams.features` has the words for them."""
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final, Literal
@@ -32,6 +33,30 @@ def span_name(span: timedelta) -> str:
         if span >= unit and span % unit == timedelta():
             return f"{span // unit}{name}"
     raise InvalidDeclaration(f"a span is a positive number of whole milliseconds, not {span}")
+
+
+def several(texts: Iterable[str], of: str) -> tuple[str, ...]:
+    """Take several texts, and never one text for its letters.
+
+    >>> several({"view"}, "filter `click`")
+    ('view',)
+    >>> several("view", "filter `click`")
+    Traceback (most recent call last):
+    schemas.errors.InvalidDeclaration: filter `click` needs several texts, as ('view',), not 'view'
+    """
+    if isinstance(texts, str):
+        raise InvalidDeclaration(f"{of} needs several texts, as ({texts!r},), not {texts!r}")
+    found = tuple(texts)
+    if not found or not all(isinstance(text, str) for text in found):
+        raise InvalidDeclaration(f"{of} needs several texts, not {found!r}")
+    return found
+
+
+def _check_span(span: timedelta, of: str, kind: str = "span") -> None:
+    if not isinstance(span, timedelta):
+        raise InvalidDeclaration(f"{of} needs a timedelta as its {kind}, not {span!r}")
+    if span <= timedelta() or span % timedelta(milliseconds=1):
+        raise InvalidDeclaration(f"{of} needs a {kind} of whole milliseconds > 0, not {span}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +103,7 @@ class Rolling:
     field: str | None = None
 
     def __post_init__(self) -> None:
-        if self.over <= timedelta() or self.over % timedelta(milliseconds=1):
-            raise InvalidDeclaration(
-                f"feature `{self._stem}` needs a span of whole milliseconds > 0, not {self.over}"
-            )
+        _check_span(self.over, f"feature `{self._stem}`")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -108,12 +130,8 @@ class TopValue:
     only: ActionFilter | None = None
 
     def __post_init__(self) -> None:
-        if self.over <= timedelta() or self.over % timedelta(milliseconds=1):
-            raise InvalidDeclaration(
-                f"feature `{self._stem}` needs a span of whole milliseconds > 0, not {self.over}"
-            )
-        if not self.values:
-            raise InvalidDeclaration(f"feature `{self._stem}` needs values to tell of")
+        _check_span(self.over, f"feature `{self._stem}`")
+        several(self.values, f"feature `{self._stem}`")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -168,6 +186,9 @@ class OneOf:
     field: str
     values: tuple[str, ...]
 
+    def __post_init__(self) -> None:
+        several(self.values, f"feature `{self.field}_is_...`")
+
     @property
     def names(self) -> tuple[str, ...]:
         """One name for each value."""
@@ -192,11 +213,7 @@ class DecayedCount:
     only: ActionFilter | None = None
 
     def __post_init__(self) -> None:
-        if self.half_life <= timedelta() or self.half_life % timedelta(milliseconds=1):
-            raise InvalidDeclaration(
-                f"feature `{self._stem}` needs a half-life of whole milliseconds > 0,"
-                f" not {self.half_life}"
-            )
+        _check_span(self.half_life, f"feature `{self._stem}`", "half-life")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -244,7 +261,7 @@ class Derived:
     """Not part of what the feature is: its text cannot be compared. `version` tells."""
 
     def __post_init__(self) -> None:
-        _check_function(self.name, self.of, self.version, of_what="derived of nothing")
+        _check_function(self, of_what="derived of nothing")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -263,7 +280,7 @@ class RequestTime:
     """Not part of what the feature is: its text cannot be compared. `version` tells."""
 
     def __post_init__(self) -> None:
-        _check_function(self.name, self.of, self.version, of_what="a function of no field")
+        _check_function(self, of_what="a function of no field")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -271,13 +288,26 @@ class RequestTime:
         return (_versioned(self.name, self.version),)
 
 
-def _check_function(name: str, of: tuple[str, ...], version: int, *, of_what: str) -> None:
+def _check_function(feature: Derived | RequestTime, *, of_what: str) -> None:
+    name, function = feature.name, feature.function
     if not name.isidentifier():
         raise InvalidDeclaration(f"a feature cannot be called {name!r}")
-    if not of:
+    if not feature.of:
         raise InvalidDeclaration(f"feature `{name}` is {of_what}")
-    if version < 1:
-        raise InvalidDeclaration(f"feature `{name}`: versions count from 1")
+    if type(feature.version) is not int or feature.version < 1:
+        raise InvalidDeclaration(f"feature `{name}`: versions count from 1, whole numbers")
+    if not callable(function):
+        raise InvalidDeclaration(f"feature `{name}` needs a function, not {function!r}")
+    try:
+        signature = inspect.signature(function)
+    except ValueError:
+        return  # of some functions written in C nobody can tell
+    try:
+        signature.bind(*feature.of)
+    except TypeError as error:
+        raise InvalidDeclaration(
+            f"feature `{name}`: its function cannot take {', '.join(feature.of)}: {error}"
+        ) from error
 
 
 def _versioned(name: str, version: int) -> str:

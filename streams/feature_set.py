@@ -146,13 +146,24 @@ def without_events(features: Sequence[Feature]) -> tuple[float, ...]:
 def _without_events(feature: Feature, values: dict[str, float]) -> tuple[float, ...]:
     match feature:
         case Derived():
-            return (float(feature.function(*(values[name] for name in feature.of))),)
+            return (_derived(feature, values),)
         case CurrentSession():
             return (float(feature.statistic == "events"),)
     default = default_of(feature)
     if default is None:
         raise InvalidDeclaration(f"feature `{feature.names[0]}` is of no event")
     return (default,) * len(feature.names)
+
+
+def _derived(feature: Derived, values: dict[str, float]) -> float:
+    given = {name: values[name] for name in feature.of}
+    try:
+        return float(feature.function(*given.values()))
+    except Exception as error:
+        raise InvalidDeclaration(
+            f"feature `{feature.names[0]}` has no value where nothing was done: of {given} its"
+            f" function raises {error!r}"
+        ) from error
 
 
 def _key_function(entity: Entity, record: type[UserEvent]) -> Callable[[UserEvent], str | None]:

@@ -23,6 +23,7 @@ from streams.feature_kinds import (
     Rolling,
     TimeSince,
     TopValue,
+    several,
 )
 
 
@@ -32,7 +33,7 @@ def action(actions: Iterable[str], *, name: str) -> ActionFilter:
     >>> action({"cart", "add_to_cart"}, name="basket")
     ActionFilter(name='basket', actions=('add_to_cart', 'cart'))
     """
-    return ActionFilter(name, tuple(sorted(actions)))
+    return ActionFilter(name, tuple(sorted(several(actions, f"filter `{name}`"))))
 
 
 def count(only: ActionFilter | None = None, *, over: timedelta) -> Rolling:
@@ -125,7 +126,7 @@ def top_value(
     >>> top_value("platform", ("mobile", "desktop"), over=timedelta(days=7)).names
     ('platform_top_7d_is_mobile', 'platform_top_7d_is_desktop')
     """
-    return TopValue(field, tuple(values), over, only)
+    return TopValue(field, several(values, f"`top_value` of `{field}`"), over, only)
 
 
 def top_share(field: str, only: ActionFilter | None = None, *, over: timedelta) -> Rolling:
@@ -207,7 +208,7 @@ def one_of(field: str, values: Iterable[str]) -> OneOf:
     >>> one_of("platform", ("mobile", "desktop")).names
     ('platform_is_mobile', 'platform_is_desktop')
     """
-    return OneOf(field, tuple(values))
+    return OneOf(field, several(values, f"`one_of` of `{field}`"))
 
 
 def hour_of_day() -> HourOfDay:

@@ -184,7 +184,13 @@ class FoldPlan:
         self.features: dict[str, str] = {}
         """Name -> expression, in the order of the result."""
         for feature in features:
+            if not isinstance(feature, Feature):
+                raise InvalidDeclaration(f"{feature!r} is no feature: see `streams.features`")
             for name, expression in zip(feature.names, self._express(feature), strict=True):
+                if name.startswith("_"):
+                    raise InvalidDeclaration(
+                        f"feature `{name}`: names that begin with `_` are the online store's own"
+                    )
                 if name in self.features:
                     raise InvalidDeclaration(f"feature `{name}` is declared twice")
                 self.features[name] = expression

@@ -1,6 +1,7 @@
 """What a pipeline may declare."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,6 +10,9 @@ from agents.observability.metrics import Metrics
 from agents.prediction.predict_plan import PredictPlan
 from examples.shop.pipeline import PIPELINE
 from schemas.errors import InvalidDeclaration
+from streams.entities import ITEM, about
+from streams.expectations import expect
+from streams.features import action, count, derived, is_action
 from streams.label_rule import happens_within
 
 
@@ -46,3 +50,52 @@ def test_a_label_rule_that_waits_for_what_nobody_can_do_is_refused() -> None:
     """Every prediction would be a negative, and nothing would say why."""
     with pytest.raises(InvalidDeclaration, match=r"'purchse', which is none .*: .*purchase"):
         replace(PIPELINE, label=happens_within("purchse", PIPELINE.label.horizon))
+
+
+TYPO = action({"purchse"}, name="purchase")
+HOUR = timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("declared", "named"),
+    [
+        ({"features": (count(TYPO, over=HOUR),)}, "feature `purchase_count_1h`"),
+        ({"features": (is_action({"purchse"}, name="purchase"),)}, "feature `is_purchase`"),
+        ({"entities": (about(ITEM, count(TYPO, over=HOUR)),)}, "feature `purchase_count_1h`"),
+        ({"quality": (expect("amount", TYPO),)}, "the expectation of `amount`"),
+    ],
+)
+def test_a_filter_for_what_nobody_can_do_is_refused(declared: dict[str, Any], named: str) -> None:
+    """It would count nothing for ever, and nothing would say why."""
+    with pytest.raises(InvalidDeclaration, match=f"{named}: filter `purchase` .* 'purchse'"):
+        replace(PIPELINE, **declared)
+
+
+@pytest.mark.parametrize(
+    ("declared", "complaint"),
+    [
+        ({"use_case": "a:b c/d"}, "kebab case"),
+        ({"actions": PIPELINE.actions | {"Buy"}}, "lower case, not Buy"),
+        ({"deduplication": timedelta(0)}, "deduplication is a time"),
+        ({"allowed_lateness": -HOUR}, "allowed_lateness is not negative"),
+        ({"future_tolerance": -HOUR}, "future_tolerance is not negative"),
+        ({"max_event_ids": 0}, "max_event_ids is 1 or more, not 0"),
+        ({"max_pending": -1}, "max_pending is 1 or more, not -1"),
+    ],
+)
+def test_what_no_pipeline_can_run_with_is_refused(declared: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(InvalidDeclaration, match=complaint):
+        replace(PIPELINE, **declared)
+
+
+def test_a_pipeline_without_features_is_refused() -> None:
+    with pytest.raises(InvalidDeclaration, match="`purchase-intent` declares no feature"):
+        replace(PIPELINE, features=(), entities=(), quality=(), rules=()).compiled()
+
+
+def test_a_feature_without_a_value_where_nothing_was_done_is_refused_by_its_name() -> None:
+    """Of an entity that did nothing it is asked for, too."""
+    inverse = derived("inverse", lambda n: 1 / n, "event_count_1h")
+    view = about(ITEM, count(over=HOUR), inverse)
+    with pytest.raises(InvalidDeclaration, match=r"`inverse` .*'event_count_1h': 0.0.*division"):
+        replace(PIPELINE, entities=(view,)).compiled()

@@ -129,7 +129,7 @@ def test_what_is_served_of_nothing_is_what_the_fold_gives_when_nothing_counts():
         (lambda: Entity("It em", ("item_id",)), "'It em' cannot"),
         (lambda: Entity("me", ("user_id",)), "entity `me` is the user"),
         (lambda: Entity("twice", ("item_id", "item_id")), "different fields"),
-        (lambda: Entity("nobody", ()), "different fields"),
+        (lambda: Entity("nobody", ()), "entity `nobody` needs several texts"),
         (
             lambda: compile_feature_set([], [about(Entity("a", ("sku",)), HOURLY)], Sale),
             "Sale has no field `sku`",

@@ -488,6 +488,8 @@ def test_a_state_of_other_declarations_comes_back_new():
         ([latest("platform")], "`platform_latest`: field `platform` of Sale is not a number"),
         ([top_value("amount", ["1"], over=DAY)], "`amount_top_1d_is_1`: .* is not text"),
         ([request_time("odd", float, "price")], "`odd`: Sale has no field `price`"),
+        (["event_count_1d"], "'event_count_1d' is no feature"),
+        ([request_time("_offset", float, "quantity")], "`_offset`: names that begin with `_`"),
         ([field_value("user_id")], "`event_user_id`: field `user_id` of Sale is not a number"),
         (
             [derived("early", float, "event_count_1d"), count(over=DAY)],
