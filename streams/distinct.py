@@ -2,7 +2,7 @@
 
 A value's hash chooses a register and a rank; a register remembers the largest rank. Registers
 that are empty are not kept, so that few values cost few bytes. Few values are counted by the
-registers that are empty (linear counting), which is next to exact.
+registers that are empty (linear counting), which has the smaller error.
 
 References
 ----------

@@ -29,10 +29,8 @@ class Expectation:
     def __post_init__(self) -> None:
         if self.one_of is not None and self.between is not None:
             raise self.wrong("is either `one_of` some values or `between` two numbers, not both")
-        if self.one_of is not None and not (
-            self.one_of and all(isinstance(value, str) for value in self.one_of)
-        ):
-            raise self.wrong(f"needs texts for `one_of`, not {self.one_of}")
+        if self.one_of is not None:
+            several(self.one_of, f"the expectation of `{self.field}`")
         if self.between is not None:
             low, high = self.between
             if not (isfinite(low) and isfinite(high) and low <= high):
@@ -78,7 +76,6 @@ def expect(
     schemas.errors.InvalidDeclaration: the expectation of `amount` needs two ascending numbers \
 for `between`, not (10, 0)
     """
-    if one_of is not None:
-        one_of = sorted(set(several(one_of, f"the expectation of `{field}`")))
-    categories = None if one_of is None else tuple(one_of)
+    of = f"the expectation of `{field}`"
+    categories = None if one_of is None else tuple(sorted(set(several(one_of, of))))
     return Expectation(field, only, categories, between, required, tolerance)

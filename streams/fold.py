@@ -18,19 +18,32 @@ import msgspec
 
 from schemas.events import UserEvent
 from streams.distinct import Sketch, cardinality_of_union, sketch_of, union
-from streams.feature_kinds import LONGEST_AGO, SESSION_GAP, Derived, Feature, RequestTime
+from streams.feature_kinds import (
+    LONGEST_AGO,
+    SESSION_GAP,
+    CurrentSession,
+    Derived,
+    Feature,
+    Latest,
+    RequestTime,
+    Rolling,
+    TimeSince,
+    TopValue,
+)
 from streams.fold_plan import LARGEST, FoldPlan
 from streams.fold_source import write_update, write_view
-from streams.fold_state import NEVER_MS, UserState, new_state
+from streams.fold_state import UserState, new_state
 from streams.frequent import Summary, combined, most_frequent, summary_of
 from streams.layout import MEANING_VERSION, Layout, layout_of
 from streams.listed_state import ListedState
 from streams.merging import NOTHING
 from streams.migration import Migration
+from streams.windows import tile_width_ms
 
 HALF_LIVES: Final = 20
 """After so many, a millionth of a decayed count is left."""
 _MS: Final = timedelta(milliseconds=1)
+_HOUR: Final = timedelta(hours=1)
 _HEADER: Final = Struct(">q8s")
 _PACKED: Final = b"\x01"
 """Stands before what has its tiles packed. MessagePack and JSON of a list begin otherwise."""
@@ -70,7 +83,7 @@ class FeatureFold:
         spans_ms += [span + t.width_ms for t in plan.sketch_tilings for span in t.spans_ms]
         spans_ms += [span + t.width_ms for t in plan.top_tilings for span in t.spans_ms]
         spans_ms += [HALF_LIVES * (decayed.half_life // _MS) for decayed in plan.decays]
-        self.retention: Final = timedelta(milliseconds=max([-NEVER_MS, *spans_ms]))
+        self.retention: Final = max(_HOUR, _looks_back(features), max(spans_ms, default=0) * _MS)
         compiled = _compile(self.source, f"<features {self.schema}>", plan)
         self.update: Final[Callable[[UserState, UserEvent], dict[str, float]]] = compiled["update"]
         self._view: Final[_View] = compiled["view"]
@@ -235,8 +248,23 @@ def _finite(feature: Derived | RequestTime) -> Callable[..., float]:
 
 
 def _schema(features: Sequence[Feature]) -> str:
-    meaning = repr((MEANING_VERSION, SESSION_GAP, LONGEST_AGO, tuple(features)))
-    return hashlib.sha256(meaning.encode()).hexdigest()[:16]
+    meaning: tuple[object, ...] = (MEANING_VERSION, SESSION_GAP, LONGEST_AGO, tuple(features))
+    spans = [each.over for each in features if isinstance(each, Rolling | TopValue)]
+    if short := sorted({tile_width_ms(span // _MS) for span in spans if span < _HOUR}):
+        # Such windows had tiles of five minutes once; no others changed.
+        meaning += (tuple(short),)
+    return hashlib.sha256(repr(meaning).encode()).hexdigest()[:16]
+
+
+def _looks_back(features: Sequence[Feature]) -> timedelta:
+    """Tell how far features look back that have no window."""
+    sessions = ("session_count", "session_duration_mean")
+    does = any(
+        isinstance(each, TimeSince | Latest | CurrentSession)
+        or (isinstance(each, Rolling) and each.statistic in sessions)
+        for each in features
+    )
+    return LONGEST_AGO if does else timedelta()
 
 
 def _compile(source: str, filename: str, plan: FoldPlan) -> dict[str, Any]:

@@ -4,12 +4,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
-from streams.feature_kinds import SESSION_GAP, ActionFilter, DecayedCount, span_name
+from streams.feature_kinds import LONGEST_AGO, SESSION_GAP, ActionFilter, DecayedCount, span_name
 from streams.fold_plan import LARGEST, MICRO, Counted, Counter, FoldPlan, Mergeable, Merging
 from streams.merging import MergeTiling
 
 _MS: Final = timedelta(milliseconds=1)
 _GAP_MS: Final = SESSION_GAP // _MS
+_FORGOTTEN_MS: Final = LONGEST_AGO // _MS - 1
+"""After longer a session has ended, whatever id goes on: the user may be forgotten by then."""
 
 
 def write_update(plan: FoldPlan) -> str:
@@ -26,8 +28,8 @@ def write_update(plan: FoldPlan) -> str:
         last = state.last_ms
         if ts >= last:
             now = ts
-            if event.session_id != state.session_id or (
-                event.session_id is None and ts - last > 1800000
+            if event.session_id != state.session_id or ts - last > (
+                1800000 if event.session_id is None else 7775999999
             ):
                 state.session_id = event.session_id
                 state.session_start_ms = ts
@@ -147,8 +149,8 @@ def _body(plan: FoldPlan) -> Iterator[str]:
 def _in_order(plan: FoldPlan) -> Iterator[str]:
     yield "now = ts"
     if plan.has_sessions:
-        yield "if event.session_id != state.session_id or ("
-        yield f"    event.session_id is None and ts - last > {_GAP_MS}"
+        yield "if event.session_id != state.session_id or ts - last > ("
+        yield f"    {_GAP_MS} if event.session_id is None else {_FORGOTTEN_MS}"
         yield "):"
         yield from _indented(_close_session(plan))
         yield "    state.session_id = event.session_id"

@@ -4,7 +4,7 @@ A tile of width `w` is the half-open interval `((k - 1) * w, k * w]`, known by i
 tiles with events are kept. As of time `t` a window of `span` holds every tile that overlaps
 `(t - span, t]`, that is `(floor((t - span) / w) * w, t]`: at least its span, and less than its span
 and one tile. Its head is exact, as nothing is newer than `t`. This is the sawtooth window of
-Chronon, with Chronon's widths.
+Chronon, with Chronon's widths from one hour on, and finer ones below.
 
 What a window holds is a difference of two cumulative counts: all there ever was, minus all that
 lies behind the window. So an event in order costs one addition for each counter, however many
@@ -22,17 +22,24 @@ import msgspec
 
 from streams.packed_tiles import TilePacking
 
+_SECOND = 1_000
 _MINUTE = 60_000
 _HOUR = 60 * _MINUTE
 _DAY = 24 * _HOUR
 
 
 def tile_width_ms(span_ms: int) -> int:
-    """Choose the tile for a window: within a twelfth of the span from one hour on.
+    """Choose the tile for a window: within a twelfth of the span, from twelve seconds on.
 
+    >>> tile_width_ms(30_000), tile_width_ms(600_000)
+    (1000, 15000)
     >>> tile_width_ms(3_600_000), tile_width_ms(7 * 86_400_000), tile_width_ms(30 * 86_400_000)
     (300000, 3600000, 86400000)
     """
+    if span_ms < 5 * _MINUTE:
+        return _SECOND
+    if span_ms < _HOUR:
+        return 15 * _SECOND
     if span_ms < 12 * _HOUR:
         return 5 * _MINUTE
     if span_ms < 12 * _DAY:

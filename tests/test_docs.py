@@ -241,9 +241,12 @@ def test_the_error_of_the_most_frequent_value_is_that_of_the_code() -> None:
 
 
 def test_the_tiles_of_the_features_page_are_those_of_the_code() -> None:
-    spans = {"below 12 h": (1, 12 * HOUR - 1), "12 h to below 12 d": (12 * HOUR, 12 * DAY - 1)}
+    minute = 60_000
+    spans = {"below 5 min": (1, 5 * minute - 1), "5 min to below 1 h": (5 * minute, HOUR - 1)}
+    spans["1 h to below 12 h"] = (HOUR, 12 * HOUR - 1)
+    spans["12 h to below 12 d"] = (12 * HOUR, 12 * DAY - 1)
     spans["from 12 d on"] = (12 * DAY, 90 * DAY)
-    widths = {"5 min": 5 * 60_000, "1 h": HOUR, "1 d": DAY}
+    widths = {"1 s": 1_000, "15 s": 15_000, "5 min": 5 * minute, "1 h": HOUR, "1 d": DAY}
     section = sections(read("docs/features.md"), 2)["Windows"]
     told = dict(re.findall(r"^\| ([^|]*\d[^|]*) \| ([^|]*) \|", section, re.MULTILINE))
 

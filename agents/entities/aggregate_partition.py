@@ -14,7 +14,7 @@ from confluent_kafka import Message
 from agents.dead_letter_limit import note_dead_letters
 from agents.entities.aggregate_plan import AggregatePlan
 from agents.entities.entity_feed import CAUSED_AT
-from agents.entities.entity_states import EntityStates
+from agents.entities.entity_states import FORGET_BESIDE_NEW, EntityStates
 from agents.isolation import process_apart
 from agents.kafka.batch import Batch
 from agents.prediction import encode
@@ -136,7 +136,8 @@ class AggregatePartition:
     def _end(self, batch: Batch, refused: Sequence[tuple[Message, Exception]], now_ms: int) -> None:
         """Emit what changed in this partition's state, so that it commits with the batch."""
         self._deduplicator.seal()
-        for key in self._entities.forget_inactive(self._watermark.at_ms):
+        most = len(batch) + FORGET_BESIDE_NEW
+        for key in self._entities.forget_inactive(self._watermark.at_ms, most):
             batch.emit(self._plan.topics.features, None, key.encode())
         self._entities.write_layouts()
         if self._newest_ms != self._marks.get(_NEWEST):

@@ -10,8 +10,9 @@ from streams.fold_state import UserState
 from streams.state import Change, Table
 
 ENTITY_TABLE: Final = "e"
-FORGET_PER_BATCH: Final = 100
-"""Inactive entities forgotten per batch and view at most, so that forgetting never stalls one."""
+FORGET_BESIDE_NEW: Final = 100
+"""So many more of each kind are forgotten with a batch, at most, than it has events: those who are
+new never pile up, and forgetting never stalls a batch."""
 
 
 class EntityStates:
@@ -75,25 +76,27 @@ class EntityStates:
         features = view.fold.update(state, event)
         return state.last_ms, features
 
-    def forget_inactive(self, watermark_ms: int) -> Iterator[str]:
-        """Forget entities whose last event no window reaches any more, some at a time; name them.
+    def forget_inactive(self, watermark_ms: int, most: int) -> Iterator[str]:
+        """Forget entities whose last event no window reaches any more; name them.
 
         Parameters
         ----------
         watermark_ms
             Whatever is on time is at or after this.
+        most
+            So many of each kind, at most.
         """
         for name, states in self._states.items():
             view, table = self._views[name], states.table
             horizon_ms = watermark_ms - view.retention_ms
-            for _ in range(FORGET_PER_BATCH):
+            for _ in range(most):
                 key = table.oldest()
                 raw = None if key is None else table.raw(key)
                 if key is None or raw is None or view.fold.last_event_ms(raw) >= horizon_ms:
                     break
                 table.delete(key)
                 yield key
-        for _ in range(FORGET_PER_BATCH):
+        for _ in range(most):
             if (key := self._left_over.oldest()) is None:
                 return
             self._left_over.delete(key)

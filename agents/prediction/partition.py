@@ -13,7 +13,7 @@ import msgspec
 from confluent_kafka import Message
 
 from agents.dead_letter_limit import note_dead_letters
-from agents.entities.entity_states import EntityStates
+from agents.entities.entity_states import FORGET_BESIDE_NEW, EntityStates
 from agents.isolation import process_apart
 from agents.kafka.batch import Batch
 from agents.prediction.drift_watch import DriftWatch
@@ -37,8 +37,6 @@ from streams.watermark import Watermark
 
 WARM_USERS: Final = 10_000
 """Users whose state stays decoded between batches."""
-FORGET_PER_BATCH: Final = 100
-"""Inactive users forgotten per batch at most, so that forgetting never stalls one."""
 _DRIFT: Final = "drift2"
 _FORMER_DRIFT: Final = "drift"
 """Written by earlier versions; nothing in it is of use."""
@@ -341,7 +339,7 @@ class Partition:
         `touched` has the users whose state changed, with their features.
         """
         self._deduplicator.seal()
-        self._forget_inactive(outputs)
+        self._forget_inactive(outputs, len(batch) + FORGET_BESIDE_NEW)
         self._states.write_layout()
         self._entities.write_layouts()
         if self._newest_ms != self._marks.get(_NEWEST):
@@ -413,18 +411,18 @@ class Partition:
             if state is not None:  # else so late that the user was forgotten
                 outputs.feature_update(user_id, last_event_ms(state), features, state)
 
-    def _forget_inactive(self, outputs: PartitionOutputs) -> None:
+    def _forget_inactive(self, outputs: PartitionOutputs, most: int) -> None:
         """Forget users and entities whose last event no window reaches any more."""
         users, last_event_ms = self._users, self._plan.fold.last_event_ms
         horizon_ms = self._watermark.at_ms - self._plan.retention_ms
-        for _ in range(FORGET_PER_BATCH):
+        for _ in range(most):
             user_id = users.oldest()
             raw = None if user_id is None else users.raw(user_id)
             if user_id is None or raw is None or last_event_ms(raw) >= horizon_ms:
                 break
             users.delete(user_id)
             outputs.forgotten(user_id)
-        for key in self._entities.forget_inactive(self._watermark.at_ms):
+        for key in self._entities.forget_inactive(self._watermark.at_ms, most):
             outputs.entity_forgotten(key)
 
     # ---- what is told --------------------------------------------------------------------------

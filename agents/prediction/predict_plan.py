@@ -145,7 +145,8 @@ class PredictPlan:
         self.rules: Final = RuleBook(pipeline.rules, self.features.names)
         self.fold: Final = self.features.user
         self.known_entities: Final = KnownEntities(self.features.gathered)
-        self.retention_ms: Final = self.fold.retention // _MS
+        # A drift detector asks how long a user was away, too.
+        self.retention_ms: Final = max(self.fold.retention, pipeline.drift.visit_gap) // _MS
         self._run_length = pipeline.drift.run_length(n_partitions)
         self.visit_gap_ms: Final = pipeline.drift.visit_gap // _MS
         self.events: Final = EventCleaner(

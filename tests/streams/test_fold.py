@@ -17,7 +17,7 @@ from examples.shop.pipeline import PIPELINE
 from schemas.errors import InvalidDeclaration
 from schemas.events import UserEvent
 from streams.distinct import cardinality, sketch_of, union
-from streams.feature_kinds import LONGEST_AGO, SESSION_GAP, Feature
+from streams.feature_kinds import LONGEST_AGO, SESSION_GAP, Feature, span_name
 from streams.features import (
     action,
     count,
@@ -59,7 +59,7 @@ class Sale(UserEvent, gc=False):
 
 
 BUY = action({"buy"}, name="buy")
-SPANS = (7 * MINUTE, HOUR, 12 * HOUR, DAY, 12 * DAY, 30 * DAY)
+SPANS = (timedelta(seconds=20), 7 * MINUTE, HOUR, 12 * HOUR, DAY, 12 * DAY, 30 * DAY)
 FEATURES: tuple[Feature, ...] = (
     *(count(over=span) for span in SPANS),
     *(count(BUY, over=span) for span in SPANS),
@@ -164,7 +164,7 @@ class NaiveUser:
         return [e for e in self.events if e.ts > covered_from(now, span // MS)]
 
     def rolling(self, span: timedelta, now: int) -> dict[str, float]:
-        name = {7 * MINUTE: "7m", HOUR: "1h", 12 * HOUR: "12h"}.get(span, f"{span.days}d")
+        name = span_name(span)
         inside = self.inside(span, now)
         buys = [e for e in inside if e.action == "buy"]
         amounts = [e.amount for e in buys if e.amount is not None]
@@ -199,6 +199,7 @@ class NaiveUser:
     def add_to_sessions(self, event: Sale, now: int) -> None:
         same = bool(self.session) and event.session_id == self.session[0].session_id
         times = [e.ts for e in self.session]
+        same = same and event.ts - max(times) < LONGEST_AGO / MS
         if event.session_id is None and same:
             same = min(times) - SESSION_GAP / MS <= event.ts <= max(times) + SESSION_GAP / MS
         if same:
@@ -231,7 +232,7 @@ OFFSETS = st.one_of(
         st.builds(
             lambda k, ms, width=width: k * width + ms, st.integers(0, 40), st.sampled_from([0, 1])
         )
-        for width in (5 * MINUTE // MS, HOUR // MS, DAY // MS)
+        for width in (1_000, 15_000, 5 * MINUTE // MS, HOUR // MS, DAY // MS)
     ),
 )
 SALES = st.builds(
@@ -372,7 +373,7 @@ def test_forgetting_a_user_after_the_retention_changes_no_window(sales, comeback
     for sale in sales:
         FOLD.update(remembered, sale)
     comeback = msgspec.structs.replace(
-        comeback, ts=max([START, *(s.ts for s in sales)]) + FOLD.retention // MS, session_id="new"
+        comeback, ts=max([START, *(s.ts for s in sales)]) + FOLD.retention // MS
     )
 
     features, expected = (FOLD.update(user, comeback) for user in (remembered, FOLD.new()))

@@ -224,7 +224,7 @@ def test_whatever_else_is_wrong_nothing_is_perfect():
         ),
         (
             lambda: expect("platform", one_of=()),
-            "the expectation of `platform` needs texts for `one_of`, not ()",
+            "the expectation of `platform` needs several texts, not ()",
         ),
         (
             lambda: expect("amount", one_of=["a"], between=(0, 1)),

@@ -18,14 +18,16 @@ TIMES = st.integers(0, 2_000_000_000_000)
 @pytest.mark.parametrize(
     ("span", "width"),
     [
-        (timedelta(minutes=10), timedelta(minutes=5)),
+        (timedelta(seconds=5), timedelta(seconds=1)),
+        (timedelta(minutes=5), timedelta(seconds=15)),
+        (timedelta(hours=1), timedelta(minutes=5)),
         (timedelta(hours=12) - timedelta(milliseconds=1), timedelta(minutes=5)),
         (timedelta(hours=12), timedelta(hours=1)),
         (timedelta(days=12) - timedelta(milliseconds=1), timedelta(hours=1)),
         (timedelta(days=12), timedelta(days=1)),
     ],
 )
-def test_tiles_widen_with_the_span_as_in_chronon(span, width):
+def test_tiles_widen_with_the_span_and_from_an_hour_on_as_in_chronon(span, width):
     ms = timedelta(milliseconds=1)
 
     assert tile_width_ms(span // ms) == width // ms
@@ -38,7 +40,7 @@ def test_a_window_covers_its_span_and_less_than_a_tile_more(at_ms, span_ms):
     assert span_ms <= covered < span_ms + tile_width_ms(span_ms)
 
 
-@given(st.integers(0, 10_000), st.integers(1, 50))
+@given(st.integers(0, 10_000), st.integers(12, 50))
 def test_a_window_that_starts_on_a_tiles_edge_is_exact(tile, n_tiles):
     span_ms = n_tiles * 5 * MINUTE
 
@@ -68,7 +70,8 @@ def test_windows_count_what_they_cover_in_any_order_of_arrival(spans, times, dat
     amounts = st.tuples(st.integers(-3, 3), st.integers(0, 1))
     events = [(at_ms, *data.draw(amounts)) for at_ms in times]
     spans_ms = sorted(span * MINUTE for span in spans)
-    tiling = Tiling(5 * MINUTE, spans_ms, counters=[2, 0])  # nobody asks for counter 1
+    tile_ms = 5 * MINUTE
+    tiling = Tiling(tile_ms, spans_ms, counters=[2, 0])  # nobody asks for counter 1
     tiles, counts, last_ms = tiling.new(), [0, 0, 0], 0
 
     for n, (at_ms, a, b) in enumerate(events, start=1):
@@ -84,7 +87,7 @@ def test_windows_count_what_they_cover_in_any_order_of_arrival(spans, times, dat
             tiling.add_late(tiles, before, counts, at_ms, last_ms)
 
         for behind, span_ms in zip(tiles.behind, spans_ms, strict=True):
-            start_ms = covered_from(last_ms, span_ms)
+            start_ms = (last_ms - span_ms) // tile_ms * tile_ms
             inside = [event for event in events[:n] if event[0] > start_ms]
             assert counts[2] - behind[0] == sum(event[2] for event in inside)
             assert counts[0] - behind[1] == sum(event[1] for event in inside)

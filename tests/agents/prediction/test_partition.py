@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.prediction.partition import FORGET_PER_BATCH
+from agents.entities.entity_states import FORGET_BESIDE_NEW
 from examples.shop.pipeline import PIPELINE
 from tests.agents.partition_run import MS, NOON_MS, PLAN, PartitionRun, event, label
 from tests.agents.record import PUBLISHED_MS
@@ -146,7 +146,8 @@ def test_a_purchase_counts_for_events_that_come_after_it_and_happened_before_it(
 
 
 def test_users_whom_no_window_reaches_any_more_are_forgotten_with_tombstones() -> None:
-    n_users = FORGET_PER_BATCH + 50
+    most = FORGET_BESIDE_NEW + 1
+    n_users = most + 50
     run = PartitionRun().events(*(event(user=f"u{n}", offset=n) for n in range(n_users)))
     inactive = {b"uu%d" % n for n in range(n_users)}
     assert set(run.table(b"u")) == inactive
@@ -159,7 +160,7 @@ def test_users_whom_no_window_reaches_any_more_are_forgotten_with_tombstones() -
     for n in range(3):
         run.events(event(f"late enough {n}", back_ms + 1 + n, user="ada"))
         n_left.append(run.partition.entries()["users"])
-    assert n_left == [n_users + 1 - FORGET_PER_BATCH, 1, 1]
+    assert n_left == [n_users + 1 - most, 1, 1]
     assert set(run.table(b"u")) == {b"uada"}
     tombstones = {o.key for o in run.by_topic["predict-state"] if o.value is None}
     assert inactive <= tombstones
@@ -167,6 +168,19 @@ def test_users_whom_no_window_reaches_any_more_are_forgotten_with_tombstones() -
     run.events(event("returns", back_ms + 10, user="u7"))
     newcomer = PartitionRun().events(event("comes", back_ms + 10, user="u7"))
     assert run.feature_updates[-1] == newcomer.feature_updates[-1]
+
+
+def test_newcomers_never_pile_up_however_many_come_at_once() -> None:
+    """Who is past the retention leaves at least as quickly as others come."""
+    run, n, per_batch = PartitionRun(), 0, 3 * FORGET_BESIDE_NEW
+    step_ms = PLAN.retention_ms // 4
+    n_users = []
+    for turn in range(12):
+        at_ms = NOON_MS + turn * step_ms
+        run.events(*(event(f"e{n + k}", at_ms, user=f"u{n + k}") for k in range(per_batch)))
+        n += per_batch
+        n_users.append(run.partition.entries()["users"])
+    assert max(n_users) <= 7 * per_batch
 
 
 def test_a_publisher_whose_clock_is_ahead_takes_nobody_along() -> None:
