@@ -98,9 +98,10 @@ def plan(
 ) -> int:
     """Tell what the features cost to keep, before there are users: it follows from declarations.
 
-    Of each figure the first is for users who came once, the second for users who have an event in
-    every tile of the widest window; the truth lies between. The changelog's rate is an average, and
-    at most so much: a batch writes each user once.
+    Of each figure the first is for users who came once, the second for users who never leave: so
+    many events a day (at least one an hour, at most one a minute) for as long as anything looks
+    back. The truth lies between. Rates are averages, and at most so much: a batch writes each user
+    once.
 
     For example:
 
@@ -110,7 +111,8 @@ def plan(
     Parameters
     ----------
     users
-        How many there are within the widest window.
+        How many there are within what the features look back on: their widest window; 90 days where
+        one looks at sessions, the time since something, or the latest value.
     events_per_day
         Events of each of them.
     entities
@@ -120,16 +122,28 @@ def plan(
     """
     from dataclasses import asdict  # noqa: PLC0415  # --help stays quick
 
+    from agents import settings  # noqa: PLC0415
     from agents.admin.feature_costs import (  # noqa: PLC0415
-        changelog_bytes_per_s,
         costs,
         entity_costs,
+        written_bytes_per_s,
     )
     from agents.commands.output import write_json, write_table  # noqa: PLC0415
 
     declared = _pipeline()
-    both = costs(declared)
-    others = entity_costs(declared)
+    both = costs(
+        declared,
+        events_per_day=events_per_day,
+        feast_project=settings.load().feast_project,
+    )
+    others = entity_costs(declared, events_per_day=events_per_day)
+
+    def per_s(record_bytes: int) -> float:
+        return written_bytes_per_s(record_bytes, users, events_per_day)
+
+    def mb_per_s(record_bytes: int) -> str:
+        return f"{per_s(record_bytes) / 1e6:,.1f} MB/s"
+
     if json:
         write_json(
             [
@@ -137,7 +151,9 @@ def plan(
                     "state_bytes": each.state,
                     "memory_bytes": each.memory,
                     "redis_bytes": each.redis,
-                    "changelog_bytes_per_s": changelog_bytes_per_s(each, users, events_per_day),
+                    "update_bytes": each.update,
+                    "changelog_bytes_per_s": per_s(each.state),
+                    "updates_bytes_per_s": per_s(each.update),
                     "entities": {
                         name: {f"{what}_bytes": n for what, n in asdict(costs[index]).items()}
                         for name, costs in others.items()
@@ -148,6 +164,7 @@ def plan(
         )
         return 0
     n = f"{users:,.0f} users"
+    rate = f"{users * events_per_day / 86_400:,.0f} events/s"
     once, busy = both
     write_table(
         ("what", "came once", "never leave"),
@@ -155,12 +172,11 @@ def plan(
             ("state of a user", f"{once.state:,} B", f"{busy.state:,} B"),
             (f"memory of predict, {n}", *(_gb(each.memory * users) for each in both)),
             (f"changelog, {n}", *(_gb(each.state * users) for each in both)),
+            (f"changelog, {rate}", *(mb_per_s(each.state) for each in both)),
+            (f"feature-updates, {n}", *(_gb(each.update * users) for each in both)),
             (
-                f"changelog, {users * events_per_day / 86_400:,.0f} events/s",
-                *(
-                    f"{changelog_bytes_per_s(each, users, events_per_day) / 1e6:,.1f} MB/s"
-                    for each in both
-                ),
+                f"feature-updates, {rate}",
+                *(mb_per_s(each.update) for each in both),
             ),
             (f"Redis, {n}", *(_gb(each.redis * users) for each in both)),
             *(row for name, costs in others.items() for row in _entity_rows(name, costs, entities)),

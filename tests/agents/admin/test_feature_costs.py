@@ -3,6 +3,7 @@
 import asyncio
 import tracemalloc
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,17 +11,21 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from agents.admin.feature_costs import USER_ID, changelog_bytes_per_s, costs
+from agents.admin.feature_costs import USER_ID, costs, written_bytes_per_s
 from agents.embedded.valkey import EmbeddedRedis
+from agents.feast import layout
+from agents.feast.online_view import OnlineView
 from agents.history import event_file
 from agents.prediction import encode
 from agents.store import FeatureStore
 from examples.payments.pipeline import PIPELINE as PAYMENTS
 from examples.shop.pipeline import PIPELINE, ShopEvent
 from schemas.feature_updates import STATE_HEADER
+from streams.features import request_time
 from streams.fold import compile_features
 from streams.fold_state import UserState
 from streams.state import Table
+from tests.agents.partition_run import PartitionRun, event
 from tests.agents.record import Record
 
 FOLD = compile_features(PIPELINE.features, PIPELINE.event)
@@ -55,20 +60,24 @@ def test_a_user_in_redis_takes_as_much_as_is_said(redis_server: EmbeddedRedis) -
     headers = [(STATE_HEADER, FOLD.encode(state))]
     value = encode.feature_update(USER_ID, 1_704_067_200_000, FOLD.schema, features)
 
-    async def measured() -> int:
+    async def measured(*, feast: str = "") -> int:
         async with Redis.from_url(redis_server.url, decode_responses=True) as redis:
-            store = FeatureStore(redis, f"features:{uuid.uuid4().hex}", timedelta(days=1))
+            ttl = timedelta(days=1)
+            view = OnlineView(redis, feast, PIPELINE.use_case, ttl) if feast else None
+            store = FeatureStore(redis, f"features:{uuid.uuid4().hex}", ttl, view)
             record = Record(value, USER_ID.encode(), offset=0, headers=headers)
             await store.write([record])  # type: ignore[list-item]
-            taken = [
-                await redis.memory_usage(key)
-                for key in (store.key(USER_ID), store.state_key(USER_ID))
-            ]
+            keys: list[str | bytes] = [store.key(USER_ID), store.state_key(USER_ID)]
+            if feast:
+                keys.append(layout.entity_key(feast, USER_ID))
+            taken = [await redis.memory_usage(key) for key in keys]
             assert all(taken)
             return sum(int(each or 0) for each in taken)
 
     once, _ = costs(PIPELINE)
     assert once.redis == pytest.approx(asyncio.run(measured()), rel=0.25)
+    twice, _ = costs(PIPELINE, feast_project="costs")
+    assert twice.redis == pytest.approx(asyncio.run(measured(feast="costs")), rel=0.25)
 
 
 def test_a_user_takes_as_much_memory_as_is_said() -> None:
@@ -87,8 +96,28 @@ def test_a_user_takes_as_much_memory_as_is_said() -> None:
     assert once.memory == pytest.approx(taken / n, rel=0.25)
 
 
-def test_the_changelog_grows_with_users_and_what_they_do() -> None:
-    _, busy = costs(PIPELINE)
+def test_topics_grow_with_users_and_what_they_do() -> None:
+    assert written_bytes_per_s(1_000, 86_400, 1) == pytest.approx(1_000, rel=0.02)
+    assert written_bytes_per_s(70, 2, 3) == pytest.approx(6 * written_bytes_per_s(70, 1, 1))
 
-    assert changelog_bytes_per_s(busy, 86_400, 1) == pytest.approx(busy.state, rel=0.01)
-    assert changelog_bytes_per_s(busy, 2, 3) == pytest.approx(6 * changelog_bytes_per_s(busy, 1, 1))
+
+def test_who_does_more_costs_more() -> None:
+    states = [costs(PIPELINE, events_per_day=n)[1].state for n in (1, 24, 240, 1_440)]
+
+    assert states[0] == states[1] < states[2] < states[3]
+
+
+def test_an_update_is_as_long_as_is_said() -> None:
+    run = PartitionRun().events(event("e", user=USER_ID))
+    (update,) = run.by_topic["feature-updates"]
+    size = len(update.key or b"") + len(update.value or b"")
+    size += sum(len(name) + len(value) for name, value in update.headers or ())
+
+    assert costs(PIPELINE)[0].update == pytest.approx(size, rel=0.05)
+
+
+def test_what_functions_make_of_values_that_nobody_sent_does_not_matter() -> None:
+    picky = request_time("picky", {"mobile": 1.0}.__getitem__, "platform")
+    once, _ = costs(replace(PIPELINE, features=(*PIPELINE.features, picky)))
+
+    assert once.state == costs(PIPELINE)[0].state
