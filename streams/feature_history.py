@@ -21,8 +21,6 @@ K = TypeVar("K", str, str | int)
 SEAL_EVERY: Final = 500
 """Event ids that are remembered together, as those of a batch are."""
 
-FORGET_AT_ONCE: Final = 2
-
 
 class FeatureHistory:
     """The users of one history; one whom no window reaches any more is forgotten, as predict does.
@@ -60,6 +58,11 @@ class FeatureHistory:
         """How many users are remembered."""
         return len(self._users)
 
+    @property
+    def n_entities(self) -> int:
+        """How many entities of the views are remembered."""
+        return len(self._entities)
+
     def advance(self, at_ms: int) -> None:
         """Let time go on, as an event of another history's user does."""
         self._newest_ms = max(self._newest_ms, at_ms)
@@ -90,14 +93,16 @@ class FeatureHistory:
             for step in undo:
                 step()
             raise
-        _forget_inactive(self._users, self._newest_ms - self._keep_ms)
-        _forget_inactive(self._entities, self._newest_ms - self._keep_entities_ms)
+        _forget_inactive(self._users, self._newest_ms - self._keep_ms, came=1)
+        _forget_inactive(
+            self._entities, self._newest_ms - self._keep_entities_ms, came=len(self._views)
+        )
         return features
 
 
-def _forget_inactive(states: OrderedDict[K, UserState], horizon_ms: int) -> None:
-    """Forget a few: more go than can come."""
-    for _ in range(FORGET_AT_ONCE):
+def _forget_inactive(states: OrderedDict[K, UserState], horizon_ms: int, *, came: int) -> None:
+    """Forget a few: one more than may have come with an event."""
+    for _ in range(came + 1):
         key = next(iter(states), None)
         if key is None or states[key].last_ms >= horizon_ms:
             return
