@@ -340,8 +340,8 @@ def historical(
 ) -> int:
     """Join rows with their users' features as they were at a point in time, for training.
 
-    Each row gets the features as of its user's latest event before the row's moment, and none from
-    later. `thalweg features backfill` comes first.
+    Each row gets the features as of its user's latest event before the row's moment, to the
+    millisecond, and none from later. `thalweg features backfill` comes first.
 
     For example:
 

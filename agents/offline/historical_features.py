@@ -10,9 +10,12 @@ from schemas.errors import ThalwegError
 from streams.entities import USER_KEY
 
 EVENT_AT: Final = "event_at"
+FEATURES_AT: Final = "feature_timestamp"
 _ROW: Final = "_row"
-_FINE: Final = pl.Datetime("us", "UTC")
-"""Fine enough to tell whether an event came before a moment, whatever either is kept in."""
+_BEFORE: Final = "_before"
+_CAME_AT: Final = "_came_at"
+_OURS: Final = (FEATURES_AT, _ROW, _BEFORE, _CAME_AT)
+"""Columns of the answer, or of the way to it."""
 
 
 class InvalidRequest(ThalwegError, ValueError):
@@ -29,14 +32,17 @@ def get_historical_features(
 ) -> pl.DataFrame:
     """Join each row with its entity's features as of the latest event before the row's moment.
 
-    An event at that very moment does not count: whoever decides then cannot know of it yet.
+    An event at that very moment does not count: whoever decides then cannot know of it yet. Nor
+    does one of the same unit of time, where the moments of rows are finer than the table's: the
+    table, whose times are cut to whole milliseconds, cannot tell which of both came first.
     Features are as of that event, as they are in the online store; `feature_timestamp` tells when
     it was. Who did nothing before has nulls.
 
     Parameters
     ----------
     entities
-        Rows with the entity's key and a moment; further columns, such as labels, are kept.
+        Rows with the entity's key and a moment; further columns, such as labels, are kept, and so
+        are the moments. Keys become text.
     features
         A table of features (`agents.offline.backfill`), or the outcomes' as served.
     at
@@ -49,7 +55,8 @@ def get_historical_features(
     Raises
     ------
     InvalidRequest
-        Names a column that is missing, of the wrong type, or in both tables.
+        Names a column that is missing, of the wrong type, in both tables, or of a name that is
+        taken.
 
     Examples
     --------
@@ -61,18 +68,30 @@ def get_historical_features(
     >>> get_historical_features(asked, features)["clicks"].to_list()
     [None, 1, 2]
     """
-    asked = _checked(entities, features, at, by)
+    columns = features.collect_schema()
+    asked_at = _moments(entities.schema, "rows", at, by)
+    precision = _moments(columns, "features", EVENT_AT, by).time_unit
+    both = set(entities.columns) & (columns.keys() - set(by))
+    if both:
+        raise InvalidRequest(f"`{min(both)}` is a column of the rows and of the features")
+    moment = pl.col(at)
+    if asked_at.time_zone is None:
+        moment = moment.dt.replace_time_zone("UTC")
     joined = (
-        asked.lazy()
+        entities.lazy()
+        .with_columns(
+            pl.col(*by).cast(pl.String),
+            moment.dt.convert_time_zone("UTC").dt.cast_time_unit(precision).alias(_BEFORE),
+        )
         .with_row_index(_ROW)
-        .sort(at, maintain_order=True)
+        .sort(_BEFORE, maintain_order=True)
         .join_asof(
-            features.with_columns(pl.col(EVENT_AT).alias("feature_timestamp"))
+            features.with_columns(pl.col(EVENT_AT).alias(FEATURES_AT))
             .sort(EVENT_AT, maintain_order=True)
-            .rename({EVENT_AT: _ROW + EVENT_AT})
-            .cast({_ROW + EVENT_AT: _FINE}),
-            left_on=at,
-            right_on=_ROW + EVENT_AT,
+            .rename({EVENT_AT: _CAME_AT})
+            .cast({_CAME_AT: pl.Datetime(precision, "UTC")}),
+            left_on=_BEFORE,
+            right_on=_CAME_AT,
             by=list(by),
             strategy="backward",
             tolerance=max_age,
@@ -81,24 +100,22 @@ def get_historical_features(
             check_sortedness=False,
         )
         .sort(_ROW)
-        .drop(_ROW, _ROW + EVENT_AT, strict=False)
+        .drop(_ROW, _BEFORE, _CAME_AT, strict=False)
     )
     return joined.collect()
 
 
-def _checked(
-    entities: pl.DataFrame, features: pl.LazyFrame, at: str, by: Sequence[str]
-) -> pl.DataFrame:
+def _moments(columns: pl.Schema, of: str, at: str, by: Sequence[str]) -> pl.Datetime:
+    """Tell how a table keeps its moments; refuse one that cannot be joined."""
     for column in (*by, at):
-        if column not in entities.columns:
-            raise InvalidRequest(f"the rows lack the column `{column}`")
-    both = set(entities.columns) & (set(features.collect_schema().names()) - set(by))
-    if both:
-        raise InvalidRequest(f"`{min(both)}` is a column of the rows and of the features")
-    moments = entities.schema[at]
+        if column not in columns:
+            raise InvalidRequest(f"the {of} lack the column `{column}`")
+    for column in _OURS:
+        if column in columns:
+            raise InvalidRequest(
+                f"the {of} have a column `{column}`, as the answer has: give it another name"
+            )
+    moments = columns[at]
     if not isinstance(moments, pl.Datetime):
         raise InvalidRequest(f"`{at}` holds {moments}, not moments")
-    in_utc = pl.col(at).dt.replace_time_zone("UTC")
-    if moments.time_zone is not None:
-        in_utc = pl.col(at).dt.convert_time_zone("UTC")
-    return entities.with_columns(pl.col(*by).cast(pl.String), in_utc.cast(_FINE))
+    return moments

@@ -72,12 +72,35 @@ def test_a_row_gets_the_latest_features_from_before_its_moment(events, asked, ma
     assert joined["n"].to_list() == [naive(user, at) for user, at in asked]
 
 
-def test_a_moment_between_two_milliseconds_is_after_the_first(tmp_path):
-    features = pl.LazyFrame({"user_id": ["ada"], "event_at": moments([20]), "n": [1]})
-    at = EPOCH + timedelta(milliseconds=20, microseconds=1)
-    asked = pl.DataFrame({"user_id": ["ada"], "event_timestamp": [at.replace(tzinfo=None)]})
+UNITS = {"ms": 1_000_000, "us": 1_000, "ns": 1}
 
-    assert get_historical_features(asked, features)["n"].to_list() == [1]
+
+@given(
+    came_ns=st.lists(st.integers(-3_000_000, 3_000_000), min_size=1),
+    asked_ns=st.integers(-3_000_000, 3_500_000),
+    kept_in=st.sampled_from(list(UNITS)),
+    asked_in=st.sampled_from(list(UNITS)),
+)
+@settings(deadline=None)
+def test_finer_than_the_table_nothing_is_seen_ahead_and_nothing_before_is_missed(
+    came_ns, asked_ns, kept_in, asked_in
+):
+    came_ns = sorted(came_ns)
+    unit, asked_unit = UNITS[kept_in], UNITS[asked_in]
+    asked_ns -= asked_ns % asked_unit
+    kept = pl.Series([at // unit for at in came_ns]).cast(pl.Datetime(kept_in, "UTC"))
+    asked_at = pl.Series([asked_ns // asked_unit]).cast(pl.Datetime(asked_in))
+    features = pl.LazyFrame(
+        {"user_id": ["ada"] * len(came_ns), "event_at": kept, "n": list(range(len(came_ns)))}
+    )
+    rows = pl.DataFrame({"user_id": ["ada"], "event_timestamp": asked_at})
+
+    joined = get_historical_features(rows, features)
+
+    before = [n for n, at in enumerate(came_ns) if at // unit < asked_ns // unit]
+    assert joined["n"].to_list() == [before[-1] if before else None]
+    assert all(came_ns[n] < asked_ns for n in before)
+    assert joined["event_timestamp"].to_list() == asked_at.to_list()
 
 
 def test_what_cannot_be_answered_is_told():
@@ -90,6 +113,19 @@ def test_what_cannot_be_answered_is_told():
         get_historical_features(pl.DataFrame(at | {"n": [3]}), features)
     with pytest.raises(InvalidRequest, match="not moments"):
         get_historical_features(pl.DataFrame(at | {"event_timestamp": [3]}), features)
+    with pytest.raises(InvalidRequest, match="features lack the column `event_at`"):
+        get_historical_features(pl.DataFrame(at), features.drop("event_at"))
+
+
+@pytest.mark.parametrize("taken", ["feature_timestamp", "_row", "_before", "_came_at"])
+def test_a_column_of_a_name_that_is_taken_is_told(taken):
+    features = pl.LazyFrame({"user_id": ["ada"], "event_at": moments([20]), "n": [1]})
+    rows = pl.DataFrame({"user_id": ["ada"], "event_timestamp": moments([30])})
+
+    with pytest.raises(InvalidRequest, match=f"the rows have a column `{taken}`"):
+        get_historical_features(rows.with_columns(pl.lit(1).alias(taken)), features)
+    with pytest.raises(InvalidRequest, match=f"the features have a column `{taken}`"):
+        get_historical_features(rows, features.with_columns(pl.lit(1).alias(taken)))
 
 
 def test_a_backfill_gives_to_the_last_bit_what_was_served(tmp_path):
