@@ -253,7 +253,8 @@ def backfill(*files: Path, entity: str = "user", json: Flag = False) -> int:
 
     Events are cleaned, deduplicated and folded by the very code that serves. A row is written for
     each, under the date of the event: `thalweg features historical` reads them. The files of a call
-    are one history, whatever their order. Done again it adds nothing; what was interrupted goes on.
+    are one history; in which order they are named does not matter. Done again it adds nothing; what
+    was interrupted goes on.
 
     For example:
 

@@ -17,7 +17,7 @@ def replay(
     """Publish a file of events to `user-events`, in the order of their time.
 
     It goes on where the last replay of the file ended. Columns become event fields as the
-    pipeline's `Replay` says; a time without a zone is UTC.
+    pipeline's `Replay` says; a time without a zone is UTC in a CSV, and set aside in JSON lines.
 
     For example:
 

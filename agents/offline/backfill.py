@@ -29,6 +29,8 @@ from streams.feature_set import CompiledView
 CHUNK: Final = 100_000
 """Rows that are written together."""
 TELL_EVERY: Final = 2_000
+READING: Final = 2
+"""Counts how often it changed which events a file holds, in which order, and what their ids are."""
 
 Features = Mapping[str, float]
 Report = Callable[[int, int], None]
@@ -115,7 +117,8 @@ def backfill(
     Parameters
     ----------
     paths
-        The files that hold the history, in whatever order.
+        The files that hold the history, in whatever order: events of one moment come in the order
+        of their files' names, and of what these hold where names are equal.
     now_ms
         The present, ms since the epoch: what claims to be later is no event.
     entity
@@ -131,7 +134,8 @@ def backfill(
     """
     table = feature_table(pipeline, entity)
     columns = pipeline.replay.columns if pipeline.replay is not None else {}
-    read = (event_file.read(path, pipeline.event, columns) for path in paths)
+    history = sorted((event_file.stem(path), event_file.fingerprint(path), path) for path in paths)
+    read = (event_file.read(path, pipeline.event, columns) for *_, path in history)
     events = sorted(chain.from_iterable(read), key=attrgetter("ts"))
     told = Backfilled(table.name, len(events))
     schema: dict[str, Any] = {
@@ -143,8 +147,9 @@ def backfill(
         OFFSET: pl.Int64,
     }
     writer = TableWriter(files, table.name, schema, event_at=list(schema).index("event_at"))
-    fingerprints = "".join(sorted(map(event_file.fingerprint, paths)))
-    source = f"{min(map(event_file.stem, paths))}-{_digest(fingerprints)}"
+    # Ids follow from names and what files hold, and so does the order of events of one moment.
+    named = [(name, fingerprint) for name, fingerprint, _ in history]
+    source = f"{named[0][0]}-{_digest(repr(named))}"
     ranges = writer.manifests.ranges()
     if others := ranges.keys() - {source}:
         place = files.path(table.name)
@@ -157,7 +162,7 @@ def backfill(
     def set_aside(_: UserEvent, __: Exception) -> None:
         told.set_aside[Reason.PROCESSING_FAILED] += 1
 
-    history = feature_history(
+    folded = feature_history(
         pipeline.compiled().user,
         _cleaned(pipeline, events, told, report, now_ms),
         deduplication=pipeline.deduplication,
@@ -175,7 +180,7 @@ def backfill(
             0,
             n,
         )
-        for n, (event, values) in enumerate(_about(table, history, told))
+        for n, (event, values) in enumerate(_about(table, folded, told))
     )
     while chunk := list(islice(rows, CHUNK)):
         _write(writer, source, chunk, n_there, told)
@@ -230,6 +235,7 @@ def _cleaned(
 def _table(pipeline: Pipeline, schema: str) -> str:
     # With another cleaning other events are accepted, and rows are numbered otherwise.
     cleaning = (
+        READING,
         sorted(pipeline.actions),
         sorted(pipeline.replay.columns.items()) if pipeline.replay is not None else (),
         [(field.name, str(field.type)) for field in msgspec.structs.fields(pipeline.event)],

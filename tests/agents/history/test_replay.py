@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from agents.admin import topic_admin, topic_reader
-from agents.history import publisher
+from agents.history import event_file, publisher
 from agents.history.checkpoint import Checkpoint
 from agents.history.event_file import UnreadableFile
 from agents.history.replay import OUTPUTS, Replay
@@ -89,7 +89,8 @@ def test_users_are_where_javas_partitioner_puts_them(settings, tmp_path):
 
     found = {event_id: partition for partition, _, event_id in published(settings)}
     expected = [(hashed & 0x7FFFFFFF) % 2 for hashed in MURMUR2.values()]
-    assert [found[f"users-{row}"] for row in (1, 2, 3)] == expected
+    of_file = f"users-{event_file.fingerprint(path)[:12]}"
+    assert [found[f"{of_file}-{row}"] for row in (1, 2, 3)] == expected
 
 
 def test_a_record_bears_the_time_at_which_it_was_due(settings, history):

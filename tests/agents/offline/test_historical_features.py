@@ -199,6 +199,61 @@ def test_the_files_of_a_call_are_one_history(tmp_path):
         backfill(PLAIN, [january], files, now_ms=NOW_MS)
 
 
+def part(directory, first, *, header=b"", user="ada"):
+    """A part of a history as Hive and Spark lay it out: same name, no ids."""
+    directory.mkdir(parents=True)
+    times = (1_704_067_200_000 + n * 60_000 for n in range(first, first + 2))
+    rows = b"".join(f"{user},home,{ts}\n".encode() for ts in times)
+    path = directory / "part-0.csv"
+    path.write_bytes(header + b"user_id,action,ts\n" + rows)
+    return path
+
+
+def test_files_of_one_name_hold_different_events_wherever_they_lie(tmp_path):
+    hours = [part(tmp_path / f"hour={hour:02}", hour * 60) for hour in range(2)]
+    files = FileSystem(str(tmp_path / "offline"))
+    told = backfill(PLAIN, hours, files, now_ms=NOW_MS)
+    moved = tmp_path / "elsewhere"
+    moved.mkdir()
+    (tmp_path / "hour=01").rename(moved / "hour=01")
+    again = backfill(PLAIN, [moved / "hour=01" / "part-0.csv", hours[0]], files, now_ms=NOW_MS)
+
+    assert (told.events, told.rows, told.duplicates) == (4, 4, 0)
+    assert (again.rows, again.written) == (4, 0)
+    twice = backfill(PLAIN, [hours[0]] * 2, FileSystem(str(tmp_path / "twice")), now_ms=NOW_MS)
+    assert (twice.rows, twice.duplicates) == (2, 2)
+
+
+@given(order=st.permutations(range(4)))
+@settings(max_examples=10, deadline=None)
+def test_events_of_one_moment_come_in_one_order_whatever_that_of_the_files(order, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("ties")
+    paths = []
+    for n in range(4):
+        path = directory / f"h{n}" / ("part.jsonl" if n < 2 else f"t{n}.jsonl")
+        path.parent.mkdir()
+        write_events(path, event(n, ts=NOW_MS - 1, item_id=f"i{n}"))
+        paths.append(path)
+
+    def rows(name, paths):
+        files = FileSystem(str(directory / name))
+        told = backfill(PLAIN, paths, files, now_ms=NOW_MS)
+        return in_order(scan(files, told.table)).collect()
+
+    assert rows("other", [paths[n] for n in order]).equals(rows("one", paths))
+
+
+def test_a_run_goes_on_with_the_same_names_only(tmp_path):
+    """Of another name a file has other ids, and its events other places among those of a moment."""
+    paths = [part(tmp_path / str(n), 0, user=f"u{n}") for n in range(2)]
+    files = FileSystem(str(tmp_path / "offline"))
+    backfill(PLAIN, paths, files, now_ms=NOW_MS)
+    renamed = paths[1].rename(tmp_path / "part-1.csv")
+
+    with pytest.raises(AnotherHistory):
+        backfill(PLAIN, [paths[0], renamed], files, now_ms=NOW_MS)
+
+
 def test_with_another_cleaning_it_is_another_table(tmp_path):
     path = tmp_path / "events.jsonl"
     write_events(path, event(0), event(1, action="fly"), event(2))
