@@ -40,8 +40,11 @@ READS: Final = {
     "learn": (topics.OUTCOMES,),
     "store": (topics.FEATURE_UPDATES, topics.ENTITY_FEATURES),
     "watch": (topics.PREDICTIONS, topics.OUTCOMES),
+    "archive": (topics.PREDICTIONS, topics.OUTCOMES),
 }
 """What each role's consumer group reads; a group is named like its role."""
+OPTIONAL: Final = ("archive",)
+"""Roles that not everybody runs."""
 
 
 class _Published(msgspec.Struct):
@@ -102,7 +105,10 @@ def _measure_lag(app: faust.App, settings: Settings, pipeline: Pipeline, metrics
     @cache
     def groups() -> dict[str, GroupLag]:
         return {
-            role: GroupLag(client, prefix + role, [topic.named(prefix) for topic in read])
+            role: GroupLag(
+                *(client, prefix + role, [topic.named(prefix) for topic in read]),
+                is_optional=role in OPTIONAL,
+            )
             for role, read in READS.items()
             if role != "aggregate" or pipeline.compiled().gathered
         }

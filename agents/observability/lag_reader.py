@@ -28,10 +28,20 @@ class GroupLag:
         Full name of the consumer group.
     topics
         Full names of the topics it reads; topics that do not exist yet have no lag.
+    is_optional
+        Where nobody has to run it: then a group that never committed has none either.
     """
 
-    def __init__(self, client: Mapping[str, Any], group: str, topics: Sequence[str]) -> None:
+    def __init__(
+        self,
+        client: Mapping[str, Any],
+        group: str,
+        topics: Sequence[str],
+        *,
+        is_optional: bool = False,
+    ) -> None:
         self._topics = topics
+        self._is_optional = is_optional
         self._partitions: defaultdict[tuple[str, int], PartitionLag] = defaultdict(PartitionLag)
         self._consumer = Consumer(
             {
@@ -55,7 +65,10 @@ class GroupLag:
         """
         lags: dict[str, Lag] = {}
         suspicious: list[TopicPartition] = []
-        for committed in self._consumer.committed(self._existing(), TIMEOUT_S):
+        positions = self._consumer.committed(self._existing(), TIMEOUT_S)
+        if self._is_optional and all(each.offset < 0 for each in positions):
+            return lags
+        for committed in positions:
             low, end = self._consumer.get_watermark_offsets(committed, TIMEOUT_S)
             partition = self._partitions[committed.topic, committed.partition]
             # Without a committed offset (negative), or with an expired one, a group starts at low.

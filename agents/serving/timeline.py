@@ -9,6 +9,9 @@ from agents.serving.fleet import Fleet
 from agents.serving.samples import quantile
 from schemas import topics
 
+GATHERING: Final = ("archive",)
+"""Roles that let records wait on purpose: their lag says nothing beside that of others."""
+
 SPAN_S: Final = 15 * 60
 LATENCY_OVER_MS: Final = 10_000
 """Percentiles look back this far: long enough for a p99 to mean something."""
@@ -69,5 +72,5 @@ def _point(fleet: Fleet, second: int) -> Point:
         "p50": quantile(latency, 0.50),
         "p95": quantile(latency, 0.95),
         "p99": quantile(latency, 0.99),
-        "lag": {labels["group"]: seconds for labels, seconds in lag},
+        "lag": {labels["group"]: s for labels, s in lag if labels["group"] not in GATHERING},
     }

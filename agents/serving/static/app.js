@@ -30,7 +30,7 @@ function show(frame) {
   showDeadLetters(frame.dead_letters);
   showQuality(frame.quality);
   showParity(frame.parity);
-  drawCharts(points, groupsOf(frame.lag), frame.latency_budget_seconds);
+  drawCharts(points, groupsOf(frame.lag).filter((group) => !GATHERING.includes(group)), frame.latency_budget_seconds);
   setText($("clock"), `as of ${clock(frame.at / 1000)}`);
 }
 
@@ -61,6 +61,7 @@ function showHealth(frame) {
   });
 }
 
+const GATHERING = ["archive"]; // lets records wait on purpose
 const groupsOf = (lag) => [...new Set(lag.map((row) => row.group))];
 
 function showLag(lag) {

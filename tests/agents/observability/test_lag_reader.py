@@ -88,3 +88,16 @@ def test_a_group_that_never_committed_lags_by_the_whole_topic(
     lag.close()
 
     assert told == {topic: Lag(4, 0.0)}
+
+
+def test_a_group_that_nobody_has_to_run_lags_once_it_has_committed(
+    kafka: EmbeddedKafka, topic: str, commit_transaction: Act, commit_offset: Act
+) -> None:
+    commit_transaction(3)
+    lag = GroupLag({"bootstrap.servers": kafka.bootstrap}, topic, [topic], is_optional=True)
+    before = lag.read(0)
+    commit_offset(1)
+    after = lag.read(1_000)
+    lag.close()
+
+    assert (before, after) == ({}, {topic: Lag(3, 0.0)})

@@ -111,6 +111,25 @@ def test_what_the_archive_gathers_is_not_told_as_what_waits() -> None:
     assert page.frame(0)["numbers"]["in_flight_records"] == 7
 
 
+def test_the_archive_may_lag_while_it_gathers() -> None:
+    page, metrics = overview(), Metrics()
+    metrics.gauge(metric_list.READY).set(1)
+    for group, seconds in (("archive", 61.0), ("learn", 4.0)):
+        labels = {"group": group, "topic": "outcomes"}
+        metrics.gauge(metric_list.LAG_SECONDS, **labels).set(seconds)
+    page.fold(said("watch-0", 0, metrics), 0)
+    frame = page.frame(0)
+
+    assert {row["group"]: row["seconds"] for row in frame["lag"]} == {"archive": 61.0, "learn": 4.0}
+    assert frame["problems"] == []
+
+    metrics.gauge(metric_list.LAG_SECONDS, group="archive", topic="outcomes").set(91.0)
+    page.fold(said("watch-0", 1_000, metrics), 1_000)
+    assert [row["text"] for row in page.frame(1_000)["problems"]] == [
+        "archive is 91 s behind on outcomes"
+    ]
+
+
 def test_models_stand_beside_the_baselines_they_must_beat() -> None:
     page, metrics = overview(), Metrics()
     for model, auc in ((PIPELINE.champion, 0.84), (metric_list.BASELINE_RATE, 0.5)):
