@@ -84,7 +84,7 @@ def replay(pipeline: Pipeline, some: Iterable[Batch]) -> Replayed:
                 learner.learn(outcome, n_outcomes)
                 n_outcomes += 1
                 if outcome.judged > 0.0:
-                    truth[outcome.prediction_id] = outcome.label
+                    truth[outcome.prediction_id] = outcome.label is True
         if learner.n_learned > 0:
             serving = {champion: Served(champion, learner.version, 0, learner.scorer())}
     return Replayed(scores, truth, n_outcomes)

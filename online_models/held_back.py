@@ -7,9 +7,9 @@ model that was frozen before the question was asked.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from online_models.scorer import Scorer
+from online_models.scorer import Scores
 
 NEVER: Final = -(1 << 62)
 """Before any time an event can have."""
@@ -27,8 +27,8 @@ class Frozen:
 
     known_until: int
     """It has learned no label that became known later (event time, ms)."""
-    scorer: Scorer
-    last_label: bool
+    scorer: Scores
+    last_label: Any  # as its task has labels
     pickled: bytes
     """Its model as it is carried; nobody teaches it, so this is made once."""
 
@@ -51,6 +51,7 @@ class HeldBack:
     Examples
     --------
     >>> from online_models import catalogue
+    >>> from online_models.scorer import Scorer
     >>> scorer = Scorer(catalogue.make("binary_logistic_v1"), n_learned=0)
     >>> untrained = Frozen(NEVER, scorer, False, b"")
     >>> held_back = HeldBack(untrained, untrained, label_delay_ms=1_000)

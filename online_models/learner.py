@@ -1,14 +1,12 @@
 """The one writer of a model: judges each outcome, then learns it, once."""
 
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from online_models import catalogue, pickling
 from online_models.held_back import NEVER, Frozen, HeldBack
-from online_models.prequential import Prequential
 from online_models.progress import EarlierSelf, LearnerState, Progress
-from online_models.scorer import Scorer
+from online_models.scorer import Scores
 from schemas.outcomes import Outcome
 
 _LARGEST_FEATURE: Final = 1e12
@@ -60,7 +58,8 @@ class Learner:
         self.feature_names = feature_names
         self.schema = schema
         self.target = target
-        self.progress = Progress()
+        self.task = catalogue.task(model)
+        self.progress: Progress = self.task.progress()
         self.failure: str | None = None
         """What the model raised last, if it ever did."""
         recipe = catalogue.recipe(model)
@@ -87,8 +86,8 @@ class Learner:
         return self.progress.through
 
     @property
-    def prequential(self) -> Prequential:
-        """How good the model has been."""
+    def prequential(self) -> Any:  # noqa: ANN401  # each task has its own
+        """How good the model has been (`online_models.progress.Evaluation`)."""
         return self.progress.prequential
 
     def learn(self, outcome: Outcome, offset: int) -> float | None:
@@ -116,7 +115,7 @@ class Learner:
             return score
 
         try:
-            self._teach(features, outcome)
+            progress.teach(self._estimator, features, outcome, takes_weights=self._takes_weights)
         except (OSError, MemoryError):
             raise  # another worker may have more luck
         except Exception as failure:  # noqa: BLE001  # whatever a model raises, the others go on
@@ -127,7 +126,7 @@ class Learner:
         progress.n_unweighted += outcome.weight != 1.0 and not self._takes_weights
         return score
 
-    def scorer(self) -> Scorer:
+    def scorer(self) -> Scores:
         """Freeze the model as it is now."""
         return self.progress.scorer(pickling.copy(self._estimator))
 
@@ -136,10 +135,10 @@ class Learner:
         scorer = self.progress.scorer(self._estimator)  # given up before anything is learned
         return [scorer.score(dict(zip(self.feature_names, each, strict=True))) for each in vectors]
 
-    def state(self) -> LearnerState:
+    def state(self) -> LearnerState[Any]:
         """Tell everything that `from_state` needs; it shares `progress` with this learner."""
         older, newer = self._held_back.older, self._held_back.newer
-        return LearnerState(
+        return self.task.state(
             label_delay_ms=self._held_back.label_delay_ms,
             progress=self.progress,
             older=EarlierSelf.of(older),
@@ -157,7 +156,7 @@ class Learner:
         feature_names: tuple[str, ...],
         schema: str,
         target: str = "",
-        state: LearnerState,
+        state: LearnerState[Any],
     ) -> "Learner":
         """Go on where another learner was.
 
@@ -174,19 +173,11 @@ class Learner:
         else:
             earlier = [state.older_model, state.newer_model]
         older, newer = (
-            told.with_model(pickling.loads(pickled)[0], pickled)
+            told.with_model(pickling.loads(pickled)[0], pickled, learner.task.scorer)
             for told, pickled in zip((state.older, state.newer), earlier, strict=True)
         )
         learner._held_back = HeldBack(older, newer, label_delay_ms=state.label_delay_ms)
         return learner
-
-    def _teach(self, features: dict[str, float], outcome: Outcome) -> None:
-        """Teach the model; one that takes no weights learns as if all were 1."""
-        learn_one: Callable[..., None] = self._estimator.learn_one
-        if outcome.weight == 1.0 or not self._takes_weights:
-            learn_one(features, outcome.label)
-        else:
-            learn_one(features, outcome.label, w=outcome.weight)
 
     def _judge(self, outcome: Outcome, features: dict[str, float]) -> float | None:
         progress, held_back = self.progress, self._held_back
@@ -198,12 +189,7 @@ class Learner:
         if then is None:
             progress.n_unjudged += 1
             return None
-        score = then.scorer.score(features)
-        label, weight = outcome.label, outcome.judged
-        progress.prequential.update(label, score, weight)
-        progress.base_rate.update(label, then.scorer.base_rate, weight)
-        progress.last_class.update(label, float(then.last_label), weight)
-        return score
+        return progress.judge(outcome, features, then)
 
     def _is_learnable(self, outcome: Outcome) -> bool:
         return (
@@ -213,6 +199,7 @@ class Learner:
             and 0.0 <= outcome.judged <= _LARGEST_WEIGHT
             and len(outcome.features) == len(self.feature_names)
             and _are_usable(outcome.features)
+            and self.progress.accepts(outcome.label)
         )
 
     def _frozen(self, known_until: int) -> Frozen:

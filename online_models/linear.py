@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping
 from operator import itemgetter, mul
 from typing import Final
 
-from river import base, compose, linear_model, optim, preprocessing
+from river import compose, linear_model, optim, preprocessing
+
+from online_models.estimator import Estimator
 
 _LARGEST_OFFSET: Final = 1_000.0
 """Above this, `w·x - w·mean` loses digits that `w·(x - mean)` keeps."""
@@ -14,7 +16,7 @@ _SATURATED: Final = 30.0
 """Logit from which River's sigmoid is exactly 0 or 1."""
 
 
-def fold(model: base.Classifier) -> Callable[[Mapping[str, float]], float] | None:
+def fold(model: Estimator) -> Callable[[Mapping[str, float]], float] | None:
     """Fold scaler and weights of a trained model into one function to P(True).
 
     The result equals `model.predict_proba_one(x)[True]` up to rounding and raises `KeyError`

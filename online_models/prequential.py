@@ -100,6 +100,15 @@ class Prequential(msgspec.Struct):
         weighted = math.fsum(map(operator.mul, losses, self.ring_weights))
         return weighted / math.fsum(self.ring_weights)
 
+    def figures(self) -> dict[str, float]:
+        """Tell all of it by name."""
+        return {
+            "roc_auc": self.roc_auc,
+            "log_loss": self.log_loss,
+            "recent_roc_auc": self.recent_roc_auc,
+            "recent_log_loss": self.recent_log_loss,
+        }
+
     def _remember(self, label: bool, score: float, weight: float) -> None:
         """Let an outcome be the latest."""
         if weight != 1.0:

@@ -1,82 +1,117 @@
 """A learner as data: what it has seen, and who it was."""
 
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import msgspec
-from river import base
 
+from online_models.estimator import Estimator
 from online_models.held_back import NEVER, Frozen
-from online_models.prequential import Prequential
-from online_models.scorer import Scorer
+from online_models.scorer import Prior, Scores
+from schemas.labels import LabelValue
 from schemas.outcomes import Outcome
 
 _SAMPLES: Final = 8
 
 
-class Progress(msgspec.Struct):
-    """What a learner has seen so far."""
+class Evaluation(Protocol):
+    """How good answers were."""
+
+    n: int
+    """Outcomes they were held against."""
+
+    def figures(self) -> Mapping[str, float]:
+        """Tell it in numbers, by name; NaN where there is nothing to tell yet."""
+
+
+class Counts(msgspec.Struct):
+    """What a learner has seen so far, whatever its task."""
 
     through: int = -1
     """Offset of the last outcome taken in; earlier ones never count again."""
     n_learned: int = 0
-    n_positives: int = 0
     n_skipped: int = 0
-    """Outcomes of another feature schema or label rule, with a feature that is no usable number, or
-    that made the model raise."""
+    """Outcomes of another feature schema or label rule, with a feature or a label that is of no
+    use, or that made the model raise."""
     n_unjudged: int = 0
     """Outcomes learned but not evaluated: their label took longer than declared."""
     known_until: int = NEVER
     """Latest time at which a label became known that was taken in (event time, ms)."""
-    last_label: bool = False
-    prequential: Prequential = msgspec.field(default_factory=Prequential)
-    base_rate: Prequential = msgspec.field(default_factory=Prequential)
-    """The same outcomes judged by the share of positives so far."""
-    last_class: Prequential = msgspec.field(default_factory=Prequential)
-    """The same outcomes judged by the label before."""
     samples: list[list[float]] = msgspec.field(default_factory=list)
     """Feature vectors learned last, to try a snapshot with."""
-    extra_weight: float = 0.0
-    """By how much the weights of all learned outcomes together exceed their number."""
-    extra_positive_weight: float = 0.0
-    """The same of the positives among them."""
     n_unweighted: int = 0
     """Outcomes learned as if each weighed 1, since the model takes no weights."""
 
-    def learned(self, outcome: Outcome) -> None:
-        """Count an outcome that was learned.
-
-        One that revises another replaces it in the base rate: the former label was the other one,
-        a positive weighs 1, and the weight of both together says what a negative weighs.
-        """
+    def count(self, outcome: Outcome) -> None:
+        """Count an outcome that was learned."""
         if len(self.samples) < _SAMPLES:
             self.samples.append(outcome.features)
         else:
             self.samples[self.n_learned % _SAMPLES] = outcome.features
         self.n_learned += 1
-        self.n_positives += outcome.label
-        if outcome.revises:
-            of_negative = outcome.weight - 1.0
-            self.extra_weight += -of_negative if outcome.label else of_negative - 2.0
-            self.extra_positive_weight -= not outcome.label
+
+    def teach(
+        self,
+        estimator: Estimator,
+        features: dict[str, float],
+        outcome: Outcome,
+        *,
+        takes_weights: bool,
+    ) -> None:
+        """Teach the model; one that takes no weights learns as if all were 1."""
+        learn_one: Callable[..., None] = estimator.learn_one
+        if outcome.weight == 1.0 or not takes_weights:
+            learn_one(features, outcome.label)
         else:
-            self.extra_weight += outcome.weight - 1.0
-            if outcome.label:
-                self.extra_positive_weight += outcome.weight - 1.0
-        self.known(outcome)
+            learn_one(features, outcome.label, w=outcome.weight)
+
+
+class Progress(Protocol):
+    """What a learner of one task has seen: `Counts`, and how well it did."""
+
+    through: int
+    n_learned: int
+    n_skipped: int
+    n_unjudged: int
+    known_until: int
+    samples: list[list[float]]
+    n_unweighted: int
+    last_label: Any
+    # Each task has evaluations of its own.
+    prequential: Any
+    """How good the model has been."""
+    base_rate: Any
+    """The same outcomes judged by what labels were so far, whatever the features."""
+    last_class: Any
+    """The same outcomes judged by the label before."""
+
+    def accepts(self, label: LabelValue | None) -> bool:
+        """Tell whether a label is one that the task learns."""
+
+    def teach(
+        self,
+        estimator: Estimator,
+        features: dict[str, float],
+        outcome: Outcome,
+        *,
+        takes_weights: bool,
+    ) -> None:
+        """Teach the model."""
+
+    def learned(self, outcome: Outcome) -> None:
+        """Count an outcome that was learned."""
 
     def known(self, outcome: Outcome) -> None:
         """Note that a label became known, be it learned or not."""
-        self.known_until = max(self.known_until, outcome.labelled_at)
-        if outcome.judged > 0.0:
-            self.last_label = outcome.label
 
-    def scorer(self, model: base.Classifier) -> Scorer:
+    def judge(self, outcome: Outcome, features: dict[str, float], then: Frozen) -> float:
+        """Hold the answers of an earlier self against the label; tell its score."""
+
+    def scorer(self, model: Estimator) -> Scores:
         """Show a model, which has seen this, as the hot path sees it; the scorer owns it then."""
-        weight = self.n_learned + self.extra_weight
-        positive = self.n_positives + self.extra_positive_weight
-        # Outside of [0, 1] only if an outcome was skipped that another one revises.
-        base_rate = min(max(positive / weight, 0.0), 1.0) if weight > 0 else 0.5
-        return Scorer(model, n_learned=self.n_learned, base_rate=base_rate)
+
+
+P = TypeVar("P", bound=Progress)
 
 
 class EarlierSelf(msgspec.Struct, frozen=True, array_like=True):
@@ -84,8 +119,8 @@ class EarlierSelf(msgspec.Struct, frozen=True, array_like=True):
 
     known_until: int
     n_learned: int
-    base_rate: float
-    last_label: bool
+    base_rate: Prior
+    last_label: LabelValue | None
 
     @classmethod
     def of(cls, frozen: Frozen) -> "EarlierSelf":
@@ -93,17 +128,19 @@ class EarlierSelf(msgspec.Struct, frozen=True, array_like=True):
         scorer = frozen.scorer
         return cls(frozen.known_until, scorer.n_learned, scorer.base_rate, frozen.last_label)
 
-    def with_model(self, model: base.Classifier, pickled: bytes) -> Frozen:
-        """Put the model back."""
-        scorer = Scorer(model, n_learned=self.n_learned, base_rate=self.base_rate)
-        return Frozen(self.known_until, scorer, self.last_label, pickled)
+    def with_model(
+        self, model: Estimator, pickled: bytes, scorer: Callable[[Estimator, int, Any], Scores]
+    ) -> Frozen:
+        """Put the model back, as its task shows models."""
+        shown = scorer(model, self.n_learned, self.base_rate)
+        return Frozen(self.known_until, shown, self.last_label, pickled)
 
 
-class LearnerState(msgspec.Struct, frozen=True):
+class LearnerState(msgspec.Struct, Generic[P], frozen=True):
     """A learner as data."""
 
     label_delay_ms: int
-    progress: Progress
+    progress: P
     older: EarlierSelf
     newer: EarlierSelf
     model: bytes

@@ -1,10 +1,9 @@
-"""The face a model shows in the hot path: read-only, and always a number in [0, 1]."""
+"""The face a model shows in the hot path: read-only, and always with an answer."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final, Protocol
 
-from river import base
-
+from online_models.estimator import Estimator
 from online_models.linear import fold
 
 UNTRAINED: Final = "model_untrained"
@@ -12,8 +11,25 @@ FAILED: Final = "model_failed"
 NOT_A_PROBABILITY: Final = "model_not_a_probability"
 
 
+Prior = float | dict[str, float]
+"""What is expected whatever the features: a share of positives, shares of classes, a mean."""
+
+
+class Scores(Protocol):
+    """A frozen model, whatever its task."""
+
+    model: Estimator
+    n_learned: int
+    base_rate: Any  # a `Prior`, as its task has it
+    degraded_reason: str | None
+    """Why the last score is not the model's own; `None` when it is."""
+
+    def score(self, features: dict[str, float]) -> float:
+        """Answer with a number."""
+
+
 class Scorer:
-    """A frozen model.
+    """A frozen model of yes and no.
 
     Whatever happens to the model, there is an answer: when the model has learned nothing,
     raises, or gives something that is no probability, the answer is the base rate and
@@ -43,7 +59,7 @@ class Scorer:
 
     __slots__ = ("_p_true", "base_rate", "degraded_reason", "model", "n_learned")
 
-    def __init__(self, model: base.Classifier, *, n_learned: int, base_rate: float = 0.5) -> None:
+    def __init__(self, model: Estimator, *, n_learned: int, base_rate: float = 0.5) -> None:
         self.model = model
         self.n_learned = n_learned
         self.base_rate = base_rate
@@ -66,9 +82,9 @@ class Scorer:
         return self.base_rate
 
 
-def _p_true(model: base.Classifier) -> Callable[[dict[str, float]], float]:
+def _p_true(model: Estimator) -> Callable[[dict[str, float]], float]:
     # `dict` is invariant: River asks for any hashable names.
-    ask: Callable[[dict[str, float]], dict[bool, float]] = model.predict_proba_one  # type: ignore[assignment]
+    ask: Callable[[dict[str, float]], dict[bool, float]] = model.predict_proba_one  # type: ignore[assignment,union-attr]
 
     def by_river(features: dict[str, float]) -> float:
         # A label that was never seen has no entry.

@@ -12,19 +12,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Final
+from math import nan
+from typing import Any, Final
 
 import msgspec
 
-from online_models import pickling
+from online_models import catalogue, pickling
 from online_models.chunks import Envelope
 from online_models.learner import Learner
 from online_models.progress import LearnerState
-from online_models.scorer import Scorer
+from online_models.scorer import Scores
 from online_models.signing import Signer, Verifier
 from schemas.errors import SnapshotRefused
 
 _FORMAT: Final = "thalweg-snapshot-3"
+_FORMER_FIGURES: Final = frozenset({"roc_auc", "log_loss", "recent_roc_auc", "recent_log_loss"})
+"""Those that have fields of their own in a manifest."""
 _TOLERANCE: Final = 1e-9
 """Golden scores may differ by the rounding of another machine's `exp`."""
 
@@ -53,13 +56,16 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     python: str
     created_at: int
     """Ms since the epoch."""
-    roc_auc: float
-    log_loss: float
-    recent_roc_auc: float
-    recent_log_loss: float
+    roc_auc: float = nan
+    """NaN where the task has no such figure; so with the next three."""
+    log_loss: float = nan
+    recent_roc_auc: float = nan
+    recent_log_loss: float = nan
     golden: list[Golden]
     sha256: bytes
     """Of the state."""
+    figures: dict[str, float] = {}
+    """How good it was, by what its task judges by; empty in what former releases wrote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +81,7 @@ class ServableSnapshot:
     """A snapshot that was checked, and of which only the present model was loaded, to serve it."""
 
     manifest: Manifest
-    scorer: Scorer
+    scorer: Scores
 
 
 def _river() -> str:
@@ -103,7 +109,7 @@ def encode(learner: Learner, signer: Signer, *, at_ms: int) -> bytes:
     schemas.errors.SnapshotRefused: signature is by none of the 0 trusted keys
     """
     state = msgspec.msgpack.encode(learner.state())
-    prequential = learner.prequential
+    figures = learner.prequential.figures()
     samples = learner.progress.samples
     scores = learner.scores(samples)
     manifest = msgspec.msgpack.encode(
@@ -119,10 +125,8 @@ def encode(learner: Learner, signer: Signer, *, at_ms: int) -> bytes:
             river=_river(),
             python=_python(),
             created_at=at_ms,
-            roc_auc=prequential.roc_auc,
-            log_loss=prequential.log_loss,
-            recent_roc_auc=prequential.recent_roc_auc,
-            recent_log_loss=prequential.recent_log_loss,
+            **{name: value for name, value in figures.items() if name in _FORMER_FIGURES},
+            figures=figures,
             golden=list(map(Golden, samples, scores)),
             sha256=hashlib.sha256(state).digest(),
         )
@@ -155,7 +159,7 @@ def decode(blob: bytes, verifier: Verifier, *, model: str, schema: str, target: 
             feature_names=manifest.feature_names,
             schema=schema,
             target=target,
-            state=_state(state),
+            state=_state(state, model),
         )
         _check_scores(learner.scorer(), manifest)
     return Snapshot(manifest, learner)
@@ -171,7 +175,7 @@ def decode_servable(
     """
     manifest, state = _checked(blob, verifier, model, schema, target)
     with _refusing_what_cannot_be_loaded():
-        found = _state(state)
+        found = _state(state, model)
         (estimator,) = pickling.loads(found.model)
         scorer = found.progress.scorer(estimator)
         _check_scores(scorer, manifest)
@@ -190,8 +194,9 @@ def _checked(
     return manifest, envelope.state
 
 
-def _state(signed: bytes) -> LearnerState:
-    return msgspec.msgpack.decode(signed, type=LearnerState)
+def _state(signed: bytes, model: str) -> LearnerState[Any]:
+    state: LearnerState[Any] = msgspec.msgpack.decode(signed, type=catalogue.task(model).state)
+    return state
 
 
 def _envelope(blob: bytes) -> Envelope:
@@ -231,15 +236,15 @@ def _refusing_what_cannot_be_loaded() -> Iterator[None]:
         raise SnapshotRefused(f"model cannot be loaded: {error!r}") from error
 
 
-def _check_scores(scorer: Scorer, manifest: Manifest) -> None:
+def _check_scores(scorer: Scores, manifest: Manifest) -> None:
     vectors = [golden.features for golden in manifest.golden]
     found = _scores(scorer, vectors, manifest.feature_names)
     for score, golden in zip(found, manifest.golden, strict=True):
-        if not abs(score - golden.score) <= _TOLERANCE:
+        if not abs(score - golden.score) <= _TOLERANCE * max(1.0, abs(golden.score)):
             raise SnapshotRefused(
                 f"loaded model scores {score}, but {golden.score} when it was written"
             )
 
 
-def _scores(scorer: Scorer, vectors: list[list[float]], names: tuple[str, ...]) -> list[float]:
+def _scores(scorer: Scores, vectors: list[list[float]], names: tuple[str, ...]) -> list[float]:
     return [scorer.score(dict(zip(names, vector, strict=True))) for vector in vectors]

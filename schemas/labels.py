@@ -1,6 +1,13 @@
 """What came of it: labels that other systems publish to `labels`."""
 
+from typing import Final
+
 import msgspec
+
+LabelValue = bool | str | float
+"""What is said of a prediction: whether it came true, which class it was, or how much."""
+LabelType = type[bool] | type[str] | type[float]
+LABEL_TYPES: Final[tuple[LabelType, ...]] = (bool, str, float)
 
 
 class Label(msgspec.Struct, gc=False):

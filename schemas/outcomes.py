@@ -2,6 +2,8 @@
 
 import msgspec
 
+from schemas.labels import LabelValue
+
 
 class Outcome(msgspec.Struct, gc=False, array_like=True):
     """One row of the training log on `outcomes` (MessagePack, in this order).
@@ -18,7 +20,9 @@ class Outcome(msgspec.Struct, gc=False, array_like=True):
     """Event time of the prediction, ms."""
     labelled_at: int
     """Event time at which the label became known, ms."""
-    label: bool
+    label: LabelValue | None
+    """True or false, a class, or an amount; `None`: nobody said, and models that need no label
+    learn it all the same."""
     score: float
     """The score as served."""
     model: str

@@ -130,13 +130,7 @@ class Versions:
         if not records:
             self._too_large.add(model)
             return
-        newest, prequential = self._newest[model], learner.prequential
-        metrics = {
-            "roc_auc": prequential.roc_auc,
-            "log_loss": prequential.log_loss,
-            "recent_roc_auc": prequential.recent_roc_auc,
-            "recent_log_loss": prequential.recent_log_loss,
-        }
+        newest, metrics = self._newest[model], learner.prequential.figures()
         event = Deployment(
             kind=REGISTERED,
             use_case=self._pipeline.use_case,

@@ -7,7 +7,7 @@ from math import ceil
 from statistics import median
 from typing import Final
 
-from online_models.scorer import Scorer
+from online_models.scorer import Scores
 
 BUDGET_S: Final = 0.002
 """What the 99th percentile of a model that serves may be; a slower one may only shadow."""
@@ -19,7 +19,7 @@ LONGEST_S: Final = 0.02
 
 
 def asking_p99_s(
-    scorer: Scorer,
+    scorer: Scores,
     vectors: Sequence[dict[str, float]],
     *,
     stopwatch: Callable[[], float] = time.thread_time,
@@ -37,6 +37,7 @@ def asking_p99_s(
     Examples
     --------
     >>> from online_models import catalogue
+    >>> from online_models.scorer import Scorer
     >>> scorer = Scorer(catalogue.make("binary_logistic_v1"), n_learned=0)
     >>> asking_p99_s(scorer, [{"clicks": 3.0}]) < BUDGET_S
     True
@@ -47,7 +48,7 @@ def asking_p99_s(
 
 
 def _p99_s(
-    scorer: Scorer, vectors: Sequence[dict[str, float]], stopwatch: Callable[[], float]
+    scorer: Scores, vectors: Sequence[dict[str, float]], stopwatch: Callable[[], float]
 ) -> float:
     took_s: list[float] = []
     began_at_s = then_s = stopwatch()

@@ -19,6 +19,7 @@ from schemas.cloudevents import TRACEPARENT
 from schemas.errors import InvalidRecord
 from schemas.events import UserEvent
 from schemas.feature_updates import STATE_HEADER
+from schemas.labels import LabelValue
 from schemas.outcomes import Outcome
 from schemas.reasons import Reason
 from streams.feature_set import CompiledView
@@ -53,7 +54,7 @@ class PartitionOutputs:
         self._now_ms = now_ms
         self.set_aside: list[tuple[int, Reason]] = []
         """Offsets of records that became dead letters, and why."""
-        self.labels: list[bool] = []
+        self.labels: list[LabelValue | None] = []
         """Of outcomes."""
         self.degraded: Counter[str] = Counter()
         """Why predictions are less than the best."""

@@ -10,6 +10,7 @@ from agents.prediction.degraded import REASONS
 from agents.prediction.spilled_states import SpillCounts
 from online_models.drift import ScoreDrift
 from schemas import topics
+from schemas.labels import LabelValue
 from streams.fates import Fates
 from streams.feature_defaults import DefaultCounter
 from streams.quality import QualityJudge, Tally
@@ -101,9 +102,9 @@ class PredictMetrics:
         """Measure a batch."""
         self._seconds.observe(seconds)
 
-    def outcomes(self, labels: Sequence[bool]) -> None:
+    def outcomes(self, labels: Sequence[LabelValue | None]) -> None:
         """Count predictions whose labels became known."""
-        n_positive = sum(labels)
+        n_positive = sum(label is True for label in labels)
         self._outcomes[True].inc(n_positive)
         self._outcomes[False].inc(len(labels) - n_positive)
 

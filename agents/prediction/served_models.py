@@ -10,7 +10,7 @@ from agents.deployments.deployed import Deployed
 from agents.observability import metric_list
 from agents.observability.metrics import Metrics
 from agents.prediction.asking_time import BUDGET_S, asking_p99_s
-from online_models.scorer import Scorer
+from online_models.scorer import Scores
 from online_models.signing import Verifier
 from online_models.snapshot import ServableSnapshot, decode_servable
 from schemas.deployments import split
@@ -34,7 +34,7 @@ class Served:
     name: str
     version: int
     created_at_ms: int
-    scorer: Scorer
+    scorer: Scores
     may_serve: bool = True
     """Whether it answers within the budget (`asking_time`); otherwise it may only shadow."""
 

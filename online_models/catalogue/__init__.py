@@ -12,7 +12,8 @@ from typing import Final
 from river import base
 
 from online_models.catalogue import forests, linear_models, neighbours, stacking, trees
-from online_models.catalogue.recipe import Recipe
+from online_models.catalogue.recipe import Recipe, classifier
+from online_models.tasks import Task, task_of
 from schemas.errors import InvalidDeclaration
 
 _RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
@@ -51,17 +52,31 @@ def recipe(name: str) -> Recipe:
         ) from None
 
 
+def task(name: str) -> Task:
+    """Tell what a model is asked; raises likewise.
+
+    Examples
+    --------
+    >>> task("binary_logistic_v1").name
+    'binary'
+    """
+    recipe(name)
+    return task_of(name)
+
+
 def make(name: str) -> base.Classifier:
-    """Make an untrained model.
+    """Make an untrained classifier.
 
     Raises
     ------
     InvalidDeclaration
         When the catalogue has no such model.
+    TypeError
+        When that is no classifier.
 
     Examples
     --------
     >>> print(make("binary_logistic_v1"))
     StandardScaler | LogisticRegression
     """
-    return recipe(name).make()
+    return classifier(recipe(name).make())

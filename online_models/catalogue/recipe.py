@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 from river import base
 
+from online_models.estimator import Estimator
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """How to make a model, and what it can do."""
 
-    make: Callable[[], base.Classifier]
+    make: Callable[[], Estimator]
     """Makes an untrained one; each call shares nothing with the others."""
     takes_weights: bool = False
     """Whether it heeds the weight of an outcome. Some of River's ensembles take the argument and

@@ -12,9 +12,9 @@ def _binary_stacking_v1() -> base.Classifier:
     # Wolpert 1992. Three that err in different ways; what they say is scaled before it is weighed.
     return ensemble.StackingClassifier(
         [
-            linear_models.RECIPES["binary_logistic_v2"].make(),
-            linear_models.RECIPES["binary_adpredictor_v1"].make(),
-            trees.RECIPES["binary_hoeffding_tree_v1"].make(),
+            classifier(linear_models.RECIPES["binary_logistic_v2"].make()),
+            classifier(linear_models.RECIPES["binary_adpredictor_v1"].make()),
+            classifier(trees.RECIPES["binary_hoeffding_tree_v1"].make()),
         ],
         meta_classifier=classifier(
             compose.Pipeline(preprocessing.StandardScaler(), linear_model.LogisticRegression())

@@ -86,7 +86,7 @@ class PartitionRun:
         return [msgspec.msgpack.decode(value, type=Outcome) for value in self._values("outcomes")]
 
     @property
-    def labelled(self) -> dict[str, bool]:
+    def labelled(self) -> dict[str, Any]:
         """Labels by event id; each prediction has one outcome at most."""
         labels = {
             outcome.prediction_id.partition(":")[2]: outcome.label for outcome in self.outcomes

@@ -39,5 +39,5 @@ def _bytes(pickled: bytes) -> bytes:
     return out.getvalue()
 
 
-def _progress(state: LearnerState) -> bytes:
+def _progress(state: LearnerState[Any]) -> bytes:
     return msgspec.msgpack.encode(state.progress)

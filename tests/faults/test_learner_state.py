@@ -7,7 +7,6 @@ import pytest
 
 from online_models import catalogue
 from online_models.learner import Learner
-from online_models.progress import LearnerState
 from tests.agents.outcome_log import FOLD, make_outcomes
 from tests.faults.learner_state import canonical
 
@@ -27,7 +26,7 @@ def test_a_learner_that_was_interrupted_has_the_same_bits_and_another_has_others
         if offset % 40 == 25:
             state = msgspec.msgpack.encode(learner.state())
             learner = Learner.from_state(
-                model, **ABOUT, state=msgspec.msgpack.decode(state, type=LearnerState)
+                model, **ABOUT, state=msgspec.msgpack.decode(state, type=learner.task.state)
             )
         learner.learn(outcome, offset)
         uninterrupted.learn(outcome, offset)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from online_models import catalogue
 from online_models.learner import Learner
-from online_models.progress import LearnerState, Progress
 from online_models.scorer import Scorer
+from online_models.tasks.binary import Progress
 from schemas.outcomes import Outcome
 
 from .conftest import CHEAP, DEAR, FEATURES, SCHEMA, TARGET
@@ -34,7 +34,7 @@ def restored(learner: Learner) -> Learner:
         feature_names=FEATURES,
         schema=SCHEMA,
         target=TARGET,
-        state=msgspec.msgpack.decode(blob, type=LearnerState),
+        state=msgspec.msgpack.decode(blob, type=learner.task.state),
     )
 
 
@@ -117,7 +117,7 @@ def test_weights_teach_as_river_teaches_them(model, make_log):
     weights = [o.weight for o in log]
     n_weighed = sum(weight != 1.0 for weight in weights)
     assert learner.progress.n_unweighted == (0 if takes_weights else n_weighed)
-    positive = sum(o.label for o in log)
+    positive = sum(o.label is True for o in log)
     assert learner.scorer().base_rate == pytest.approx(positive / sum(weights))
     assert final_scores(learner, log) == [
         Scorer(estimator, n_learned=1).score(dict(zip(FEATURES, o.features, strict=True)))
@@ -357,7 +357,7 @@ def test_what_makes_a_model_raise_is_skipped_alike_by_whoever_learns_the_log_aga
 ):
     first = learner_of("binary_logistic_v1")
     kind = type(first._estimator)
-    learn_one = kind.learn_one
+    learn_one: Any = kind.learn_one
 
     def buggy(self, x, y):
         learn_one(self, x, y)  # half of its work is done

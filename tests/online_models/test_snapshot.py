@@ -221,3 +221,16 @@ def test_a_snapshot_of_a_former_release_is_gone_on_from(make_log):
     expected = [learner.learn(outcome, offset) for offset, outcome in later]
     assert [former.learn(outcome, offset) for offset, outcome in later] == expected
     assert [again.learn(outcome, offset) for offset, outcome in later] == expected
+
+
+def test_a_snapshot_of_before_there_were_other_tasks_is_gone_on_from(blob):
+    """Its manifest has no figures beside those with fields of their own."""
+    _, manifest, state = msgspec.msgpack.decode(blob)
+    told = msgspec.msgpack.decode(manifest)
+    figures = told.pop("figures")
+    former = msgspec.msgpack.encode(told)
+    former_blob = msgspec.msgpack.encode((SIGNER.sign(former), former, state))
+
+    read = snapshot.decode(former_blob, VERIFIER, model=MODEL, schema=SCHEMA, target=TARGET)
+    assert {name: getattr(read.manifest, name) for name in figures} == figures
+    assert read.learner.n_learned == 60

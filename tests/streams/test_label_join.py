@@ -4,7 +4,7 @@ from collections.abc import Hashable
 from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 import pytest
@@ -77,7 +77,7 @@ class Partition:
         self.outcomes += [] if outcome is None else [outcome]
 
     @property
-    def labels(self) -> dict[str, bool]:
+    def labels(self) -> dict[str, Any]:
         assert len({o.prediction_id for o in self.outcomes}) == len(self.outcomes)
         return {outcome.prediction_id: outcome.label for outcome in self.outcomes}
 
@@ -667,7 +667,7 @@ def test_a_fixed_delay_asks_and_answers_as_simulate_qa_of_river_does(gaps, delay
     rule = reported_within((delay_ms - 1) * MS)
     tables = pending_table(), positives_table(), early_labels_table(), settled_table()
     join = LabelJoin(rule, *tables, capacity=1_000)
-    actual: list[tuple[str, bool | None]] = []
+    actual: list[tuple[str, object]] = []
     for n, at_ms in enumerate(times):
         actual += [(o.prediction_id, o.label) for o in join.advance(at_ms)]
         join.enrol(pending(str(n).zfill(4), at_ms=at_ms))
