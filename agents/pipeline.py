@@ -17,12 +17,15 @@ from online_models.drift import RunLength
 from online_models.rules import Rule, RuleBook
 from schemas.errors import InvalidDeclaration
 from schemas.events import UserEvent
+from schemas.tasks import LABELS, task_name
 from streams.entities import FeatureView
 from streams.expectations import Expectation
 from streams.feature_kinds import Feature
 from streams.feature_set import FeatureSet, compile_feature_set
 from streams.label_rule import LabelRule
 
+NOT_BY_RULES: Final = frozenset({"multiclass", "regression"})
+"""Tasks whose answers are no single score from 0 to 1."""
 _SCORES_PER_FALSE_ALARM: Final = 100_000
 _KEBAB_CASE: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
@@ -183,6 +186,7 @@ class Pipeline:
                 f"the label rule waits for the action {self.label.action!r}, which is none of the"
                 f" pipeline's: {', '.join(sorted(self.actions))}"
             )
+        self._check_task()
         if self.label.weighs:
             self._check_weights_are_taken()
 
@@ -220,6 +224,30 @@ class Pipeline:
     def models(self) -> tuple[str, ...]:
         """Tell all models that learn, the declared champion first."""
         return tuple(dict.fromkeys((self.champion, *self.challengers)))
+
+    @property
+    def task(self) -> str:
+        """Tell what the models are asked (`schemas.tasks`)."""
+        return task_name(self.champion)
+
+    def _check_task(self) -> None:
+        task = self.task
+        for name in self.challengers:
+            if task_name(name) != task:
+                raise InvalidDeclaration(
+                    f"the challenger `{name}` is asked another kind of question ({task_name(name)})"
+                    f" than the champion `{self.champion}` ({task})"
+                )
+        says = LABELS[task]
+        if self.label.says is not says:
+            raise InvalidDeclaration(
+                f"the label rule says {self.label.says.__name__}, but `{self.champion}` learns"
+                f" {says.__name__}: label=reported_within(..., says={says.__name__})"
+            )
+        if self.rules and task in NOT_BY_RULES:
+            raise InvalidDeclaration(
+                f"rules answer with a score from 0 to 1, which is no answer of `{self.champion}`"
+            )
 
     def _check_weights_are_taken(self) -> None:
         # River takes a second, and most commands need none.

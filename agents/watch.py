@@ -61,15 +61,17 @@ def build(
     app: faust.App, settings: Settings, pipeline: Pipeline, metrics: Metrics, deployed: Deployed
 ) -> None:
     """Register the role's agents and timers on an app."""
-    estimates = EstimatedAccuracy(metrics)
+    # Only of yes and no a score says how often it is right.
+    estimates = EstimatedAccuracy(metrics) if pipeline.task == "binary" else None
     _measure_latency(app, settings, metrics, estimates)
-    _learn_what_scores_are_worth(app, settings, estimates)
+    if estimates is not None:
+        _learn_what_scores_are_worth(app, settings, estimates)
     _measure_lag(app, settings, pipeline, metrics)
     _judge(app, settings, pipeline, metrics, deployed)
 
 
 def _measure_latency(
-    app: faust.App, settings: Settings, metrics: Metrics, estimates: EstimatedAccuracy
+    app: faust.App, settings: Settings, metrics: Metrics, estimates: EstimatedAccuracy | None
 ) -> None:
     latency = metrics.histogram(metric_list.LATENCY_SECONDS)
     # Predictions of earlier events have been waiting for us, which is not their latency.
@@ -79,7 +81,8 @@ def _measure_latency(
     async def measure_latency(batches: faust.StreamT[Batch]) -> AsyncIterator[int]:
         async for batch in batches:
             latency.observe_many(latencies_s(batch, _now_ms(), since_ms))
-            estimates.predictions(batch.records)
+            if estimates is not None:
+                estimates.predictions(batch.records)
             yield len(batch)
 
 

@@ -105,6 +105,8 @@ class Learner:
         if offset <= progress.through:
             return None
         progress.through = offset
+        if outcome.label is None and not self.task.needs_no_label:
+            return None
         if not self._is_learnable(outcome):
             progress.n_skipped += 1
             return None

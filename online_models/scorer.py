@@ -9,6 +9,7 @@ from online_models.linear import fold
 UNTRAINED: Final = "model_untrained"
 FAILED: Final = "model_failed"
 NOT_A_PROBABILITY: Final = "model_not_a_probability"
+NOT_A_NUMBER: Final = "model_not_a_number"
 
 
 Prior = float | dict[str, float]

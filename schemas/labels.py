@@ -8,6 +8,10 @@ LabelValue = bool | str | float
 """What is said of a prediction: whether it came true, which class it was, or how much."""
 LabelType = type[bool] | type[str] | type[float]
 LABEL_TYPES: Final[tuple[LabelType, ...]] = (bool, str, float)
+MAX_CLASS_LENGTH: Final = 256
+"""Of the name of a class, in characters."""
+LARGEST_AMOUNT: Final = 1e12
+"""Beyond lie infinity and what some unit made of a number; one of them would ruin a model."""
 
 
 class Label(msgspec.Struct, gc=False):
@@ -19,7 +23,9 @@ class Label(msgspec.Struct, gc=False):
     """
 
     user_id: str | int
-    label: bool | int
+    label: bool | int | float | str
+    """Whether it came true, also as 1 or 0; which class it was; or how much: what the pipeline's
+    label rule says."""
     ts: int | str
     event_id: str | None = None
     prediction_id: str | None = None

@@ -16,6 +16,8 @@ class ShadowPrediction(msgspec.Struct, gc=False):
     score: float
     model: str
     model_version: int
+    prediction: str | None = None
+    """As in `Prediction`."""
 
 
 class Prediction(msgspec.Struct, gc=False):
@@ -30,9 +32,9 @@ class Prediction(msgspec.Struct, gc=False):
     user_id: str
     use_case: str
     score: float
-    """Estimated probability, 0 to 1."""
+    """Estimated probability, 0 to 1; where models tell classes apart, that of `prediction`."""
     confidence: float
-    """How far from a coin flip, 0 to 1."""
+    """How far from a coin flip, 0 to 1; of classes, from a die that has as many sides."""
     decision: bool
     source: Source
     model: str
@@ -46,3 +48,7 @@ class Prediction(msgspec.Struct, gc=False):
     """When the worker predicted, ms since the epoch."""
     degraded: list[str] = []
     """Why this answer is less than the best; empty when healthy."""
+    prediction: str | None = None
+    """The most probable class, where models tell classes apart; `None`: none is known yet."""
+    scores: dict[str, float] | None = None
+    """The probability of each class, likewise."""

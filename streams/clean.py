@@ -4,6 +4,7 @@ Whatever bytes come in, the only exception that comes out is `InvalidRecord`.
 """
 
 import re
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final, Generic, TypeVar
 
@@ -12,7 +13,7 @@ from msgspec import inspect
 
 from schemas.errors import InvalidDeclaration, InvalidRecord
 from schemas.events import UserEvent
-from schemas.labels import Label
+from schemas.labels import LARGEST_AMOUNT, MAX_CLASS_LENGTH, Label, LabelType, LabelValue
 from schemas.reasons import Reason
 
 MAX_ID_LENGTH: Final = 1024
@@ -184,7 +185,12 @@ class EventCleaner(Generic[E]):
 
 
 class LabelCleaner:
-    """Turns raw records of `labels` into labels: `label` is a bool, one of the ids is there.
+    """Turns raw records of `labels` into labels: `label` is as declared, one of the ids is there.
+
+    Parameters
+    ----------
+    says
+        What labels are: `bool`, `str` (a class) or `float` (an amount).
 
     Examples
     --------
@@ -194,7 +200,10 @@ class LabelCleaner:
     Label(user_id='u', label=True, ts=0, event_id='e1', prediction_id=None)
     """
 
-    def __init__(self, *, max_bytes: int, future_tolerance: timedelta) -> None:
+    def __init__(
+        self, *, max_bytes: int, future_tolerance: timedelta, says: LabelType = bool
+    ) -> None:
+        self._value = _VALUES[says]
         self._read = _Reader(Label, max_bytes=max_bytes, future_tolerance=future_tolerance).read
 
     def clean(self, key: bytes | None, value: bytes | None, *, published_at_ms: int) -> Label:
@@ -206,10 +215,37 @@ class LabelCleaner:
             )
         _check_id("event_id", label.event_id)
         _check_id("prediction_id", label.prediction_id)
-        if label.label not in (0, 1):
-            raise _invalid("label", f"is {label.label}, not true, false, 1 or 0")
-        label.label = bool(label.label)
+        label.label = self._value(label.label)
         return label
+
+
+def _truth(value: LabelValue) -> bool:
+    if value not in (0, 1):
+        raise _invalid("label", f"is {str(value)[:64]}, not true, false, 1 or 0")
+    return bool(value)
+
+
+def _class(value: LabelValue) -> str:
+    if not isinstance(value, str):
+        raise _invalid("label", f"is {value}, not the name of a class")
+    if not 0 < len(value) <= MAX_CLASS_LENGTH:
+        raise _invalid("label", f"has {len(value)} characters, not 1 to {MAX_CLASS_LENGTH}")
+    return value
+
+
+def _amount(value: LabelValue) -> float:
+    if isinstance(value, bool | str):
+        raise _invalid("label", f"is {str(value)[:64]}, not a number")
+    if not abs(value) <= LARGEST_AMOUNT:
+        raise _invalid("label", f"is {value}, further than {LARGEST_AMOUNT:g} from 0")
+    return float(value)
+
+
+_VALUES: Final[Mapping[LabelType, Callable[[LabelValue], LabelValue]]] = {
+    bool: _truth,
+    str: _class,
+    float: _amount,
+}
 
 
 def _identify(record: UserEvent | Label, key: bytes) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from schemas.labels import LabelValue
 from streams.reports import Report, gathered
 from streams.state import Table
 
@@ -18,7 +19,7 @@ class EarlyLabel(msgspec.Struct, array_like=True, gc=False, frozen=True):
     ((5, True), (7, False))
     """
 
-    label: bool
+    label: LabelValue
     at: int
     """Event time at which it became known, ms."""
     later: tuple[Report, ...] = ()

@@ -31,3 +31,7 @@ class Fates(msgspec.Struct):
     """Labels that say otherwise than what was settled, and later; they give an outcome more."""
     fake: int = 0
     """Predictions that were told as negatives before their labels were known."""
+    labelled: int = 0
+    """Predictions of which a class or an amount became known."""
+    unreported: int = 0
+    """Predictions of which nothing was said, where that does not mean no."""

@@ -2,8 +2,10 @@
 
 The label of a prediction is positive when its user acts within the horizon, negative when the
 watermark passes the horizon first. A rule may settle all only then: the last label by its time
-stands. Any order of arrival within the allowed lateness gives the same labels, and so does a label
-that comes before the event it is about. What was settled may be revised, where the rule says so.
+stands. What is reported may be a class or an amount, too; then silence says nothing, and the
+outcome has no label. Any order of arrival within the allowed lateness gives the same labels, and so
+does a label that comes before the event it is about. What was settled may be revised, where the
+rule says so.
 """
 
 from collections.abc import Iterable
@@ -13,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from schemas.labels import Label
+from schemas.labels import Label, LabelValue
 from schemas.outcomes import Outcome
 from streams.early_labels import EarlyLabel, EarlyLabels
 from streams.fates import Fates
@@ -81,6 +83,7 @@ class LabelJoin:
         self.fates = Fates()
         self._action: Final = rule.action
         self._target: Final = rule.target
+        self._silence: Final = None if rule.silence == "unknown" else False
         self._keep_negatives: Final = rule.keep_negatives
         self._weight_of_negatives: Final = 1.0 / rule.keep_negatives
         self._settles_at_once: Final = rule.positive == "at_once"
@@ -103,8 +106,8 @@ class LabelJoin:
         # Of resolved predictions too, until their time comes or they are the larger part.
         self._deadlines: list[tuple[int, str]] = []
         # Labels by prediction id and by event id, in two generations of at most `capacity` names.
-        self._resolved: dict[str, bool] = {}
-        self._resolved_before: dict[str, bool] = {}
+        self._resolved: dict[str, LabelValue | None] = {}
+        self._resolved_before: dict[str, LabelValue | None] = {}
         for _, prediction in pending.scan():
             self._index(prediction)
 
@@ -182,7 +185,7 @@ class LabelJoin:
         """
         prediction_id = label.prediction_id or self._by_event.get(label.event_id or "", "")
         waiting = self._pending.get(prediction_id)
-        user_id, value, at_ms = str(label.user_id), bool(label.label), int(label.ts)
+        user_id, value, at_ms = str(label.user_id), label.label, int(label.ts)
         if waiting is not None:
             if waiting.user_id != user_id:
                 self.fates.unknown += 1
@@ -198,9 +201,8 @@ class LabelJoin:
                 return None
             return self._revise(settled, (at_ms, value))
         name = label.prediction_id or label.event_id or ""
-        known = self._resolved.get(name, self._resolved_before.get(name))
-        if known is not None:
-            self._count_again(value, known)
+        if name in self._resolved or name in self._resolved_before:
+            self._count_again(value, self._resolved.get(name, self._resolved_before.get(name)))
         else:
             self._keep_early(user_id, name, (at_ms, value))
         return None
@@ -208,7 +210,7 @@ class LabelJoin:
     def advance(self, watermark_ms: int) -> list[Outcome]:
         """Resolve what waits no longer, since its horizon is behind the watermark.
 
-        As negative, unless its rule settles nothing before.
+        As negative, or as unknown, unless its rule settles nothing before.
         """
         watermark_ms = self._watermark_ms = max(self._watermark_ms, watermark_ms)
         self.fates.unknown += self._early.give_up(watermark_ms)
@@ -220,7 +222,7 @@ class LabelJoin:
                 continue
             if not self._settles_at_once:
                 outcomes += self._mature(prediction, deadline)
-            elif (outcome := self._resolve(prediction, False, deadline)) is not None:
+            elif (outcome := self._resolve(prediction, self._silence, deadline)) is not None:
                 outcomes.append(outcome)
         self._revisions.forget(watermark_ms)
         self._positives.forget(watermark_ms)  # now that they have said what came true
@@ -297,11 +299,13 @@ class LabelJoin:
         """
         last = latest(prediction.reports, until_ms=deadline)
         has_acted = self._positives.first_after(prediction.user_id, prediction.event_at) is not None
-        said_at, label = (None, has_acted) if last is None else last
+        said_at: int | None
+        label: LabelValue | None
+        said_at, label = (None, has_acted or self._silence) if last is None else last
         self.fates.conflicting += has_acted and not label
         outcomes = [self._resolve(prediction, label, deadline, said_at=said_at)]
         if prediction.reports and prediction.reports[-1] != last:  # dated after the horizon
-            settled = Settled(prediction, label, said_at)
+            settled = Settled(prediction, bool(label), said_at)
             outcomes.append(self._revise(settled, prediction.reports[-1]))
         return [outcome for outcome in outcomes if outcome is not None]
 
@@ -332,7 +336,7 @@ class LabelJoin:
         Its weight is its own and, once more, that of what it takes back. Learning cannot be undone,
         but what was learned wrongly is outweighed.
         """
-        at_ms, label = report
+        at_ms, label = report[0], bool(report[1])
         prediction = settled.prediction
         if at_ms > self._revisions.ends_at(prediction):
             self.fates.overdue += 1
@@ -354,15 +358,17 @@ class LabelJoin:
             revises=True,
         )
 
-    def _weight(self, prediction: Pending, label: bool) -> float:
+    def _weight(self, prediction: Pending, label: LabelValue | None) -> float:
         """Tell what a label of a prediction weighs; 0: another negative stands for it."""
         if label or self._keep_negatives == 1.0:
             return 1.0
         is_ours = is_kept(prediction.prediction_id, self._keep_negatives)
         return self._weight_of_negatives if is_ours else 0.0
 
-    def _count_again(self, label: bool, known: bool) -> None:
-        if label == known:
+    def _count_again(self, label: LabelValue, known: LabelValue | None) -> None:
+        if known is None:  # and will not be any more
+            self.fates.overdue += 1
+        elif label == known:
             self.fates.duplicate += 1
         else:
             self.fates.conflicting += 1
@@ -397,28 +403,42 @@ class LabelJoin:
             heapify(self._deadlines)
 
     def _resolve(
-        self, prediction: Pending, label: bool, at_ms: int, *, said_at: int | None = None
+        self,
+        prediction: Pending,
+        label: LabelValue | None,
+        at_ms: int,
+        *,
+        said_at: int | None = None,
     ) -> Outcome | None:
         """Make the outcome of a prediction; `None`: another negative stands for it.
 
         `said_at` is the time of the report that it follows from.
         """
-        if label:
-            self.fates.positive += 1
-        else:
-            self.fates.negative += 1
+        self._count(label)
         resolved = self._resolved
         resolved[prediction.prediction_id] = resolved[prediction.event_id] = label
         if len(resolved) >= self._capacity:
             self._resolved_before, self._resolved = resolved, {}
         if self._is_revisable:
-            self._revisions.keep(Settled(prediction, label, said_at))
+            self._revisions.keep(Settled(prediction, bool(label), said_at))
         weight = judged = self._weight(prediction, label)
         if judged == 0.0:
             self.fates.sampled_out += 1
             return None
+        if label is None:
+            judged = 0.0
         if prediction.is_told:
             weight = 1.0 + prediction.score if label else 0.0
         return prediction.outcome(
             label, labelled_at=at_ms, target=self._target, weight=weight, judged=judged
         )
+
+    def _count(self, label: LabelValue | None) -> None:
+        if label is True:
+            self.fates.positive += 1
+        elif label is False:
+            self.fates.negative += 1
+        elif label is None:
+            self.fates.unreported += 1
+        else:
+            self.fates.labelled += 1

@@ -6,9 +6,13 @@ from hashlib import blake2b
 from typing import Final, Literal, get_args
 
 from schemas.errors import InvalidDeclaration
+from schemas.labels import LABEL_TYPES, LabelType
 
 Positive = Literal["at_once", "at_maturity"]
 """When a positive label is known: when it comes, or when the horizon ends, as a negative one is."""
+
+Silence = Literal["negative", "unknown"]
+"""What it means that nothing is said of a prediction until its horizon ends."""
 
 _SMALLEST_SHARE: Final = 1e-6
 _REPORTED: Final = "REPORTED"
@@ -45,6 +49,13 @@ class LabelRule:
     """Whether each prediction teaches as a negative at once, and again if it turns out positive,
     both weighed by its score so that they add up to what is true (Ktena et al. 2019)."""
 
+    says: LabelType = bool
+    """What records on `labels` say: `bool`: whether it came true; `str`: which class it was;
+    `float`: how much it was."""
+    silence: Silence = "negative"
+    """With `unknown`, what nothing is said of becomes an outcome without a label, which only models
+    learn that need none. Classes and amounts have no other silence."""
+
     @property
     def target(self) -> str:
         """Hash of what defines the label: what learned one rule knows nothing of another.
@@ -58,6 +69,10 @@ class LabelRule:
         definition = f"{action} within {self.horizon // timedelta(milliseconds=1)} ms"
         if self.positive == "at_maturity":
             definition += _AT_MATURITY
+        if self.says is not bool:
+            definition += f", SAYS {self.says.__name__}"
+        elif self.silence == "unknown":
+            definition += ", OR NOTHING"
         return blake2b(definition.encode(), digest_size=4).hexdigest()
 
     def __post_init__(self) -> None:
@@ -86,17 +101,42 @@ class LabelRule:
             )
 
         if self.fake_negatives:
-            self._check_alone()
+            self._check_alone("fake_negatives, which do")
+        self._check_silence()
 
-    def _check_alone(self) -> None:
-        for name, is_chosen in (
+    def _check_silence(self) -> None:
+        if self.says not in LABEL_TYPES:
+            raise InvalidDeclaration(
+                f"label rule `{self._name}` has says={self.says!r}, not one of"
+                f" {', '.join(each.__name__ for each in LABEL_TYPES)}"
+            )
+        if self.silence not in get_args(Silence):
+            raise InvalidDeclaration(
+                f"label rule `{self._name}` has silence={self.silence!r}, not one of"
+                f" {', '.join(get_args(Silence))}"
+            )
+        if self.says is not bool and (self.silence == "negative" or self.action is not None):
+            what = "silence='negative'" if self.silence == "negative" else "an action"
+            raise InvalidDeclaration(
+                f"label rule `{self._name}` says {self.says.__name__}: {what} tells none"
+            )
+        if self.silence == "unknown":
+            if self.fake_negatives:
+                raise InvalidDeclaration(
+                    f"label rule `{self._name}` has silence='unknown', which does not go with"
+                    " fake_negatives"
+                )
+            self._check_alone("silence='unknown', which does", but=("positive='at_maturity'",))
+
+    def _check_alone(self, name: str, *, but: tuple[str, ...] = ()) -> None:
+        for other, is_chosen in (
             ("positive='at_maturity'", self.positive == "at_maturity"),
             ("keep_negatives", self.keep_negatives < 1.0),
             ("revisable_for", self.is_revisable),
         ):
-            if is_chosen:
+            if is_chosen and other not in but:
                 raise InvalidDeclaration(
-                    f"label rule `{self._name}` has fake_negatives, which do not go with {name}"
+                    f"label rule `{self._name}` has {name} not go with {other}"
                 )
 
     @property
@@ -145,10 +185,21 @@ def reported_within(
     keep_negatives: float = 1.0,
     revisable_for: timedelta = timedelta(0),
     fake_negatives: bool = False,
+    says: LabelType = bool,
+    silence: Silence | None = None,
 ) -> LabelRule:
     """Declare the label: what a record on `labels` says of this event within `horizon` after it.
 
     No event makes it come true. What nothing is reported of is false when the watermark passes the
-    horizon. See `LabelRule` for the choices.
+    horizon, or has no label if labels are classes or amounts. See `LabelRule` for the choices.
+
+    Examples
+    --------
+    >>> reported_within(timedelta(days=14), says=str).silence
+    'unknown'
     """
-    return LabelRule(None, horizon, positive, keep_negatives, revisable_for, fake_negatives)
+    if silence is None:
+        silence = "negative" if says is bool else "unknown"
+    return LabelRule(
+        *(None, horizon, positive, keep_negatives, revisable_for, fake_negatives, says, silence)
+    )

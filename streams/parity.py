@@ -178,9 +178,9 @@ class Parity:
     def outcome(self, outcome: Outcome, *, read_at_s: float) -> None:
         """Take in what was served; what other declarations served is not compared.
 
-        Of several of one prediction, that is done with the one that is judged.
+        Of several of one prediction, that is done with the one that is judged, or has no label.
         """
-        if outcome.judged == 0.0:
+        if outcome.judged == 0.0 and outcome.label is not None:
             return
         for partition in self._partitions.values():
             if outcome.prediction_id in partition.expected:
@@ -215,7 +215,8 @@ class Parity:
                 if served != computed:
                     counts.mismatches[name] = counts.mismatches.get(name, 0) + 1
         # What no label came for is told in the order of its events: those before are due.
-        if not outcome.label and outcome.labelled_at == outcome.event_at + self._horizon_ms:
+        is_silence = outcome.label is None or outcome.label is False
+        if is_silence and outcome.labelled_at == outcome.event_at + self._horizon_ms:
             counts.missing += partition.give_up_before(
                 outcome.event_at, keep_negatives=self._keep_negatives
             )

@@ -5,6 +5,7 @@ from struct import pack
 
 import msgspec
 
+from schemas.labels import LabelValue
 from schemas.outcomes import Outcome
 from streams.reports import Report
 from streams.state import Table
@@ -43,7 +44,7 @@ class Pending(msgspec.Struct, array_like=True, gc=False):
 
     def outcome(
         self,
-        label: bool,
+        label: LabelValue | None,
         *,
         labelled_at: int,
         target: str = "",

@@ -3,8 +3,11 @@
 from collections.abc import Iterable
 from typing import Final
 
-Report = tuple[int, bool]
-"""The event time of a label in ms, and what it says. Of two at one time, the positive is later."""
+from schemas.labels import LabelValue
+
+Report = tuple[int, LabelValue]
+"""The event time of a label in ms, and what it says. Of two at one time, the positive is later, or
+the larger, or what stands behind in the alphabet."""
 
 MOST_REPORTS: Final = 16
 """Reports of one name that are kept; the oldest make room."""
@@ -16,7 +19,7 @@ def gathered(reports: Iterable[Report]) -> tuple[Report, ...]:
     >>> gathered([(7, False), (5, True), (7, True), (5, True)])
     ((5, True), (7, False), (7, True))
     """
-    return tuple(sorted(set(reports))[-MOST_REPORTS:])
+    return tuple(sorted(set(reports), key=_order)[-MOST_REPORTS:])
 
 
 def latest(reports: Iterable[Report], *, until_ms: int) -> Report | None:
@@ -27,4 +30,10 @@ def latest(reports: Iterable[Report], *, until_ms: int) -> Report | None:
     >>> latest([(5, True), (7, False)], until_ms=4) is None
     True
     """
-    return max((report for report in reports if report[0] <= until_ms), default=None)
+    in_time = [report for report in reports if report[0] <= until_ms]
+    return max(in_time, key=_order) if in_time else None
+
+
+def _order(report: Report) -> tuple[int, str, LabelValue]:
+    # Of different types only where the label rule was changed meanwhile.
+    return report[0], type(report[1]).__name__, report[1]

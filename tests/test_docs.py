@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from datetime import timedelta
 from pathlib import Path
 from types import FunctionType
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
@@ -18,6 +18,7 @@ from online_models import catalogue
 from online_models.drift import DriftAlarm
 from schemas import topics
 from schemas.reasons import Reason
+from schemas.tasks import LABELS
 from schemas.topics import Topic
 from streams import features, label_rule
 from streams.fates import Fates
@@ -63,7 +64,28 @@ def test_the_catalogue_tells_of_every_model_what_it_is_how_good_and_how_dear():
     page = read("docs/catalogue.md")
     named = re.findall(r"^\| `(\w+)` ", page, re.MULTILINE)
 
-    assert named == [*catalogue.NAMES] * 3
+    assert named == [*catalogue.names("binary")] * 3
+
+
+def test_the_page_of_tasks_tells_of_every_other_model_what_it_is_and_how_good() -> None:
+    page = read("docs/tasks.md")
+    described, figures = page.split("## Figures")
+    others = [name for name in catalogue.NAMES if name not in catalogue.names("binary")]
+
+    for part in (described, figures):
+        assert re.findall(r"^\| `(\w+_v\d+)` ", part, re.MULTILINE) == others
+    tasks = re.findall(r"^\| `(\w+)` \| \w.*\?", described, re.MULTILINE)
+    assert tasks == [*LABELS]
+
+
+def test_pipelines_on_the_page_of_tasks_can_be_copied() -> None:
+    declared = []
+    for written in re.findall(r"```python\n(.*?)```", read("docs/tasks.md"), re.DOTALL):
+        copied: dict[str, Any] = {}
+        exec(written, copied)  # what a user would copy
+        declared.append(copied["PIPELINE"].task)
+
+    assert declared == [task for task in LABELS if task != "binary"]
 
 
 # ---- labels --------------------------------------------------------------------------------------
@@ -76,6 +98,7 @@ def test_label_rules_are_declared_as_the_page_says() -> None:
         "reported_within": label_rule.reported_within,
         "MINUTE": timedelta(minutes=1),
         "DAY": timedelta(days=1),
+        "float": float,
     }
     rules = [
         eval(written, names)  # what a user would copy
@@ -87,7 +110,8 @@ def test_label_rules_are_declared_as_the_page_says() -> None:
 
     assert len(rules) == len(set(rules)) == 2 + len(choices)
     assert tuple(policies) == get_args(label_rule.Positive)
-    told = {"action", "horizon", "positive", *choices}
+    assert "`says=str`" in page
+    told = {"action", "horizon", "positive", "says", *choices}
     assert told == {field.name for field in fields(label_rule.LabelRule)}
 
 

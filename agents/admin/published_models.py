@@ -34,6 +34,7 @@ class PublishedModel(msgspec.Struct, frozen=True):
     log_loss: float
     recent_roc_auc: float
     recent_log_loss: float
+    """These four are NaN, in JSON null, where the task has no such figure."""
     bytes: int
     created_at: int
     """Ms since the epoch."""
@@ -48,6 +49,8 @@ class PublishedModel(msgspec.Struct, frozen=True):
     python: str
     asking_p99_s: float | None = None
     """How long it takes to answer where `predict` has it loaded (99th percentile)."""
+    figures: dict[str, float] = {}
+    """All that its task judges by, these four among them."""
     may_serve: bool | None = None
     """Whether that is within the budget; `None`: no worker has told of it."""
 
@@ -85,6 +88,7 @@ def read(settings: Settings, declared: Pipeline, registry: Registry) -> list[Pub
                 river=told.river,
                 python=told.python,
                 asking_p99_s=None if asked is None else asked.p99_s,
+                figures=told.figures,
                 may_serve=None if asked is None else asked.may_serve,
             )
         )

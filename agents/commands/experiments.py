@@ -55,9 +55,14 @@ def report(
     from agents.offline.experiment_report import SUSPICIOUS, segments_of  # noqa: PLC0415
     from agents.offline.experiment_report import report as compare  # noqa: PLC0415
     from agents.offline.file_system import FileSystem  # noqa: PLC0415
+    from schemas.errors import InvalidDeclaration  # noqa: PLC0415
 
     here = settings.load()
     declared, rollout = _rollout()
+    if declared.task != "binary":
+        raise InvalidDeclaration(
+            f"experiments are reported of yes and no alone, not of `{declared.champion}`"
+        )
     segments = () if by is None else segments_of(declared.compiled(), declared.features, by)
     files = FileSystem(here.offline_store)
     found = compare(

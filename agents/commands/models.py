@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App
 
+from agents.commands import model_figures
 from agents.commands.flag import Count, Flag
 from agents.commands.model_decisions import promote, rollback
 from agents.commands.model_versions import archive, diff, export, keep
@@ -57,14 +58,14 @@ def ls(*, json: Flag = False) -> int:
         write_json(msgspec.to_builtins(models))
         return 0
     titles = ("model", "state", "role", "version", "learned")
+    columns = model_figures.columns(declared.task)
     write_table(
-        (*titles, "ROC AUC", "log loss", "of late", "", "at"),
+        (*titles, *columns.values(), "at"),
         [
             (
                 *(each.model, each.state, ", ".join(each.aliases) or each.role),
                 *(each.version, f"{each.learned:,}"),
-                *(f"{each.roc_auc:.4f}", f"{each.log_loss:.4f}"),
-                *(f"{each.recent_roc_auc:.4f}", f"{each.recent_log_loss:.4f}"),
+                *(model_figures.written(each, name) for name in columns),
                 local_time(each.created_at),
             )
             for each in models
@@ -111,8 +112,11 @@ def show(model: str, /, *, json: Flag = False) -> int:
         "role": ", ".join(shown.aliases) or shown.role,
         "version": f"{shown.version} of {local_time(shown.created_at)}, {shown.bytes:,} bytes",
         "learned": f"{shown.learned:,} outcomes, up to offset {shown.through}",
-        "ROC AUC": f"{shown.roc_auc:.4f}, of late {shown.recent_roc_auc:.4f}",
-        "log loss": f"{shown.log_loss:.4f}, of late {shown.recent_log_loss:.4f}",
+        **{
+            title: model_figures.written(shown, name)
+            + (f", of late {model_figures.written(shown, recent)}" if recent else "")
+            for title, name, recent in model_figures.FIGURES[declared.task]
+        },
         "made for": f"features {shown.schema}, label rule {shown.target or '-'},"
         f" River {shown.river}, Python {shown.python}",
     }.items():

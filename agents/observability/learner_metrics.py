@@ -8,6 +8,7 @@ from agents.observability import metric_list
 from agents.observability.metrics import Metrics
 from online_models.learner import Learner
 from online_models.prequential import Prequential
+from online_models.progress import Evaluation
 
 logger = logging.getLogger(__name__)
 
@@ -15,10 +16,19 @@ _OF_THE_LEARNERS: Final = (
     *(metric_list.MODEL_EVALUATED, metric_list.MODEL_UNJUDGED, metric_list.MODEL_SKIPPED),
     *(metric_list.MODEL_ROC_AUC, metric_list.MODEL_LOG_LOSS, metric_list.MODEL_WINDOW_ROC_AUC),
     *(metric_list.MODEL_WINDOW_LOG_LOSS, metric_list.MODEL_WINDOW_OUTCOMES),
-    *(metric_list.MODEL_LAG, metric_list.MODEL_UNWEIGHTED),
+    *(metric_list.MODEL_FIGURE, metric_list.MODEL_LAG, metric_list.MODEL_UNWEIGHTED),
     *(metric_list.SNAPSHOT_BYTES, metric_list.SNAPSHOT_WRITE_SECONDS),
 )
 """Gauges that are true only of who has the learners."""
+
+
+_FIGURES: Final = {
+    "roc_auc": metric_list.MODEL_ROC_AUC,
+    "log_loss": metric_list.MODEL_LOG_LOSS,
+    "recent_roc_auc": metric_list.MODEL_WINDOW_ROC_AUC,
+    "recent_log_loss": metric_list.MODEL_WINDOW_LOG_LOSS,
+}
+"""Those that have a metric of their own."""
 
 
 class LearnerMetrics:
@@ -78,14 +88,16 @@ class LearnerMetrics:
         logger.error("the snapshot of %s has %d bytes, more than `models` takes", model, n_bytes)
         self._metrics.counter(metric_list.SNAPSHOTS, model=model, result="too_large").inc()
 
-    def _evaluated(self, name: str, figures: Prequential) -> None:
+    def _evaluated(self, name: str, evaluation: Evaluation) -> None:
         gauge = self._metrics.gauge
-        gauge(metric_list.MODEL_EVALUATED, model=name).set(figures.n)
-        gauge(metric_list.MODEL_ROC_AUC, model=name).set(figures.roc_auc)
-        gauge(metric_list.MODEL_LOG_LOSS, model=name).set(figures.log_loss)
-        gauge(metric_list.MODEL_WINDOW_ROC_AUC, model=name).set(figures.recent_roc_auc)
-        gauge(metric_list.MODEL_WINDOW_LOG_LOSS, model=name).set(figures.recent_log_loss)
-        positives = sum(label for label, _ in figures.ring)
-        in_window = metric_list.MODEL_WINDOW_OUTCOMES
-        gauge(in_window, model=name, label="true").set(positives)
-        gauge(in_window, model=name, label="false").set(len(figures.ring) - positives)
+        gauge(metric_list.MODEL_EVALUATED, model=name).set(evaluation.n)
+        for figure, value in evaluation.figures().items():
+            if (spec := _FIGURES.get(figure)) is not None:
+                gauge(spec, model=name).set(value)
+            else:
+                gauge(metric_list.MODEL_FIGURE, figure=figure, model=name).set(value)
+        if isinstance(evaluation, Prequential):
+            positives = sum(label for label, _ in evaluation.ring)
+            in_window = metric_list.MODEL_WINDOW_OUTCOMES
+            gauge(in_window, model=name, label="true").set(positives)
+            gauge(in_window, model=name, label="false").set(len(evaluation.ring) - positives)

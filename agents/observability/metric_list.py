@@ -87,7 +87,8 @@ LABELS: Final = CounterSpec(
 OUTCOMES: Final = CounterSpec(
     "thalweg_outcomes_total",
     "outcomes",
-    "Outcomes that are judged: predictions whose label became known.",
+    "Predictions whose label became known, by label (`some`: a class or an amount), or of which"
+    " nothing was said where that is no label (`none`).",
     ("label",),
 )
 
@@ -338,6 +339,13 @@ MODEL_WINDOW_ROC_AUC: Final = GaugeSpec(
 MODEL_WINDOW_LOG_LOSS: Final = GaugeSpec(
     "thalweg_model_window_log_loss", "nats", "Log loss over its last outcomes.", ("model",)
 )
+MODEL_FIGURE: Final = GaugeSpec(
+    "thalweg_model_figure",
+    "as the figure",
+    "Prequential figures of models that are not asked yes or no, by name, such as `accuracy`; those"
+    " over the last outcomes begin with `recent_`.",
+    ("figure", "model"),
+)
 MODEL_WINDOW_OUTCOMES: Final = GaugeSpec(
     "thalweg_model_window_outcomes",
     "outcomes",
@@ -562,7 +570,13 @@ SECTIONS: Final[Mapping[str, tuple[MetricSpec, ...]]] = {
         *(MODEL_VERSION, MODEL_AGE_SECONDS, MODEL_LEARNED, MODEL_EVALUATED),
         *(MODEL_ASKING_SECONDS, MODEL_MAY_SERVE, MODEL_UNJUDGED, MODEL_SKIPPED, MODEL_ROC_AUC),
         MODEL_UNWEIGHTED,
-        *(MODEL_LOG_LOSS, MODEL_WINDOW_ROC_AUC, MODEL_WINDOW_LOG_LOSS, MODEL_WINDOW_OUTCOMES),
+        *(
+            MODEL_LOG_LOSS,
+            MODEL_WINDOW_ROC_AUC,
+            MODEL_WINDOW_LOG_LOSS,
+            MODEL_FIGURE,
+            MODEL_WINDOW_OUTCOMES,
+        ),
         *(MODEL_ESTIMATED_ROC_AUC, MODEL_ESTIMATED_MARGIN, MODEL_ESTIMATED_LOG_LOSS),
         MODEL_ESTIMATED_POSITIVES,
         *(MODEL_LAG, SNAPSHOT_BYTES, SNAPSHOT_WRITE_SECONDS, SNAPSHOTS),

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
 import polars as pl
 
 from schemas import topics
+from schemas.labels import LabelValue
 from schemas.outcomes import Outcome
 from schemas.predictions import Prediction
 from schemas.topics import Topic
@@ -21,6 +23,7 @@ _TYPES: Final[Mapping[object, pl.DataType | type[pl.DataType]]] = {
     int: pl.Int64,
     float: pl.Float64,
     bool: pl.Boolean,
+    LabelValue | None: pl.Boolean,
     list[str]: pl.List(pl.String),
     list[float]: pl.List(pl.Float64),
 }
@@ -56,26 +59,61 @@ class Table:
         return list(self.schema).index("event_at")
 
 
-def _table(topic: Topic, record: type[msgspec.Struct], decode: Callable[[bytes], Any]) -> Table:
+def _table(
+    topic: Topic,
+    record: type[msgspec.Struct],
+    row: Callable[[bytes], Row],
+    *,
+    more: Mapping[str, Any] = MappingProxyType({}),
+) -> Table:
+    """Make a table of a column for each field; `more` are columns that a row has behind those."""
     schema: dict[str, Any] = {
         field.name: _MOMENT if field.name in _MOMENTS else _column(field.type)
         for field in msgspec.structs.fields(record)
     }
-    return Table(
-        topic.name,
-        topic,
-        schema | {PARTITION: pl.Int32, OFFSET: pl.Int64},
-        lambda value: msgspec.structs.astuple(decode(value)),
-    )
+    return Table(topic.name, topic, {**schema, **more, PARTITION: pl.Int32, OFFSET: pl.Int64}, row)
 
 
 def _column(type_: object) -> pl.DataType | type[pl.DataType]:
-    # Of the types of fields, only literals are not listed: words.
+    # Of the types of fields, those that are not listed are literals, words, and told as JSON.
     return _TYPES.get(type_, pl.String)
 
 
-PREDICTIONS: Final = _table(topics.PREDICTIONS, Prediction, msgspec.json.Decoder(Prediction).decode)
-OUTCOMES: Final = _table(topics.OUTCOMES, Outcome, msgspec.msgpack.Decoder(Outcome).decode)
+_decode_prediction: Final = msgspec.json.Decoder(Prediction).decode
+_decode_outcome: Final = msgspec.msgpack.Decoder(Outcome).decode
+
+
+def _prediction(value: bytes) -> Row:
+    prediction = _decode_prediction(value)
+    *others, scores = msgspec.structs.astuple(prediction)
+    return (*others, None if scores is None else msgspec.json.encode(scores).decode())
+
+
+def _outcome(value: bytes) -> Row:
+    """Give a label the column of its type: a table has one type in each.
+
+    >>> outcome = Outcome("p", "garden", "ada", 0, 1, "rose", 0.5, "m_v1", 1, "s1", [1.0])
+    >>> row = OUTCOMES.row(msgspec.msgpack.encode(outcome))
+    >>> told = dict(zip(OUTCOMES.schema, row))
+    >>> told["label"], told["label_class"], told["label_amount"]
+    (None, 'rose', None)
+    """
+    row = msgspec.structs.astuple(_decode_outcome(value))
+    label = row[_LABEL]
+    return (
+        *(*row[:_LABEL], label if isinstance(label, bool) else None, *row[_LABEL + 1 :]),
+        label if isinstance(label, str) else None,
+        label if isinstance(label, float) else None,
+    )
+
+
+_LABEL: Final = Outcome.__struct_fields__.index("label")
+PREDICTIONS: Final = _table(topics.PREDICTIONS, Prediction, _prediction)
+"""Of classes, `scores` is JSON: which classes there are differs from row to row."""
+OUTCOMES: Final = _table(
+    *(topics.OUTCOMES, Outcome, _outcome),
+    more={"label_class": pl.String, "label_amount": pl.Float64},
+)
 """Features as served, with what came of it: what models learn from."""
 
 ALL: Final = (PREDICTIONS, OUTCOMES)

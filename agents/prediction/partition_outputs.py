@@ -82,10 +82,10 @@ class PartitionOutputs:
         degraded = answer.degraded(is_late=is_late)
         if degraded:
             self.degraded.update(degraded)
-        value = encode.prediction(
+        value = answer.write(
             prediction_id=prediction_id,
             event_id=event_id,
-            user_id=event.user_id,  # type: ignore[arg-type]  # text, once cleaned
+            user_id=event.user_id,
             use_case=pipeline.use_case,
             score=score,
             decision=answer.decide(score, pipeline.threshold),
@@ -93,7 +93,7 @@ class PartitionOutputs:
             model=answer.model,
             model_version=answer.version,
             variant=variant,
-            event_at=event.ts,  # type: ignore[arg-type]  # milliseconds, once cleaned
+            event_at=event.ts,
             published_at=published_ms,
             predicted_at=self._now_ms,
             degraded=degraded,
@@ -121,6 +121,7 @@ class PartitionOutputs:
                 score=score,
                 model=name,
                 model_version=served.version,
+                prediction=getattr(served.scorer, "prediction", None),
             )
             headers = plan.shadow_envelope.headers(f"{plan.prediction_prefix}{event_id}:{name}")
             key = str(event.user_id).encode()
@@ -169,7 +170,7 @@ class PartitionOutputs:
     def outcome(self, outcome: Outcome) -> None:
         """Append to the training log: one partition, hence one order."""
         plan = self._plan
-        if outcome.judged > 0.0:  # else its prediction is counted another time
+        if outcome.judged > 0.0 or outcome.label is None:  # else it is counted another time
             self.labels.append(outcome.label)
         self._emit(
             self._topics.outcomes,

@@ -1,5 +1,6 @@
 """What the predict role tells; instruments are found once, and told per batch where possible."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -10,7 +11,7 @@ from agents.prediction.degraded import REASONS
 from agents.prediction.spilled_states import SpillCounts
 from online_models.drift import ScoreDrift
 from schemas import topics
-from schemas.labels import LabelValue
+from schemas.labels import LabelType, LabelValue
 from streams.fates import Fates
 from streams.feature_defaults import DefaultCounter
 from streams.quality import QualityJudge, Tally
@@ -25,6 +26,9 @@ class PredictMetrics:
         challengers: Sequence[str],
         quality: QualityJudge,
         defaults: DefaultCounter,
+        *,
+        says: LabelType = bool,
+        are_probabilities: bool = True,
     ) -> None:
         self._metrics = metrics
         counter = metrics.counter
@@ -34,11 +38,11 @@ class PredictMetrics:
         self._duplicates = counter(metric_list.DUPLICATES)
         self._late = counter(metric_list.LATE_EVENTS)
         self._scores = metrics.histogram(metric_list.SCORES)
+        self._are_probabilities = are_probabilities
         self._seconds = metrics.histogram(metric_list.PROCESSING_SECONDS)
         self._sizes = metrics.histogram(metric_list.BATCH_RECORDS)
         self._outcomes = {
-            label: counter(metric_list.OUTCOMES, label=str(label).lower())
-            for label in (False, True)
+            label: counter(metric_list.OUTCOMES, label=label) for label in _labels_of(says)
         }
         # Told from the start: what appears with its first reason has not grown, to Prometheus.
         self._degraded = {
@@ -72,7 +76,8 @@ class PredictMetrics:
         self._predictions.inc(len(scores))
         self._duplicates.inc(n_duplicates)
         self._late.inc(n_late)
-        self._scores.observe_many(scores)
+        if self._are_probabilities:
+            self._scores.observe_many(scores)
 
     def served(self, features: Sequence[Mapping[str, float]]) -> None:
         """Count which features of a batch, or of a part of it, stood at their defaults."""
@@ -104,9 +109,8 @@ class PredictMetrics:
 
     def outcomes(self, labels: Sequence[LabelValue | None]) -> None:
         """Count predictions whose labels became known."""
-        n_positive = sum(label is True for label in labels)
-        self._outcomes[True].inc(n_positive)
-        self._outcomes[False].inc(len(labels) - n_positive)
+        for label, n in Counter(labels).items():
+            self._outcomes[_label_of(label)].inc(n)
 
     def degraded(self, reasons: Mapping[str, int]) -> None:
         """Count why predictions were less than the best."""
@@ -177,3 +181,18 @@ class PredictMetrics:
         """Tell how much is remembered, over all partitions."""
         for table, count in counts.items():
             self._metrics.gauge(metric_list.STATE_ENTRIES, table=table).set(count)
+
+
+def _labels_of(says: LabelType) -> tuple[str, ...]:
+    return ("false", "true", "none") if says is bool else ("some", "none")
+
+
+def _label_of(label: LabelValue | None) -> str:
+    """Tell the value of the metric's label: there may be thousands of classes.
+
+    >>> [_label_of(label) for label in (True, False, "rose", 7.5, None)]
+    ['true', 'false', 'some', 'some', 'none']
+    """
+    if label is None:
+        return "none"
+    return str(label).lower() if isinstance(label, bool) else "some"

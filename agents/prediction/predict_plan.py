@@ -18,6 +18,7 @@ from agents.prediction.encode import Envelope
 from agents.prediction.predict_metrics import PredictMetrics
 from agents.prediction.served_models import Served
 from agents.prediction.spilled_states import SpilledStates
+from agents.prediction.wording import WORDINGS, Wording
 from online_models.assignment import Variant
 from online_models.rules import RuleBook
 from schemas import topics
@@ -29,8 +30,6 @@ from streams.feature_defaults import DefaultCounter
 from streams.quality import QualityJudge
 
 SOURCE: Final = "/thalweg/predict"
-PRIOR: Final = 0.5
-"""The score while no model was ever published."""
 _MS: Final = timedelta(milliseconds=1)
 
 
@@ -53,7 +52,7 @@ class Answer:
 
     __slots__ = (
         *("_beside", "_is_ruled", "_rules", "_served", "_without"),
-        *("is_warm", "model", "reference", "score", "version"),
+        *("_prior", "is_warm", "model", "reference", "score", "version", "write"),
     )
 
     def __init__(
@@ -65,6 +64,7 @@ class Answer:
         rules: RuleBook,
         beside: Sequence[str] = (),
         without: str = NO_MODEL,
+        wording: Wording = WORDINGS["binary"],
     ) -> None:
         self.reference = reference
         """Whose scores these are: two versions of a model that were kept score differently."""
@@ -74,10 +74,13 @@ class Answer:
         """What else makes all of the batch less than the best."""
         self._without = without
         """Why there is none, if there is none."""
+        self._prior = wording.prior
+        self.write: Final = wording.writes(None if served is None else served.scorer)
+        """Writes a prediction, given its fields by name, of what was scored last."""
         if served is None:
             self.version = 0
             self.is_warm = False
-            self.score: Callable[[dict[str, float]], float] = _prior
+            self.score: Callable[[dict[str, float]], float] = self._score_prior
         else:
             self.version = served.version
             self.is_warm = served.scorer.n_learned >= warm_from
@@ -90,11 +93,14 @@ class Answer:
     def _score_or_rule(self, features: dict[str, float]) -> float:
         """Score; where no model answers, by the first rule that holds."""
         self._is_ruled = False
-        score = _prior(features) if self._served is None else self._served.scorer.score(features)
+        score = self._prior if self._served is None else self._served.scorer.score(features)
         if self._reason is None or (by_rule := self._rules.score(features)) is None:
             return score
         self._is_ruled = True
         return by_rule
+
+    def _score_prior(self, _: dict[str, float]) -> float:
+        return self._prior
 
     def decide(self, score: float, threshold: float) -> bool:
         """Turn a score into a decision; with nobody to ask, nothing is decided to be true."""
@@ -155,12 +161,17 @@ class PredictPlan:
             max_bytes=pipeline.max_event_bytes,
             future_tolerance=pipeline.future_tolerance,
         )
+        self.wording: Final = WORDINGS[pipeline.task]
         self.labels: Final = LabelCleaner(
-            max_bytes=pipeline.max_event_bytes, future_tolerance=pipeline.future_tolerance
+            max_bytes=pipeline.max_event_bytes,
+            future_tolerance=pipeline.future_tolerance,
+            says=pipeline.label.says,
         )
         self.quality: Final = QualityJudge(pipeline.quality, pipeline.event, pipeline.features)
         self.metrics: Final = PredictMetrics(
-            metrics, pipeline.challengers, self.quality, DefaultCounter(pipeline.features)
+            *(metrics, pipeline.challengers, self.quality, DefaultCounter(pipeline.features)),
+            says=pipeline.label.says,
+            are_probabilities=self.wording.is_probability,
         )
         self.topics: Final = TopicNames(
             predictions=name(topics.PREDICTIONS),
@@ -216,7 +227,13 @@ class PredictPlan:
             # Looked up once: it may go at any moment.
             if (served := serving.get(name)) is not None and served.may_serve:
                 beside = behind if name == names[0] else (STAND_IN, *behind)
-                return Answer(name, served, warm_from=warm_from, rules=self.rules, beside=beside)
+                return Answer(
+                    *(name, served),
+                    warm_from=warm_from,
+                    rules=self.rules,
+                    beside=beside,
+                    wording=self.wording,
+                )
         without = TOO_SLOW if names[0] in serving else NO_MODEL
         return Answer(
             *(names[0], None),
@@ -224,6 +241,7 @@ class PredictPlan:
             rules=self.rules,
             beside=behind,
             without=without,
+            wording=self.wording,
         )
 
     def answering(self, serving: dict[str, Served]) -> Callable[[str], tuple[Variant, Answer]]:
@@ -258,7 +276,3 @@ class PredictPlan:
         before, self._n_events = self._n_events, self._n_events + 1
         share = self.pipeline.challenger_share
         return int(self._n_events * share) > int(before * share)
-
-
-def _prior(_: dict[str, float]) -> float:
-    return PRIOR

@@ -19,7 +19,7 @@ STREAMS: Final[Mapping[str, Callable[[], base_dataset.Dataset]]] = MappingProxyT
 
 def accuracies() -> Iterator[tuple[str, dict[str, float]]]:
     """Yield each model, and last the one that is none, with its figures."""
-    for name in (*catalogue.NAMES, LAST_CLASS):
+    for name in (*catalogue.names("binary"), LAST_CLASS):
         figures = {}
         for title, dataset in STREAMS.items():
             accuracy, log_loss = progressive(_model(name), dataset(), delay_rows=0)

@@ -14,6 +14,7 @@ from typing import Any, Final
 from benchmarks.models.accuracy import DELAY_ROWS, accuracies
 from benchmarks.models.cost import TAUGHT, cost
 from benchmarks.models.learning import FEATURES, learning
+from benchmarks.models.tasks import STREAMS, figures_of
 from benchmarks.peers.report import table
 from online_models import catalogue
 
@@ -51,7 +52,7 @@ def run(argv: Sequence[str]) -> int:
     """Measure, and print tables or JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks models", description=__doc__)
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--only", choices=("accuracy", "cost", "learning"))
+    parser.add_argument("--only", choices=("accuracy", "cost", "learning", "tasks"))
     options = parser.parse_args(argv)
     figures = measure(options.only)
     print(json.dumps(figures, indent=1) if options.json else tables(figures))
@@ -66,13 +67,17 @@ def measure(only: str | None = None) -> dict[str, Any]:
         for name, figures in accuracies():
             _tell(f"accuracy of {name}")
             good.append({"model": name, **figures})
-    for name in catalogue.NAMES if only in (None, "cost") else ():
+    for name in catalogue.names("binary") if only in (None, "cost") else ():
         _tell(f"cost of {name}")
         heeds = "yes" if catalogue.recipe(name).takes_weights else "no"
         dear.append({"model": name, **cost(name), "weights": heeds})
-    for name in catalogue.NAMES if only in (None, "learning") else ():
+    for name in catalogue.names("binary") if only in (None, "learning") else ():
         _tell(f"learning of {name}")
         taught.append({"model": name, **learning(name)})
+    others: dict[str, list[dict[str, Any]]] = {}
+    for task in STREAMS if only in (None, "tasks") else ():
+        _tell(f"{task}: figures and costs")
+        others[task] = list(figures_of(task))
     return {
         "machine": {
             "cores": os.cpu_count(),
@@ -82,6 +87,7 @@ def measure(only: str | None = None) -> dict[str, Any]:
         "accuracy": good,
         "cost": dear,
         "learning": taught,
+        "tasks": others,
     }
 
 
@@ -102,6 +108,9 @@ def tables(figures: dict[str, Any]) -> str:
     ):
         if figures[what]:
             written += [title, table(columns, figures[what])]
+    for task, rows in figures["tasks"].items():
+        columns = {name: name.replace("_", " ") for name in rows[0]}
+        written += [f"{task}, on {STREAMS[task].__name__}:", table(columns, rows)]
     return "\n\n".join(written)
 
 

@@ -11,17 +11,38 @@ from typing import Final
 
 from river import base
 
-from online_models.catalogue import forests, linear_models, neighbours, stacking, trees
+from online_models.catalogue import (
+    forests,
+    linear_models,
+    multiclass_models,
+    neighbours,
+    stacking,
+    trees,
+)
 from online_models.catalogue.recipe import Recipe, classifier
 from online_models.tasks import Task, task_of
 from schemas.errors import InvalidDeclaration
 
 _RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
-    linear_models.RECIPES | trees.RECIPES | forests.RECIPES | neighbours.RECIPES | stacking.RECIPES
+    linear_models.RECIPES
+    | trees.RECIPES
+    | forests.RECIPES
+    | neighbours.RECIPES
+    | stacking.RECIPES
+    | multiclass_models.RECIPES
 )
 
 NAMES: Final = tuple(_RECIPES)
 """Models a pipeline may declare."""
+
+
+def names(task: str) -> tuple[str, ...]:
+    """Tell the models of one task.
+
+    >>> names("multiclass")[:2]
+    ('multiclass_softmax_v1', 'multiclass_logistic_v1')
+    """
+    return tuple(name for name in NAMES if task_of(name).name == task)
 
 
 def recipe(name: str) -> Recipe:
@@ -42,7 +63,7 @@ def recipe(name: str) -> Recipe:
     binary_logistic_v1, binary_logistic_v2, binary_ftrl_v1, binary_adpredictor_v1,
     binary_hoeffding_tree_v1, binary_hoeffding_adaptive_v1, binary_forest_v1,
     binary_leveraging_bagging_v1, binary_random_patches_v1, binary_neighbours_v1,
-    binary_stacking_v1
+    binary_stacking_v1, multiclass_softmax_v1, ...
     """
     try:
         return _RECIPES[name]

@@ -1,17 +1,15 @@
-"""What models are asked: yes or no, which of many, how much, how odd.
-
-The first word of a model's name is its task.
-"""
+"""What models are asked, and how they are judged: yes or no, which of many, how much, how odd."""
 
 from typing import Final
 
 from online_models.tasks.binary import BINARY
+from online_models.tasks.multiclass import MULTICLASS
 from online_models.tasks.task import Task
-from schemas.errors import InvalidDeclaration
+from schemas.tasks import task_name
 
 __all__ = ["Task", "task_of"]
 
-_TASKS: Final = {task.name: task for task in (BINARY,)}
+_TASKS: Final = {task.name: task for task in (BINARY, MULTICLASS)}
 
 
 def task_of(model: str) -> Task:
@@ -24,13 +22,7 @@ def task_of(model: str) -> Task:
 
     Examples
     --------
-    >>> task_of("binary_logistic_v1").label
-    <class 'bool'>
-    >>> task_of("ternary_logistic_v1")
-    Traceback (most recent call last):
-    schemas.errors.InvalidDeclaration: `ternary_logistic_v1` names no task that there is: binary
+    >>> task_of("binary_logistic_v1").name
+    'binary'
     """
-    name = model.partition("_")[0]
-    if name not in _TASKS:
-        raise InvalidDeclaration(f"`{model}` names no task that there is: {', '.join(_TASKS)}")
-    return _TASKS[name]
+    return _TASKS[task_name(model)]

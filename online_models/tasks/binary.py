@@ -80,6 +80,4 @@ def _scorer(model: Estimator, n_learned: int, base_rate: float) -> Scorer:
     return Scorer(model, n_learned=n_learned, base_rate=base_rate)
 
 
-BINARY: Final = Task(
-    name="binary", label=bool, progress=Progress, state=LearnerState[Progress], scorer=_scorer
-)
+BINARY: Final = Task(name="binary", progress=Progress, state=LearnerState[Progress], scorer=_scorer)

@@ -7,7 +7,6 @@ from typing import Any
 from online_models.estimator import Estimator
 from online_models.progress import LearnerState, Progress
 from online_models.scorer import Scores
-from schemas.labels import LabelType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,12 +14,12 @@ class Task:
     """One kind of question."""
 
     name: str
-    """The first word of the names of its models."""
-    label: LabelType
-    """What a label rule has to say: `bool`, `str` or `float`."""
+    """The first word of the names of its models (`schemas.tasks`)."""
     progress: Callable[[], Progress]
     """Begins to count and to judge."""
     state: type[LearnerState[Any]]
     """What a learner is as data."""
+    needs_no_label: bool = False
+    """Whether its models learn from features alone."""
     scorer: Callable[[Estimator, int, Any], Scores]
     """Shows a model that has learned so many outcomes, beside what is known without features."""

@@ -206,12 +206,10 @@ def hash_of(user):
 def store(driver, tmp_path, monkeypatch):
     """What `archive` makes of what the driver predicted and learned."""
     files = FileSystem(str(tmp_path))
-    for table, records in (
-        (tables.PREDICTIONS, driver.predictions),
-        (tables.OUTCOMES, driver.outcomes),
-    ):
+    for table in tables.ALL:
+        records = driver.read(table.topic)
         writer = TableWriter(files, table.name, table.schema, event_at=table.event_at)
-        of_table = [(*msgspec.structs.astuple(each), 0, n) for n, each in enumerate(records)]
+        of_table = [(*table.row(each.value() or b""), 0, n) for n, each in enumerate(records)]
         writer.write(f"{table.name}-0", 0, len(records), of_table)
     monkeypatch.setenv("THALWEG_OFFLINE_STORE", str(tmp_path))
     monkeypatch.setenv("THALWEG_PIPELINE", __name__)

@@ -18,7 +18,7 @@ ABOUT: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("model", catalogue.NAMES)
+@pytest.mark.parametrize("model", catalogue.names("binary"))
 def test_a_learner_that_was_interrupted_has_the_same_bits_and_another_has_others(model):
     learner, uninterrupted = (Learner(model, **ABOUT) for _ in range(2))
     behind: dict[str, Any] = {}

@@ -14,7 +14,8 @@ SCHEMA = "schema-1"
 TARGET = "target-1"
 DEAR = tuple(forests.RECIPES)
 """Models that take milliseconds to teach: laws are tried on them once, not fifteen times."""
-CHEAP = tuple(name for name in catalogue.NAMES if name not in DEAR)
+BINARY = catalogue.names("binary")
+CHEAP = tuple(name for name in BINARY if name not in DEAR)
 MakeLog = Callable[..., list[Outcome]]
 
 

@@ -15,9 +15,9 @@ from online_models.scorer import Scorer
 from online_models.tasks.binary import Progress
 from schemas.outcomes import Outcome
 
-from .conftest import CHEAP, DEAR, FEATURES, SCHEMA, TARGET
+from .conftest import BINARY, CHEAP, DEAR, FEATURES, SCHEMA, TARGET
 
-models = pytest.mark.parametrize("model", catalogue.NAMES)
+models = pytest.mark.parametrize("model", BINARY)
 cheap_models = pytest.mark.parametrize("model", CHEAP)
 
 

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from online_models import catalogue, pickling, snapshot
+from online_models import pickling, snapshot
 from online_models.learner import Learner
 from online_models.signing import Signer, Verifier
 from schemas.errors import SnapshotRefused
 
-from .conftest import FEATURES, SCHEMA, TARGET, MakeLog
+from .conftest import BINARY, FEATURES, SCHEMA, TARGET, MakeLog
 
 SIGNER = Signer.generate()
 VERIFIER = Verifier([SIGNER.public_pem()])
@@ -45,7 +45,7 @@ def resigned(blob: bytes, **changes: object) -> bytes:
     return msgspec.msgpack.encode((SIGNER.sign(manifest), manifest, state))
 
 
-@pytest.mark.parametrize("model", catalogue.NAMES)
+@pytest.mark.parametrize("model", BINARY)
 def test_a_decoded_learner_goes_on_where_the_encoded_one_was(model, make_log):
     learner = learner_after(300, make_log, model)
 
@@ -171,7 +171,7 @@ def test_a_model_that_is_not_what_was_announced_is_refused(changes, reason, blob
         )
 
 
-@pytest.mark.parametrize("model", catalogue.NAMES)
+@pytest.mark.parametrize("model", BINARY)
 def test_a_model_may_be_asked_where_it_is_taught(model, make_log):
     """So a snapshot's golden scores need no copy of it: asking changes nothing."""
     learner = learner_after(120, make_log, model)

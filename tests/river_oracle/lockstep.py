@@ -14,6 +14,8 @@ import msgspec
 from agents.pipeline import Pipeline
 from agents.testing import PipelineDriver
 from schemas.events import UserEvent
+from schemas.predictions import Prediction
+from schemas.tasks import LABELS, task_name
 from streams.features import field_value
 from streams.label_rule import reported_within
 
@@ -26,9 +28,19 @@ NEVER = timedelta(days=10_000)
 class Answered:
     """What the pipeline said to each question."""
 
-    scores: list[float]
-    decisions: list[bool]
-    versions: list[int]
+    predictions: list[Prediction]
+
+    @property
+    def scores(self) -> list[float]:
+        return [each.score for each in self.predictions]
+
+    @property
+    def decisions(self) -> list[bool]:
+        return [each.decision for each in self.predictions]
+
+    @property
+    def versions(self) -> list[int]:
+        return [each.model_version for each in self.predictions]
 
 
 def field(column: str) -> str:
@@ -47,12 +59,12 @@ def pipeline_of(columns: Iterable[str], model: str) -> Pipeline:
         event=cast(type[UserEvent], record),
         actions=frozenset({"ask"}),
         features=tuple(field_value(name) for name in fields),
-        label=reported_within(NEVER),
+        label=reported_within(NEVER, says=LABELS[task_name(model)]),
         champion=model,
     )
 
 
-def ask(rows: Iterable[tuple[Mapping[str, Any], bool]], model: str, *, delay: int) -> Answered:
+def ask(rows: Iterable[tuple[Mapping[str, Any], Any]], model: str, *, delay: int) -> Answered:
     """Ask one row after the other; each label becomes known so many rows later."""
     rows = list(rows)
     driver = PipelineDriver(pipeline_of(rows[0][0], model))
@@ -70,9 +82,4 @@ def ask(rows: Iterable[tuple[Mapping[str, Any], bool]], model: str, *, delay: in
         if not delay:
             driver.advance(STEP)
             answer(n)
-    said = driver.predictions
-    return Answered(
-        [each.score for each in said],
-        [each.decision for each in said],
-        [each.model_version or 0 for each in said],
-    )
+    return Answered(driver.predictions)

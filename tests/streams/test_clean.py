@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from schemas.errors import InvalidDeclaration, InvalidRecord
 from schemas.events import UserEvent
-from schemas.labels import Label
+from schemas.labels import Label, LabelType
 from schemas.reasons import Reason
 from streams.clean import MAX_ID_LENGTH, EventCleaner, LabelCleaner
 
@@ -226,6 +226,39 @@ def test_any_bytes_are_an_event_or_an_invalid_record(key, value):
 )
 def test_a_label_is_true_or_false_by_name_or_number(label, meaning):
     assert clean_label(label=label).label is meaning
+
+
+@pytest.mark.parametrize(
+    ("says", "label", "meaning"),
+    [(str, "rose", "rose"), (str, "r" * 256, "r" * 256), (float, 3, 3.0), (float, -0.5, -0.5)],
+)
+def test_a_label_may_be_a_class_or_an_amount_where_that_is_declared(says, label, meaning):
+    cleaned = label_cleaner(says).clean(b"u", label_record(label), published_at_ms=NOW)
+
+    assert cleaned.label == meaning
+    assert type(cleaned.label) is says
+
+
+@pytest.mark.parametrize(
+    ("says", "label"),
+    [
+        *((str, True), (str, 7), (str, ""), (str, "r" * 257), (str, None)),
+        *((float, "7"), (float, True), (float, 1e13), (float, -1e300), (float, [1])),
+    ],
+)
+def test_what_is_no_class_or_no_amount_is_refused(says, label):
+    with pytest.raises(InvalidRecord) as refusal:
+        label_cleaner(says).clean(b"u", label_record(label), published_at_ms=NOW)
+
+    assert refusal.value.reason == Reason.INVALID_FIELD
+
+
+def label_cleaner(says: LabelType) -> LabelCleaner:
+    return LabelCleaner(max_bytes=1_000, future_tolerance=timedelta(0), says=says)
+
+
+def label_record(label: object) -> bytes:
+    return json.dumps(GOOD_LABEL | {"label": label}).encode()
 
 
 def test_a_label_may_name_its_prediction_instead_of_the_event():

@@ -78,3 +78,36 @@ def test_nothing_is_revisable_for_less_than_no_time():
 def test_fake_negatives_go_with_nothing_else(choice, name):
     with pytest.raises(InvalidDeclaration, match=f"`buy` has fake_negatives, .* go with {name}"):
         happens_within("buy", MS, fake_negatives=True, **choice)
+
+
+def test_rules_that_say_something_else_have_another_target():
+    rules = [
+        reported_within(MS),
+        reported_within(MS, silence="unknown"),
+        reported_within(MS, says=str),
+        reported_within(MS, says=float),
+    ]
+
+    assert len({rule.target for rule in rules}) == len(rules)
+    assert [rule.silence for rule in rules] == ["negative", "unknown", "unknown", "unknown"]
+
+
+@pytest.mark.parametrize(
+    ("choices", "reason"),
+    [
+        ({"says": bytes}, r"has says=<class 'bytes'>, not one of bool, str, float"),
+        ({"says": str, "silence": "negative"}, "says str: silence='negative' tells none"),
+        ({"silence": "no"}, "has silence='no', not one of negative, unknown"),
+        ({"silence": "unknown", "keep_negatives": 0.5}, "'unknown', which does not go with keep_n"),
+        ({"says": float, "revisable_for": MS}, "'unknown', which does not go with revisable_for"),
+        ({"says": str, "fake_negatives": True}, "'unknown', which does not go with fake_negatives"),
+    ],
+)
+def test_what_makes_no_sense_of_what_labels_say_is_refused(choices, reason):
+    with pytest.raises(InvalidDeclaration, match=reason):
+        reported_within(MS, **choices)
+
+
+def test_an_action_says_nothing_but_yes():
+    with pytest.raises(InvalidDeclaration, match="`buy` says str: an action tells none"):
+        replace(happens_within("buy", MS), says=str, silence="unknown")

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from agents.observability.metrics import Metrics
-from agents.prediction.predict_plan import PRIOR, PredictPlan
+from agents.prediction.predict_plan import PredictPlan
+from agents.prediction.wording import PRIOR
 from examples.shop.pipeline import PIPELINE, ShopEvent
 from schemas import dead_letters
 from schemas.cloudevents import rfc3339

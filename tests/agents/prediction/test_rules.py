@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from river import base
 
 from agents.observability.metrics import Metrics
-from agents.prediction.predict_plan import PRIOR, PredictPlan
+from agents.prediction.predict_plan import PredictPlan
 from agents.prediction.served_models import Served
+from agents.prediction.wording import PRIOR
 from agents.testing import PipelineDriver
 from examples.shop.pipeline import PIPELINE as SHOP
 from online_models.catalogue import make

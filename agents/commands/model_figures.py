@@ -1,0 +1,49 @@
+"""What the figures of models are called in tables, by task."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from agents.admin.published_models import PublishedModel
+
+
+class Figure(NamedTuple):
+    """One figure: its title, its name, and its name over the last outcomes, if it has one."""
+
+    title: str
+    name: str
+    recent: str | None
+
+
+_LOG_LOSS: Final = Figure("log loss", "log_loss", "recent_log_loss")
+_ROC_AUC: Final = Figure("ROC AUC", "roc_auc", "recent_roc_auc")
+FIGURES: Final[Mapping[str, tuple[Figure, ...]]] = MappingProxyType(
+    {
+        "binary": (_ROC_AUC, _LOG_LOSS),
+        "multiclass": (
+            Figure("accuracy", "accuracy", "recent_accuracy"),
+            Figure("macro F1", "macro_f1", None),
+            _LOG_LOSS,
+        ),
+    }
+)
+
+
+def columns(task: str) -> dict[str, str]:
+    """Title the columns of a table of models by the names of their figures.
+
+    >>> list(columns("binary").items())
+    [('roc_auc', 'ROC AUC'), ('log_loss', 'log loss'), ('recent_roc_auc', 'of late'),
+    ('recent_log_loss', '')]
+    """
+    figures = FIGURES[task]
+    recent = [figure.recent for figure in figures if figure.recent is not None]
+    titles = ("of late", *("" for _ in recent[1:]))
+    return {each.name: each.title for each in figures} | dict(zip(recent, titles, strict=True))
+
+
+def written(model: "PublishedModel", name: str) -> str:
+    """Write a figure down; what former releases published has some beside `figures`."""
+    found: float = model.figures.get(name, getattr(model, name, float("nan")))
+    return f"{found:.4f}"

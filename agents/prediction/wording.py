@@ -1,0 +1,52 @@
+"""How answers are written: what the record of a prediction holds differs by task."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+from agents.prediction import encode
+from online_models.class_scorer import ClassScorer
+from online_models.scorer import Scores
+
+PRIOR: Final = 0.5
+"""The score of yes and no while no model was ever published."""
+
+Write = Callable[..., bytes]
+"""Writes the fields of a prediction, given by name."""
+
+
+def _as_probability(_: Scores | None) -> Write:
+    return encode.prediction
+
+
+def _as_class(scorer: Scores | None) -> Write:
+    if not isinstance(scorer, ClassScorer):  # nobody is there to ask
+        return _no_class
+
+    def write(**fields: Any) -> bytes:  # noqa: ANN401  # as `encode.prediction` has them
+        return encode.class_prediction(prediction=scorer.prediction, scores=scorer.scores, **fields)
+
+    return write
+
+
+def _no_class(**fields: Any) -> bytes:  # noqa: ANN401  # likewise
+    return encode.class_prediction(prediction=None, scores={}, **fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """What a task's answers look like."""
+
+    prior: float
+    """The score while no model was ever published."""
+    writes: Callable[[Scores | None], Write]
+    """Makes what writes down the last answer of a scorer; without one, that there is none."""
+    is_probability: bool = True
+    """Whether scores are between 0 and 1, so that they can be counted by size."""
+
+
+WORDINGS: Final[Mapping[str, Wording]] = MappingProxyType(
+    {"binary": Wording(PRIOR, _as_probability), "multiclass": Wording(0.0, _as_class)}
+)
+"""By task."""

@@ -1,0 +1,33 @@
+"""What models may be asked, and what the labels of each kind of question are."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from schemas.errors import InvalidDeclaration
+from schemas.labels import LabelType
+
+LABELS: Final[Mapping[str, LabelType]] = MappingProxyType({"binary": bool, "multiclass": str})
+"""By task: whether it comes true; which class it is."""
+
+
+def task_name(model: str) -> str:
+    """Tell the task of a model, or of a version of one: it is the first word of its name.
+
+    Raises
+    ------
+    InvalidDeclaration
+        There is no such task.
+
+    Examples
+    --------
+    >>> task_name("binary_logistic_v1")
+    'binary'
+    >>> task_name("oracle_v1")
+    Traceback (most recent call last):
+    schemas.errors.InvalidDeclaration: `oracle_v1` names no task that there is: binary, multiclass
+    """
+    name = model.partition("_")[0]
+    if name not in LABELS:
+        raise InvalidDeclaration(f"`{model}` names no task that there is: {', '.join(LABELS)}")
+    return name

@@ -1,0 +1,171 @@
+"""Pipelines that ask something else than yes or no, from events to models that serve."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from agents.observability import metric_list
+from agents.offline import tables
+from agents.pipeline import Pipeline
+from agents.testing import PipelineDriver
+from examples.shop.pipeline import PIPELINE
+from online_models.rules import when
+from schemas import topics
+from schemas.errors import InvalidDeclaration
+from schemas.events import UserEvent
+from streams.features import field_value
+from streams.label_rule import happens_within, reported_within
+
+MINUTE = timedelta(minutes=1)
+HORIZON = 5 * MINUTE
+
+
+class Flower(UserEvent, gc=False):
+    petals: float | None = None
+    height: float | None = None
+
+
+def pipeline(champion: str, **choices: Any) -> Pipeline:
+    says = {"multiclass": str}[champion.partition("_")[0]]
+    declared: dict[str, Any] = {
+        "use_case": "garden",
+        "event": Flower,
+        "actions": frozenset({"see"}),
+        "features": (field_value("petals"), field_value("height")),
+        "label": reported_within(HORIZON, says=says),
+        "champion": champion,
+    }
+    return Pipeline(**declared | choices)
+
+
+class Garden:
+    """Events, and labels of them when a test wants it."""
+
+    def __init__(self, declared: Pipeline) -> None:
+        self.driver = PipelineDriver(declared)
+        self._n = 0
+
+    def see(self, **fields: float) -> str:
+        """Publish an event; tell its id."""
+        self._n += 1
+        self.driver.advance(MINUTE)
+        event = {"user_id": "ada", "event_id": f"e{self._n}", "action": "see", **fields}
+        self.driver.publish(event | {"ts": self.driver.now_ms})
+        return f"e{self._n}"
+
+    def say(self, event_id: str, label: object) -> None:
+        self.driver.label(
+            {"user_id": "ada", "event_id": event_id, "label": label, "ts": self.driver.now_ms}
+        )
+
+
+def test_classes_are_predicted_with_the_scores_of_all_and_learned_when_they_are_known():
+    champion, challenger = "multiclass_logistic_v1", "multiclass_softmax_v1"
+    garden = Garden(pipeline(champion, challengers=(challenger,), challenger_share=1.0))
+    driver = garden.driver
+    first = garden.see(petals=3.0, height=1.0)
+    garden.say(first, "iris")
+    for n in range(60):
+        kind = ("iris", "rose", "lily")[n % 3]
+        garden.say(garden.see(petals=3.0 + n % 3, height=1.0 + n / 100), kind)
+    driver.crash("learn")
+    driver.crash("predict")
+    garden.see(petals=5.0, height=1.3)
+
+    before, *_, last = driver.predictions
+    assert (before.prediction, before.scores, before.decision) == (None, {}, False)
+    assert (before.score, before.confidence, before.source) == (0.0, 0.0, "default")
+    assert last.prediction == "lily"
+    assert last.scores is not None
+    assert last.scores.keys() == {"iris", "rose", "lily"}
+    assert sum(last.scores.values()) == pytest.approx(1.0)
+    assert last.score == max(last.scores.values()) == last.scores["lily"]
+    assert last.confidence == pytest.approx((3 * last.score - 1) / 2)
+    assert (last.source, last.model, last.model_version) == ("model", champion, 61)
+    assert last.decision == (last.score >= 0.5)
+    assert driver.shadow_predictions[-1].prediction == "lily"
+
+    def figure(name: str, model: str) -> float:
+        return driver.metrics.gauge(metric_list.MODEL_FIGURE, figure=name, model=model).value or 0
+
+    driver._training.tell()
+    assert figure("recent_accuracy", champion) > figure("accuracy", metric_list.BASELINE_RATE)
+    assert driver.metrics.counter(metric_list.OUTCOMES, label="some").value == 61
+
+
+def test_what_nobody_classified_is_an_outcome_without_a_label_that_nobody_learns():
+    garden = Garden(pipeline("multiclass_softmax_v1"))
+    garden.see(petals=3.0)
+    garden.driver.advance(3 * HORIZON)
+    garden.see(petals=3.0)
+
+    (outcome,) = garden.driver.outcomes
+    assert (outcome.label, outcome.judged) == (None, 0.0)
+    assert garden.driver.model_versions == {"multiclass_softmax_v1": 0}
+    (learner,) = garden.driver._training.learners.values()
+    assert (learner.through, learner.n_learned, learner.progress.n_skipped) == (0, 0, 0)
+    assert garden.driver.metrics.counter(metric_list.OUTCOMES, label="none").value == 1
+
+
+def test_an_amount_where_classes_are_declared_is_a_dead_letter():
+    garden = Garden(pipeline("multiclass_softmax_v1"))
+    garden.say(garden.see(petals=3.0), 7.5)
+
+    (letter,) = garden.driver.dead_letters
+    assert dict(letter.headers() or [])["reason"] == b"invalid_field"
+    assert garden.driver.outcomes == []
+
+
+def test_rows_of_the_offline_store_have_a_column_for_each_type_of_label():
+    garden = Garden(pipeline("multiclass_softmax_v1"))
+    for label in ("iris", "rose"):
+        garden.say(garden.see(petals=3.0), label)
+    garden.see(petals=3.0)
+
+    def rows(table: tables.Table) -> list[dict[str, Any]]:
+        return [
+            dict(zip(table.schema, table.row(record.value() or b""), strict=False))
+            for record in garden.driver.read(table.topic)
+        ]
+
+    labels = [(row["label"], row["label_class"]) for row in rows(tables.OUTCOMES)]
+    assert labels == [(None, "iris"), (None, "rose")]
+    predictions = rows(tables.PREDICTIONS)
+    assert predictions[0]["scores"] == "{}"
+    assert msgspec.json.decode(predictions[2]["scores"]).keys() == {"iris", "rose"}
+    assert [len(row) for row in predictions] == [len(tables.PREDICTIONS.schema) - 2] * 3
+    assert topics.PREDICTIONS.name == tables.PREDICTIONS.name
+
+
+@pytest.mark.parametrize(
+    ("choices", "reason"),
+    [
+        (
+            {"challengers": ("binary_logistic_v1",)},
+            r"challenger `binary_logistic_v1` is asked another kind of question \(binary\) than the"
+            r" champion `multiclass_softmax_v1` \(multiclass\)",
+        ),
+        (
+            {"label": reported_within(HORIZON)},
+            r"says bool, but `multiclass_softmax_v1` learns str: .* says=str",
+        ),
+        (
+            {"rules": (when("petals", above=3, score=0.9),)},
+            "rules answer with a score from 0 to 1, which is no answer of `multiclass_softmax_v1`",
+        ),
+    ],
+)
+def test_what_does_not_fit_the_task_is_refused_by_its_name(choices, reason):
+    with pytest.raises(InvalidDeclaration, match=reason):
+        pipeline("multiclass_softmax_v1", **choices)
+
+
+def test_a_label_rule_of_classes_does_not_fit_models_of_yes_and_no():
+    with pytest.raises(InvalidDeclaration, match="says str, but `binary_logistic_v1` learns bool"):
+        replace(PIPELINE, label=reported_within(HORIZON, says=str))
+    with pytest.raises(InvalidDeclaration, match="`oracle_v1` names no task"):
+        replace(PIPELINE, champion="oracle_v1")
+    assert replace(PIPELINE, label=happens_within("purchase", HORIZON)).task == "binary"

@@ -1,0 +1,116 @@
+"""Laws that hold of the learners of each task, and logs to try them on."""
+
+import math
+import random
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+import msgspec
+
+from online_models import catalogue, snapshot
+from online_models.learner import Learner
+from online_models.signing import Signer, Verifier
+from schemas.labels import LabelValue
+from schemas.outcomes import Outcome
+from tests.online_models.conftest import FEATURES, SCHEMA, TARGET, _make_log
+
+SIGNER = Signer.generate()
+OURS = {"schema": SCHEMA, "target": TARGET}
+
+Meaning = Callable[[list[float], random.Random], LabelValue | None]
+
+
+def log_of(meaning: Meaning, seed: int, n: int) -> list[Outcome]:
+    """Make a log whose labels follow from the features."""
+    rng = random.Random(seed)
+    outcomes = []
+    for outcome in _make_log(seed, n):
+        label = meaning(outcome.features, rng)
+        outcomes.append(
+            msgspec.structs.replace(outcome, label=label, judged=float(label is not None))
+        )
+    return outcomes
+
+
+def learner_of(model: str) -> Learner:
+    return Learner(
+        model,
+        feature_names=FEATURES,
+        schema=SCHEMA,
+        target=TARGET,
+        label_delay=timedelta(seconds=1),
+    )
+
+
+def taught(model: str, log: list[Outcome]) -> Learner:
+    learner = learner_of(model)
+    for offset, outcome in enumerate(log):
+        learner.learn(outcome, offset)
+    return learner
+
+
+class Answer(NamedTuple):
+    """All that a model says to one question."""
+
+    score: float
+    prediction: str | None
+    scores: Any
+
+
+def answers(learner: Learner, log: list[Outcome]) -> list[Answer]:
+    """Ask a learner about the features of a log."""
+    scorer = learner.scorer()
+    told = []
+    for outcome in log:
+        score = scorer.score(dict(zip(FEATURES, outcome.features, strict=True)))
+        extra = getattr(scorer, "prediction", None), getattr(scorer, "scores", None)
+        told.append(Answer(score, *extra))
+    return told
+
+
+def replays_to_the_same_bits(model: str, log: list[Outcome], *, at: int, start: int) -> None:
+    """Compare a learner with one that was restored after `at` and replayed from `start`."""
+    uninterrupted = learner_of(model)
+    expected = [uninterrupted.learn(outcome, offset) for offset, outcome in enumerate(log)]
+
+    first = taught(model, log[:at])
+    state = msgspec.msgpack.encode(first.state())
+    second = Learner.from_state(
+        model,
+        feature_names=FEATURES,
+        **OURS,
+        state=msgspec.msgpack.decode(state, type=first.task.state),
+    )
+    replayed = [second.learn(log[offset], offset) for offset in range(start, len(log))]
+
+    assert replayed == [None] * (at - start) + expected[at:]
+    assert second.progress == uninterrupted.progress
+    assert answers(second, log) == answers(uninterrupted, log)
+
+
+def is_gone_on_from(model: str, log: list[Outcome]) -> None:
+    """Carry a learner as a snapshot, half way through a log."""
+    half = len(log) // 2
+    learner = taught(model, log[:half])
+    blob = snapshot.encode(learner, SIGNER, at_ms=5)
+    verifier = Verifier([SIGNER.public_pem()])
+
+    read = snapshot.decode(blob, verifier, model=model, **OURS)
+    served = snapshot.decode_servable(blob, verifier, model=model, **OURS)
+
+    figures = learner.prequential.figures()
+    assert figures
+    assert not any(map(math.isnan, figures.values()))
+    assert read.manifest.figures == served.manifest.figures == figures
+    assert len(read.manifest.golden) > 0
+    assert answers(read.learner, log) == answers(learner, log)
+    later = list(enumerate(log[half:], start=half))
+    assert [read.learner.learn(o, offset) for offset, o in later] == [
+        learner.learn(o, offset) for offset, o in later
+    ]
+
+
+def dear(model: str) -> bool:
+    """Tell whether a model takes milliseconds to teach."""
+    return hasattr(catalogue.recipe(model).make(), "n_models")
