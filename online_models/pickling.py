@@ -7,6 +7,7 @@ import random
 from typing import Any, Final, TypeVar
 
 from river import proba
+from river.tree.splitter import qo_splitter
 
 from online_models.estimator import Estimator
 from schemas.errors import SnapshotRefused
@@ -28,6 +29,8 @@ _ALLOWED: Final = frozenset(
         ("online_models.catalogue.multiclass_models", "HoeffdingAdaptiveTree"),
         ("online_models.catalogue.multiclass_models", "NearestNeighbours"),
         ("online_models.catalogue.multiclass_models", "SoftmaxRegression"),
+        ("online_models.catalogue.regression_models", "TargetStandardScaler"),
+        ("online_models.pickling", "slot"),
         ("random", "Random"),
         ("river._river_rust.drift", "AdaptiveWindowing"),
         ("river._river_rust.vectordict", "VectorDict"),
@@ -38,18 +41,24 @@ _ALLOWED: Final = frozenset(
         ("river.ensemble.streaming_random_patches", "BaseSRPClassifier"),
         ("river.ensemble.streaming_random_patches", "SRPClassifier"),
         ("river.forest.adaptive_random_forest", "ARFClassifier"),
+        ("river.forest.adaptive_random_forest", "ARFRegressor"),
         ("river.forest.adaptive_random_forest", "BaseTreeClassifier"),
+        ("river.forest.adaptive_random_forest", "BaseTreeRegressor"),
         ("river.linear_model.ad_predictor", "AdPredictor"),
+        ("river.linear_model.lin_reg", "LinearRegression"),
         ("river.linear_model.log_reg", "LogisticRegression"),
         ("river.metrics.accuracy", "Accuracy"),
         ("river.metrics.confusion", "ConfusionMatrix"),
+        ("river.metrics.mse", "MSE"),
         ("river.multiclass.ovr", "OneVsRestClassifier"),
         ("river.neighbors.knn_classifier", "KNNClassifier"),
+        ("river.neighbors.knn_regressor", "KNNRegressor"),
         ("river.neighbors.lazy", "LazySearch"),
         ("river.optim.ftrl", "FTRLProximal"),
         ("river.optim.initializers", "Zeros"),
         ("river.optim.losses", "CrossEntropy"),
         ("river.optim.losses", "Log"),
+        ("river.optim.losses", "Squared"),
         ("river.optim.schedulers", "Constant"),
         ("river.optim.sgd", "SGD"),
         ("river.preprocessing.scale", "StandardScaler"),
@@ -57,14 +66,21 @@ _ALLOWED: Final = frozenset(
         ("river.stats.mean", "Mean"),
         ("river.stats.var", "Var"),
         ("river.tree.hoeffding_adaptive_tree_classifier", "HoeffdingAdaptiveTreeClassifier"),
+        ("river.tree.hoeffding_adaptive_tree_regressor", "HoeffdingAdaptiveTreeRegressor"),
         ("river.tree.hoeffding_tree_classifier", "HoeffdingTreeClassifier"),
         ("river.tree.nodes.arf_htc_nodes", "RandomLeafNaiveBayesAdaptive"),
+        ("river.tree.nodes.arf_htr_nodes", "RandomLeafMean"),
         ("river.tree.nodes.branch", "NumericBinaryBranch"),
         ("river.tree.nodes.hatc_nodes", "AdaLeafClassifier"),
         ("river.tree.nodes.hatc_nodes", "AdaNumBinaryBranchClass"),
+        ("river.tree.nodes.hatr_nodes", "AdaLeafRegAdaptive"),
+        ("river.tree.nodes.hatr_nodes", "AdaNumBinaryBranchReg"),
         ("river.tree.nodes.htc_nodes", "LeafMajorityClass"),
         ("river.tree.nodes.htc_nodes", "LeafNaiveBayesAdaptive"),
         ("river.tree.splitter.gaussian_splitter", "GaussianSplitter"),
+        ("river.tree.splitter.qo_splitter", "FeatureQuantizer"),
+        ("river.tree.splitter.qo_splitter", "QOSplitter"),
+        ("statistics", "NormalDist"),
     }
 )
 """Every class that a model of the catalogue consists of, and nothing else.
@@ -81,8 +97,24 @@ def _reduce_gaussian(gaussian: proba.Gaussian) -> tuple[Any, ...]:
     return copyreg.__newobj__, (proba.Gaussian,), state  # type: ignore[attr-defined]
 
 
+def slot(x_stats: Any, y_stats: Any) -> qo_splitter.Slot:  # noqa: ANN401  # as River has them
+    """Make a slot of a quantized feature of a tree of amounts."""
+    made = qo_splitter.Slot.__new__(qo_splitter.Slot)
+    made.x_stats, made.y_stats, made.is_single_target = x_stats, y_stats, True
+    made._update_estimator = made._update_estimator_univariate  # noqa: SLF001
+    return made
+
+
+def _reduce_slot(reduced: qo_splitter.Slot) -> tuple[Any, ...]:
+    # It keeps one of its own methods, and a pickle of that asks for `getattr`.
+    return slot, (reduced.x_stats, reduced.y_stats)
+
+
 class _Pickler(pickle.Pickler):
-    dispatch_table = copyreg.dispatch_table | {proba.Gaussian: _reduce_gaussian}
+    dispatch_table = copyreg.dispatch_table | {
+        proba.Gaussian: _reduce_gaussian,
+        qo_splitter.Slot: _reduce_slot,
+    }
 
 
 class _RestrictedUnpickler(pickle.Unpickler):

@@ -32,9 +32,11 @@ class Prediction(msgspec.Struct, gc=False):
     user_id: str
     use_case: str
     score: float
-    """Estimated probability, 0 to 1; where models tell classes apart, that of `prediction`."""
+    """Estimated probability, 0 to 1; where models tell classes apart, that of `prediction`; where
+    they estimate amounts, the amount."""
     confidence: float
-    """How far from a coin flip, 0 to 1; of classes, from a die that has as many sides."""
+    """How far from a coin flip, 0 to 1; of classes, from a die that has as many sides; of amounts
+    0, since nobody knows."""
     decision: bool
     source: Source
     model: str

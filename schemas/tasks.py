@@ -7,8 +7,10 @@ from typing import Final
 from schemas.errors import InvalidDeclaration
 from schemas.labels import LabelType
 
-LABELS: Final[Mapping[str, LabelType]] = MappingProxyType({"binary": bool, "multiclass": str})
-"""By task: whether it comes true; which class it is."""
+LABELS: Final[Mapping[str, LabelType]] = MappingProxyType(
+    {"binary": bool, "multiclass": str, "regression": float}
+)
+"""By task: whether it comes true; which class it is; how much it is."""
 
 
 def task_name(model: str) -> str:
@@ -25,7 +27,8 @@ def task_name(model: str) -> str:
     'binary'
     >>> task_name("oracle_v1")
     Traceback (most recent call last):
-    schemas.errors.InvalidDeclaration: `oracle_v1` names no task that there is: binary, multiclass
+    schemas.errors.InvalidDeclaration: `oracle_v1` names no task that there is: binary, multiclass,
+    regression
     """
     name = model.partition("_")[0]
     if name not in LABELS:

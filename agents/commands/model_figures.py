@@ -26,6 +26,11 @@ FIGURES: Final[Mapping[str, tuple[Figure, ...]]] = MappingProxyType(
             Figure("macro F1", "macro_f1", None),
             _LOG_LOSS,
         ),
+        "regression": (
+            Figure("MAE", "mae", "recent_mae"),
+            Figure("RMSE", "rmse", "recent_rmse"),
+            Figure("R2", "r2", None),
+        ),
     }
 )
 

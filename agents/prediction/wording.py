@@ -34,6 +34,10 @@ def _no_class(**fields: Any) -> bytes:  # noqa: ANN401  # likewise
     return encode.class_prediction(prediction=None, scores={}, **fields)
 
 
+def _as_amount(_: Scores | None) -> Write:
+    return encode.amount_prediction
+
+
 @dataclass(frozen=True, slots=True)
 class Wording:
     """What a task's answers look like."""
@@ -47,6 +51,10 @@ class Wording:
 
 
 WORDINGS: Final[Mapping[str, Wording]] = MappingProxyType(
-    {"binary": Wording(PRIOR, _as_probability), "multiclass": Wording(0.0, _as_class)}
+    {
+        "binary": Wording(PRIOR, _as_probability),
+        "multiclass": Wording(0.0, _as_class),
+        "regression": Wording(0.0, _as_amount, is_probability=False),
+    }
 )
 """By task."""

@@ -16,6 +16,7 @@ from online_models.catalogue import (
     linear_models,
     multiclass_models,
     neighbours,
+    regression_models,
     stacking,
     trees,
 )
@@ -30,6 +31,7 @@ _RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
     | neighbours.RECIPES
     | stacking.RECIPES
     | multiclass_models.RECIPES
+    | regression_models.RECIPES
 )
 
 NAMES: Final = tuple(_RECIPES)

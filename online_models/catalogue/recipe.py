@@ -36,3 +36,16 @@ def classifier(model: object) -> base.Classifier:
     if not isinstance(model, base.Classifier):
         raise TypeError(f"{model!r} is no classifier")
     return model
+
+
+def regressor(model: object) -> base.Regressor:
+    """Vouch for what is a regressor, though River's types do not know it.
+
+    Raises
+    ------
+    TypeError
+        When it is none.
+    """
+    if not isinstance(model, base.Regressor):
+        raise TypeError(f"{model!r} is no regressor")
+    return model

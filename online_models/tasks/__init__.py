@@ -4,12 +4,13 @@ from typing import Final
 
 from online_models.tasks.binary import BINARY
 from online_models.tasks.multiclass import MULTICLASS
+from online_models.tasks.regression import REGRESSION
 from online_models.tasks.task import Task
 from schemas.tasks import task_name
 
 __all__ = ["Task", "task_of"]
 
-_TASKS: Final = {task.name: task for task in (BINARY, MULTICLASS)}
+_TASKS: Final = {task.name: task for task in (BINARY, MULTICLASS, REGRESSION)}
 
 
 def task_of(model: str) -> Task:

@@ -126,6 +126,7 @@ def test_who_publishes_from_the_future_changes_nothing_for_the_others():
         {"keep_negatives": 0.3},
         {"revisable_for": DAY},
         {"fake_negatives": True},
+        {"silence": "unknown"},
     ],
 )
 def test_whatever_the_label_rule_nothing_is_missing_and_nothing_too_much(choice):

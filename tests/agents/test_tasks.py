@@ -16,6 +16,7 @@ from online_models.rules import when
 from schemas import topics
 from schemas.errors import InvalidDeclaration
 from schemas.events import UserEvent
+from schemas.tasks import LABELS, task_name
 from streams.features import field_value
 from streams.label_rule import happens_within, reported_within
 
@@ -29,7 +30,7 @@ class Flower(UserEvent, gc=False):
 
 
 def pipeline(champion: str, **choices: Any) -> Pipeline:
-    says = {"multiclass": str}[champion.partition("_")[0]]
+    says = LABELS[task_name(champion)]
     declared: dict[str, Any] = {
         "use_case": "garden",
         "event": Flower,
@@ -94,6 +95,35 @@ def test_classes_are_predicted_with_the_scores_of_all_and_learned_when_they_are_
     driver._training.tell()
     assert figure("recent_accuracy", champion) > figure("accuracy", metric_list.BASELINE_RATE)
     assert driver.metrics.counter(metric_list.OUTCOMES, label="some").value == 61
+
+
+def test_amounts_are_predicted_and_learned_when_they_are_known():
+    champion = "regression_linear_v1"
+    garden = Garden(pipeline(champion, threshold=10.0))
+    driver = garden.driver
+    garden.say(garden.see(petals=3.0), 3)
+    for n in range(60):
+        garden.say(garden.see(petals=3.0 + n % 5), 6.0 + 2 * (n % 5))
+    driver.crash("learn")
+    driver.crash("predict")
+    garden.see(petals=7.0)
+
+    before, *_, last = driver.predictions
+    assert (before.score, before.decision, before.source) == (0.0, False, "default")
+    assert (last.source, last.model, last.model_version) == ("model", champion, 61)
+    assert last.score == pytest.approx(14.0, abs=2.0)
+    assert (last.confidence, last.prediction, last.scores) == (0.0, None, None)
+    assert last.decision
+    assert [outcome.label for outcome in driver.outcomes[:2]] == [3.0, 6.0]
+    driver._training.tell()
+    told = {
+        name: driver.metrics.gauge(metric_list.MODEL_FIGURE, figure="recent_mae", model=name).value
+        for name in (champion, *metric_list.BASELINES)
+    }
+    assert min(told, key=lambda name: told[name] or 0.0) == champion
+    sample = driver.metrics.samples()
+    counted = [value for name, value in sample.items() if name.startswith("thalweg_score_ratio_")]
+    assert set(counted) == {0.0}, "amounts have no place among scores from 0 to 1"
 
 
 def test_what_nobody_classified_is_an_outcome_without_a_label_that_nobody_learns():

@@ -1,20 +1,14 @@
 import itertools
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 from river import base, checks, datasets
 
 from online_models import catalogue
 from online_models.estimator import Estimator
+from tests.online_models.tasks.small import small
 
 BINARY = catalogue.names("binary")
-
-
-def small(name: str) -> Any:
-    """Make a model as declared, but of three members instead of ten: as much code, less time."""
-    model = catalogue.recipe(name).make()
-    return model.clone({"n_models": 3}) if hasattr(model, "n_models") else model
 
 
 def checks_of(model: Estimator) -> Iterator[Callable[[object], None]]:

@@ -70,6 +70,7 @@ def test_any_bytes_end_in_a_refusal(junk):
 STREAMS: dict[str, tuple[datasets.base.Dataset, ...]] = {
     "binary": (datasets.Phishing(), datasets.Bananas()),
     "multiclass": (datasets.ImageSegments(),),
+    "regression": (datasets.TrumpApproval(), datasets.synth.Friedman(seed=1)),
 }
 """What models of each task learn while it is looked what they consist of."""
 

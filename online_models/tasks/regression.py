@@ -1,0 +1,71 @@
+"""How much is it? Labels are amounts, and so are scores."""
+
+from typing import Final
+
+import msgspec
+
+from online_models.amount_evaluation import AmountEvaluation
+from online_models.amount_scorer import AmountScorer
+from online_models.estimator import Estimator
+from online_models.held_back import Frozen
+from online_models.progress import Counts, LearnerState
+from online_models.tasks.task import Task
+from schemas.labels import LARGEST_AMOUNT, LabelValue
+from schemas.outcomes import Outcome
+
+
+class AmountProgress(Counts):
+    """What a learner of amounts has seen so far."""
+
+    mean: float = 0.0
+    """Of the labels learned."""
+    last_label: float = 0.0
+    prequential: AmountEvaluation = msgspec.field(default_factory=AmountEvaluation)
+    base_rate: AmountEvaluation = msgspec.field(default_factory=AmountEvaluation)
+    """The same outcomes judged by the mean so far."""
+    last_class: AmountEvaluation = msgspec.field(default_factory=AmountEvaluation)
+    """The same outcomes judged by the label before."""
+
+    def accepts(self, label: LabelValue | None) -> bool:
+        """Tell whether a label is an amount that does not ruin the model."""
+        return isinstance(label, float) and abs(label) <= LARGEST_AMOUNT
+
+    def learned(self, outcome: Outcome) -> None:
+        """Count an outcome that was learned."""
+        self.count(outcome)
+        self.mean += (_amount(outcome) - self.mean) / self.n_learned
+        self.known(outcome)
+
+    def known(self, outcome: Outcome) -> None:
+        """Note that a label became known, be it learned or not."""
+        self.known_until = max(self.known_until, outcome.labelled_at)
+        if outcome.judged > 0.0:
+            self.last_label = _amount(outcome)
+
+    def judge(self, outcome: Outcome, features: dict[str, float], then: Frozen) -> float:
+        """Hold what an earlier self says, and both baselines, against the label."""
+        score, label = then.scorer.score(features), _amount(outcome)
+        self.prequential.update(label, score)
+        self.base_rate.update(label, then.scorer.base_rate)
+        self.last_class.update(label, then.last_label)
+        return score
+
+    def scorer(self, model: Estimator) -> AmountScorer:
+        """Show a model, which has seen this, as the hot path sees it; the scorer owns it then."""
+        return _scorer(model, self.n_learned, self.mean)
+
+
+def _amount(outcome: Outcome) -> float:
+    return float(outcome.label or 0.0)
+
+
+def _scorer(model: Estimator, n_learned: int, base_rate: float) -> AmountScorer:
+    return AmountScorer(model, n_learned=n_learned, base_rate=base_rate)
+
+
+REGRESSION: Final = Task(
+    name="regression",
+    progress=AmountProgress,
+    state=LearnerState[AmountProgress],
+    scorer=_scorer,
+)
