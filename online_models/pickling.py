@@ -18,6 +18,7 @@ _ALLOWED: Final = frozenset(
     {
         ("builtins", "float"),  # default of a defaultdict
         ("builtins", "int"),  # likewise
+        ("builtins", "tuple"),  # likewise, of limits
         ("collections", "Counter"),
         ("collections", "OrderedDict"),
         ("collections", "defaultdict"),
@@ -35,6 +36,8 @@ _ALLOWED: Final = frozenset(
         ("river._river_rust.drift", "AdaptiveWindowing"),
         ("river._river_rust.vectordict", "VectorDict"),
         ("river._river_rust.vectordict", "euclidean_distance_tuple"),
+        ("river.anomaly.hst", "HalfSpaceTrees"),
+        ("river.anomaly.loda", "LODA"),
         ("river.compose.pipeline", "Pipeline"),
         ("river.drift.adwin", "ADWIN"),
         ("river.ensemble.stacking", "StackingClassifier"),
@@ -61,9 +64,14 @@ _ALLOWED: Final = frozenset(
         ("river.optim.losses", "Squared"),
         ("river.optim.schedulers", "Constant"),
         ("river.optim.sgd", "SGD"),
+        ("river.preprocessing.scale", "MinMaxScaler"),
         ("river.preprocessing.scale", "StandardScaler"),
         ("river.proba.gaussian", "Gaussian"),
+        ("river.sketch.histogram", "Bin"),
+        ("river.sketch.histogram", "Histogram"),
+        ("river.stats.maximum", "Max"),
         ("river.stats.mean", "Mean"),
+        ("river.stats.minimum", "Min"),
         ("river.stats.var", "Var"),
         ("river.tree.hoeffding_adaptive_tree_classifier", "HoeffdingAdaptiveTreeClassifier"),
         ("river.tree.hoeffding_adaptive_tree_regressor", "HoeffdingAdaptiveTreeRegressor"),
@@ -77,6 +85,8 @@ _ALLOWED: Final = frozenset(
         ("river.tree.nodes.hatr_nodes", "AdaNumBinaryBranchReg"),
         ("river.tree.nodes.htc_nodes", "LeafMajorityClass"),
         ("river.tree.nodes.htc_nodes", "LeafNaiveBayesAdaptive"),
+        ("river.tree.padded", "PaddedBranch"),
+        ("river.tree.padded", "PaddedLeaf"),
         ("river.tree.splitter.gaussian_splitter", "GaussianSplitter"),
         ("river.tree.splitter.qo_splitter", "FeatureQuantizer"),
         ("river.tree.splitter.qo_splitter", "QOSplitter"),

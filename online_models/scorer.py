@@ -12,8 +12,9 @@ NOT_A_PROBABILITY: Final = "model_not_a_probability"
 NOT_A_NUMBER: Final = "model_not_a_number"
 
 
-Prior = float | dict[str, float]
-"""What is expected whatever the features: a share of positives, shares of classes, a mean."""
+Prior = float | dict[str, float] | list[float]
+"""What is known whatever the features: a share of positives, shares of classes, a mean, or what the
+model said of others."""
 
 
 class Scores(Protocol):

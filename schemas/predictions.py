@@ -33,7 +33,8 @@ class Prediction(msgspec.Struct, gc=False):
     use_case: str
     score: float
     """Estimated probability, 0 to 1; where models tell classes apart, that of `prediction`; where
-    they estimate amounts, the amount."""
+    they estimate amounts, the amount; where they tell how odd something is, the share that is less
+    odd."""
     confidence: float
     """How far from a coin flip, 0 to 1; of classes, from a die that has as many sides; of amounts
     0, since nobody knows."""

@@ -8,9 +8,9 @@ from schemas.errors import InvalidDeclaration
 from schemas.labels import LabelType
 
 LABELS: Final[Mapping[str, LabelType]] = MappingProxyType(
-    {"binary": bool, "multiclass": str, "regression": float}
+    {"binary": bool, "multiclass": str, "regression": float, "anomaly": bool}
 )
-"""By task: whether it comes true; which class it is; how much it is."""
+"""By task: whether it comes true; which class it is; how much it is; how odd it is."""
 
 
 def task_name(model: str) -> str:
@@ -28,7 +28,7 @@ def task_name(model: str) -> str:
     >>> task_name("oracle_v1")
     Traceback (most recent call last):
     schemas.errors.InvalidDeclaration: `oracle_v1` names no task that there is: binary, multiclass,
-    regression
+    regression, anomaly
     """
     name = model.partition("_")[0]
     if name not in LABELS:

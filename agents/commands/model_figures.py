@@ -31,6 +31,7 @@ FIGURES: Final[Mapping[str, tuple[Figure, ...]]] = MappingProxyType(
             Figure("RMSE", "rmse", "recent_rmse"),
             Figure("R2", "r2", None),
         ),
+        "anomaly": (_ROC_AUC,),
     }
 )
 

@@ -10,7 +10,7 @@ from online_models.class_scorer import ClassScorer
 from online_models.scorer import Scores
 
 PRIOR: Final = 0.5
-"""The score of yes and no while no model was ever published."""
+"""The score of yes and no, or of what is ordinary, while no model was ever published."""
 
 Write = Callable[..., bytes]
 """Writes the fields of a prediction, given by name."""
@@ -55,6 +55,7 @@ WORDINGS: Final[Mapping[str, Wording]] = MappingProxyType(
         "binary": Wording(PRIOR, _as_probability),
         "multiclass": Wording(0.0, _as_class),
         "regression": Wording(0.0, _as_amount, is_probability=False),
+        "anomaly": Wording(PRIOR, _as_probability),
     }
 )
 """By task."""

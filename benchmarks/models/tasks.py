@@ -15,7 +15,11 @@ from online_models.held_back import NEVER, Frozen
 from schemas.outcomes import Outcome
 
 STREAMS: Final[Mapping[str, Callable[[], base_dataset.Dataset]]] = MappingProxyType(
-    {"multiclass": datasets.ImageSegments, "regression": datasets.TrumpApproval}
+    {
+        "multiclass": datasets.ImageSegments,
+        "regression": datasets.TrumpApproval,
+        "anomaly": datasets.Shuttle,
+    }
 )
 BASELINES: Final = {"base_rate": "base rate (no model)", "last_class": "last label (no model)"}
 MOST_ROWS: Final = 6_000

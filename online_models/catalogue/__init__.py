@@ -12,6 +12,7 @@ from typing import Final
 from river import base
 
 from online_models.catalogue import (
+    anomaly_models,
     forests,
     linear_models,
     multiclass_models,
@@ -32,6 +33,7 @@ _RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
     | stacking.RECIPES
     | multiclass_models.RECIPES
     | regression_models.RECIPES
+    | anomaly_models.RECIPES
 )
 
 NAMES: Final = tuple(_RECIPES)

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from online_models.tasks.anomaly import ANOMALY
 from online_models.tasks.binary import BINARY
 from online_models.tasks.multiclass import MULTICLASS
 from online_models.tasks.regression import REGRESSION
@@ -10,7 +11,7 @@ from schemas.tasks import task_name
 
 __all__ = ["Task", "task_of"]
 
-_TASKS: Final = {task.name: task for task in (BINARY, MULTICLASS, REGRESSION)}
+_TASKS: Final = {task.name: task for task in (BINARY, MULTICLASS, REGRESSION, ANOMALY)}
 
 
 def task_of(model: str) -> Task:

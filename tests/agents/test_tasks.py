@@ -126,6 +126,37 @@ def test_amounts_are_predicted_and_learned_when_they_are_known():
     assert set(counted) == {0.0}, "amounts have no place among scores from 0 to 1"
 
 
+def test_what_is_odd_is_told_though_nobody_ever_said_what_that_is():
+    champion = "anomaly_half_space_trees_v1"
+    silent = reported_within(HORIZON, silence="unknown")
+    garden = Garden(pipeline(champion, label=silent, threshold=0.99))
+    driver = garden.driver
+    for n in range(560):
+        driver.advance(MINUTE)
+        fields = {"petals": 3.0 + n % 3 + 20 * (n % 2), "height": 1.0 + n % 5 + 20 * (n % 2)}
+        event = {"user_id": "ada", "event_id": f"o{n}", "action": "see", "ts": driver.now_ms}
+        driver.append(event | fields)
+        if n % 40 == 39:
+            driver.process()
+    driver.crash("learn")
+    driver.crash("predict")
+    garden.see(petals=4.0, height=3.0)
+    garden.see(petals=24.0, height=3.0)
+
+    first, *_, ordinary, odd = driver.predictions
+    assert (first.score, first.decision, first.source) == (0.5, False, "default")
+    assert ordinary.source == odd.source == "model"
+    assert (ordinary.decision, odd.decision) == (False, True)
+    assert odd.score > 0.99 > ordinary.score
+    assert odd.confidence == 2 * odd.score - 1
+    assert {outcome.label for outcome in driver.outcomes} == {None}
+    (learner,) = driver._training.learners.values()
+    assert learner.n_learned == len(driver.outcomes) > 500
+    assert driver.metrics.counter(metric_list.LABELS, fate="unreported").value == len(
+        driver.outcomes
+    )
+
+
 def test_what_nobody_classified_is_an_outcome_without_a_label_that_nobody_learns():
     garden = Garden(pipeline("multiclass_softmax_v1"))
     garden.see(petals=3.0)
