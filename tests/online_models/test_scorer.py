@@ -62,7 +62,7 @@ def test_missing_and_unknown_features_are_treated_as_river_treats_them(
     assert score == pytest.approx(model.predict_proba_one(question)[True], abs=1e-12)
 
 
-@pytest.mark.parametrize("name", catalogue.NAMES)
+@pytest.mark.parametrize("name", catalogue.names("binary"))
 @settings(max_examples=20)
 @given(
     history=histories,
