@@ -229,7 +229,7 @@ class PredictPlan:
     def answering(self, serving: dict[str, Served]) -> Callable[[str], tuple[Variant, Answer]]:
         """Choose who answers each user of a batch, and which variant of a rollout that is."""
         champion = self.answer(serving)
-        rollout = self.pipeline.rollout
+        rollout = self.deployed.rollout
         if rollout is None:
             everybody: tuple[Variant, Answer] = ("champion", champion)
             return lambda user_id: everybody

@@ -202,6 +202,14 @@ class PipelineDriver:
         """Let a version never serve again."""
         self._decide(decisions.archiving, version, why=why)
 
+    def step(self, exposure: float | None = None, *, why: str = "a test does") -> None:
+        """Let more users be in the rollout, as `thalweg experiments step` does."""
+        self._decide(decisions.step, exposure, why=why)
+
+    def stop(self, *, why: str = "a test does") -> None:
+        """End the rollout."""
+        self._decide(decisions.stop, why=why)
+
     def change_keys(self) -> None:
         """Start all workers anew with another signing key, and trust in no other."""
         self._sign_with(Signer.generate())
@@ -340,7 +348,7 @@ class PipelineDriver:
             output = Output(topics.ALERTS.name, value, key, partition=-1, headers=headers)
             self._topics.append(output, at_ms=self.now_ms)
 
-    def _decide(self, make: Callable[..., Deployment], *what: str, why: str) -> None:
+    def _decide(self, make: Callable[..., Deployment], *what: object, why: str) -> None:
         registry = self._plan.deployed.registry
         event = make(self._pipeline, registry, *what, at=self.now_ms, by="test", why=why)
         output = Output(
