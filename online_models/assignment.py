@@ -10,6 +10,7 @@ from hashlib import blake2b
 from itertools import pairwise
 from typing import Final, Literal
 
+from online_models.gate import Gates
 from schemas.errors import InvalidDeclaration
 
 BUCKETS: Final = 10_000
@@ -40,6 +41,8 @@ class Rollout:
     """Share of those who get the candidate's answers."""
     steps: tuple[float, ...] = ()
     """Exposures to come, one after the other: `thalweg experiments step`."""
+    gates: Gates | None = None
+    """Whether it steps, and stops, by itself too."""
 
     def __post_init__(self) -> None:
         if not self.name:

@@ -73,7 +73,8 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     target: str = ""
     """Of a registered version: hash of the label rule that it learned from."""
     metrics: dict[str, float] = {}
-    """Of a registered version: how good it had been by then."""
+    """Of a registered version: how good it had been by then; of a gate's decision: what it rests
+    on."""
     rollout: str = ""
     """Name of the rollout that was stepped or stopped, or that a promotion or rollback ended."""
     exposure: float | None = None

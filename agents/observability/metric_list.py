@@ -372,6 +372,21 @@ MODEL_LAG: Final = GaugeSpec(
     "How far a model is behind the others, in the log of outcomes; 0: it learns with them.",
     ("model",),
 )
+ROLLOUT_EXPOSURE: Final = GaugeSpec(
+    "thalweg_rollout_exposure", "1", "Share of users in the experiment that runs.", ("rollout",)
+)
+ROLLOUT_LABELS: Final = GaugeSpec(
+    "thalweg_rollout_labels",
+    "labels",
+    "Labels that champion and candidate both judged since the last step of a rollout with gates.",
+    ("rollout",),
+)
+ROLLOUT_LOSS_DIFFERENCE: Final = GaugeSpec(
+    "thalweg_rollout_loss_difference",
+    "nats",
+    "How much more log loss the candidate has than the champion: at least (low), at most (high).",
+    ("end", "rollout"),
+)
 SNAPSHOT_BYTES: Final = GaugeSpec(
     "thalweg_snapshot_bytes", "bytes", "Size of the newest snapshot.", ("model",)
 )
@@ -568,6 +583,7 @@ SECTIONS: Final[Mapping[str, tuple[MetricSpec, ...]]] = {
         *(MODEL_LAG, SNAPSHOT_BYTES, SNAPSHOT_WRITE_SECONDS, SNAPSHOTS),
         *(FRESHNESS_SECONDS, CHALLENGER_SCORE_SECONDS),
     ),
+    "Rollouts": (ROLLOUT_EXPOSURE, ROLLOUT_LABELS, ROLLOUT_LOSS_DIFFERENCE),
     "The online store": (
         *(USERS_WRITTEN, ENTITIES_WRITTEN),
         *(REDIS_SECONDS, REDIS_ERRORS, REDIS_RESTORED, STORE_BEHIND_SECONDS),
