@@ -387,6 +387,18 @@ ROLLOUT_LOSS_DIFFERENCE: Final = GaugeSpec(
     "How much more log loss the candidate has than the champion: at least (low), at most (high).",
     ("end", "rollout"),
 )
+ROLLOUT_USERS: Final = GaugeSpec(
+    "thalweg_rollout_users",
+    "users",
+    "Users in each group of the experiment whose predictions were seen; after many, counted anew.",
+    ("rollout", "variant"),
+)
+ROLLOUT_SAMPLE_RATIO_EVIDENCE: Final = GaugeSpec(
+    "thalweg_rollout_sample_ratio_evidence",
+    "powers of ten",
+    "Evidence that users are not in the groups as planned: 4 is ten thousand to one.",
+    ("rollout",),
+)
 SNAPSHOT_BYTES: Final = GaugeSpec(
     "thalweg_snapshot_bytes", "bytes", "Size of the newest snapshot.", ("model",)
 )
@@ -583,7 +595,10 @@ SECTIONS: Final[Mapping[str, tuple[MetricSpec, ...]]] = {
         *(MODEL_LAG, SNAPSHOT_BYTES, SNAPSHOT_WRITE_SECONDS, SNAPSHOTS),
         *(FRESHNESS_SECONDS, CHALLENGER_SCORE_SECONDS),
     ),
-    "Rollouts": (ROLLOUT_EXPOSURE, ROLLOUT_LABELS, ROLLOUT_LOSS_DIFFERENCE),
+    "Rollouts": (
+        *(ROLLOUT_EXPOSURE, ROLLOUT_LABELS, ROLLOUT_LOSS_DIFFERENCE),
+        *(ROLLOUT_USERS, ROLLOUT_SAMPLE_RATIO_EVIDENCE),
+    ),
     "The online store": (
         *(USERS_WRITTEN, ENTITIES_WRITTEN),
         *(REDIS_SECONDS, REDIS_ERRORS, REDIS_RESTORED, STORE_BEHIND_SECONDS),

@@ -8,7 +8,7 @@ TopologyTestDriver is to Kafka Streams (KIP-247).
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar, cast
 
 import msgspec
 from faust.types.tuples import TP
@@ -22,6 +22,7 @@ from agents.learning.training import Training
 from agents.observability.accuracy_alert import alert_headers
 from agents.observability.metrics import Metrics
 from agents.observability.quality_alert import QualityWatch
+from agents.observability.sample_ratio_alert import SampleRatioWatch
 from agents.pipeline import Pipeline
 from agents.prediction.partition import Partition
 from agents.prediction.predict_plan import PredictPlan
@@ -93,6 +94,8 @@ class PipelineDriver:
         self._partitions = range(partitions)
         self._topics = MemoryTopics(partitions)
         self._committed: dict[TP, int] = {}
+        self._n_counted = 0
+        """Predictions whose users were counted."""
         self._sign_with(Signer.generate())
         self.deploy(pipeline)
 
@@ -184,6 +187,7 @@ class PipelineDriver:
         self._restart_aggregate()
         self._restart_learn()
         self._quality = QualityWatch(pipeline, self.metrics)
+        self._ratio = SampleRatioWatch(pipeline.use_case, self._plan.deployed, self.metrics)
         self._watch()
 
     def promote(self, model: str, *, why: str = "a test does") -> None:
@@ -342,7 +346,12 @@ class PipelineDriver:
             samples=self.metrics.samples(),
             exemplars=self.metrics.take_exemplars(),
         )
-        for alert in self._quality.fold(telemetry):
+        answered = self._topics.read(topics.PREDICTIONS.name)[self._n_counted :]
+        self._n_counted += len(answered)
+        for alert in (
+            *self._quality.fold(telemetry),
+            *self._ratio.predictions(cast(Any, answered), self.now_ms),
+        ):
             key, value = alert.use_case.encode(), _encode(alert)
             headers = alert_headers(alert)
             output = Output(topics.ALERTS.name, value, key, partition=-1, headers=headers)
