@@ -14,6 +14,7 @@ from typing import Any, Final
 from agents.goals import Goals
 from online_models.assignment import Rollout
 from online_models.drift import RunLength
+from online_models.review import Review
 from online_models.rules import Rule, RuleBook
 from schemas.errors import InvalidDeclaration
 from schemas.events import UserEvent
@@ -124,6 +125,8 @@ class Pipeline:
     """Who answers while no model can: `online_models.rules.when`, the first that holds."""
     rollout: Rollout | None = None
     """Lets some users have a challenger's answers, and compares: `thalweg experiments report`."""
+    review: Review | None = None
+    """Lets people judge some of the uncertain decisions: `thalweg reviews`."""
     challenger_share: float = 0.01
     """Share of events that challengers score in the predict role, to prove their latency."""
     threshold: float = 0.5
@@ -183,8 +186,10 @@ class Pipeline:
                 f"the label rule waits for the action {self.label.action!r}, which is none of the"
                 f" pipeline's: {', '.join(sorted(self.actions))}"
             )
+        if self.review is not None:
+            self._check_verdicts_count(self.review)
         if self.label.weighs:
-            self._check_weights_are_taken()
+            self._check_weights_are_taken(f"the label rule has {self.label.weighs}")
 
     def _check_amounts(self) -> None:
         for name in ("allowed_lateness", "future_tolerance"):
@@ -221,15 +226,30 @@ class Pipeline:
         """Tell all models that learn, the declared champion first."""
         return tuple(dict.fromkeys((self.champion, *self.challengers)))
 
-    def _check_weights_are_taken(self) -> None:
+    def _check_verdicts_count(self, review: Review) -> None:
+        rule = self.label
+        for choice, is_chosen in (
+            ("positive='at_maturity'", rule.positive == "at_maturity"),
+            ("fake_negatives", review.weighted and rule.fake_negatives),
+            ("revisable_for", review.weighted and rule.is_revisable),
+        ):
+            if is_chosen:
+                weighted = " with weighted=True" if review.weighted else ""
+                raise InvalidDeclaration(
+                    f"a review{weighted} does not go with {choice} of the label rule"
+                )
+        if review.weighted:
+            self._check_weights_are_taken("the review has weighted=True")
+
+    def _check_weights_are_taken(self, what: str) -> None:
         # River takes a second, and most commands need none.
         from online_models import catalogue  # noqa: PLC0415
 
         for name in self.models:
             if not catalogue.recipe(name).takes_weights:
                 raise InvalidDeclaration(
-                    f"the label rule has {self.label.weighs}, hence outcomes of different weights,"
-                    f" which model `{name}` does not take; docs/catalogue.md says which do"
+                    f"{what}, hence outcomes of different weights, which model `{name}` does not"
+                    " take; docs/catalogue.md says which do"
                 )
 
     def compiled(self) -> FeatureSet:

@@ -122,12 +122,15 @@ def _measure_lag(app: faust.App, settings: Settings, pipeline: Pipeline, metrics
     # Made with the first look: until the broker is there, each client would complain of it.
     @cache
     def groups() -> dict[str, GroupLag]:
+        reads = dict(READS)
+        if pipeline.review is not None:
+            reads["predict"] = (*reads["predict"], topics.REVIEW_VERDICTS)
         return {
             role: GroupLag(
                 *(client, prefix + role, [topic.named(prefix) for topic in read]),
                 is_optional=role in OPTIONAL,
             )
-            for role, read in READS.items()
+            for role, read in reads.items()
             if role != "aggregate" or pipeline.compiled().gathered
         }
 

@@ -191,7 +191,7 @@ class LabelJoin:
                 self._note(waiting, (at_ms, value))
                 return None
             self._take(prediction_id)
-            return self._resolve(waiting, value, at_ms, said_at=at_ms)
+            return self._resolve(waiting, value, at_ms, said_at=at_ms, by=label.by)
         if self._is_revisable and (settled := self._settled(label)) is not None:
             if settled.prediction.user_id != user_id:
                 self.fates.unknown += 1
@@ -397,11 +397,17 @@ class LabelJoin:
             heapify(self._deadlines)
 
     def _resolve(
-        self, prediction: Pending, label: bool, at_ms: int, *, said_at: int | None = None
+        self,
+        prediction: Pending,
+        label: bool,
+        at_ms: int,
+        *,
+        said_at: int | None = None,
+        by: str = "",
     ) -> Outcome | None:
         """Make the outcome of a prediction; `None`: another negative stands for it.
 
-        `said_at` is the time of the report that it follows from.
+        `said_at` is the time of the report that it follows from, `by` who judged it.
         """
         if label:
             self.fates.positive += 1
@@ -414,11 +420,13 @@ class LabelJoin:
         if self._is_revisable:
             self._revisions.keep(Settled(prediction, label, said_at))
         weight = judged = self._weight(prediction, label)
+        if by and prediction.stands_for is not None:
+            weight = judged = weight * prediction.stands_for
         if judged == 0.0:
             self.fates.sampled_out += 1
             return None
         if prediction.is_told:
             weight = 1.0 + prediction.score if label else 0.0
         return prediction.outcome(
-            label, labelled_at=at_ms, target=self._target, weight=weight, judged=judged
+            label, labelled_at=at_ms, target=self._target, weight=weight, judged=judged, by=by
         )

@@ -84,6 +84,9 @@ LABELS: Final = CounterSpec(
     "Predictions and labels by what became of them: positive, negative, late, unknown ...",
     ("fate",),
 )
+REVIEWS_QUEUED: Final = CounterSpec(
+    "thalweg_reviews_queued_total", "decisions", "Decisions that people should judge."
+)
 OUTCOMES: Final = CounterSpec(
     "thalweg_outcomes_total",
     "outcomes",
@@ -562,7 +565,7 @@ SECTIONS: Final[Mapping[str, tuple[MetricSpec, ...]]] = {
             LATE_EVENTS,
             DEAD_LETTERS,
         ),
-        *(SCORES, LABELS, OUTCOMES),
+        *(SCORES, LABELS, OUTCOMES, REVIEWS_QUEUED),
     ),
     "Data quality": (
         *(QUALITY_CHECKS, QUALITY_NULLS, QUALITY_FINDINGS, FEATURES_MISSING, FEATURES_DEFAULT),

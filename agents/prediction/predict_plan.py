@@ -19,6 +19,7 @@ from agents.prediction.predict_metrics import PredictMetrics
 from agents.prediction.served_models import Served
 from agents.prediction.spilled_states import SpilledStates
 from online_models.assignment import Variant
+from online_models.review import ReviewSampler
 from online_models.rules import RuleBook
 from schemas import topics
 from schemas.cloudevents import rfc3339
@@ -42,6 +43,7 @@ class TopicNames:
     shadow_predictions: str
     outcomes: str
     feature_updates: str
+    review_queue: str
     entity_events: str
     entity_features: str
     alerts: str
@@ -147,6 +149,7 @@ class PredictPlan:
         self.known_entities: Final = KnownEntities(self.features.gathered)
         # A drift detector asks how long a user was away, too.
         self.retention_ms: Final = max(self.fold.retention, pipeline.drift.visit_gap) // _MS
+        self._n_partitions = n_partitions
         self._run_length = pipeline.drift.run_length(n_partitions)
         self.visit_gap_ms: Final = pipeline.drift.visit_gap // _MS
         self.events: Final = EventCleaner(
@@ -167,18 +170,21 @@ class PredictPlan:
             shadow_predictions=name(topics.SHADOW_PREDICTIONS),
             outcomes=name(topics.OUTCOMES),
             feature_updates=name(topics.FEATURE_UPDATES),
+            review_queue=name(topics.REVIEW_QUEUE),
             entity_events=name(topics.ENTITY_EVENTS),
             entity_features=name(topics.ENTITY_FEATURES),
             alerts=name(topics.ALERTS),
             state=name(topics.PREDICT_STATE),
         )
         self.label_target: Final = pipeline.label.target
+        self.weighs_verdicts: Final = pipeline.review is not None and pipeline.review.weighted
         self.use_case_key: Final = pipeline.use_case.encode()
         self.prediction_prefix: Final = f"{pipeline.use_case}:"
         self.prediction_envelope: Final = Envelope("thalweg.prediction", SOURCE)
         self.outcome_envelope: Final = Envelope("thalweg.outcome", SOURCE)
         self.alert_envelope: Final = Envelope("thalweg.alert", SOURCE)
         self.shadow_envelope: Final = Envelope("thalweg.shadow-prediction", SOURCE)
+        self.review_envelope: Final = Envelope("thalweg.review-item", SOURCE)
         self.feature_envelope: Final = Envelope("thalweg.feature-update", SOURCE)
         self.entity_event_envelope: Final = Envelope("thalweg.entity-event", SOURCE)
         self.entity_features_envelope: Final = Envelope("thalweg.entity-features", SOURCE)
@@ -252,6 +258,13 @@ class PredictPlan:
             warmup_scores=self.pipeline.drift.warmup_scores,
             schema=self.features.schema,
         )
+
+    def review_sampler(self, partition: int, encoded: bytes | None) -> ReviewSampler | None:
+        """Make what chooses decisions of a partition for people, or go on with it."""
+        if (review := self.pipeline.review) is None:
+            return None
+        share = review.share_of(partition, self._n_partitions)
+        return ReviewSampler(review, share=share, encoded=encoded)
 
     def is_sampled(self) -> bool:
         """Tell whether challengers score this event too."""

@@ -39,6 +39,7 @@ from schemas.feature_updates import FeatureUpdate
 from schemas.labels import Label
 from schemas.outcomes import Outcome
 from schemas.predictions import Prediction, ShadowPrediction
+from schemas.review import ReviewItem
 from schemas.telemetry import Telemetry
 from schemas.topics import Topic
 
@@ -46,7 +47,7 @@ START: Final = datetime(2024, 1, 1, tzinfo=UTC)
 _MS: Final = timedelta(milliseconds=1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _OUTCOMES: Final = TP(topics.OUTCOMES.name, 0)
-_INPUTS: Final = (topics.USER_EVENTS, topics.LABELS)
+_INPUTS: Final = (topics.USER_EVENTS, topics.LABELS, topics.REVIEW_VERDICTS)
 
 Role = Literal["predict", "aggregate", "learn"]
 R = TypeVar("R")
@@ -234,6 +235,11 @@ class PipelineDriver:
     def shadow_predictions(self) -> list[ShadowPrediction]:
         """What challengers would have said."""
         return self._decoded(topics.SHADOW_PREDICTIONS, ShadowPrediction)
+
+    @property
+    def reviews(self) -> list[ReviewItem]:
+        """What people should judge."""
+        return self._decoded(topics.REVIEW_QUEUE, ReviewItem)
 
     @property
     def alerts(self) -> list[Alert]:
