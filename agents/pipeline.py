@@ -14,6 +14,8 @@ from typing import Any, Final
 from agents.goals import Goals
 from online_models.assignment import Rollout
 from online_models.drift import RunLength
+from online_models.ensemble import Ensemble
+from online_models.gateway import Route, check_routes
 from online_models.review import Review
 from online_models.rules import Rule, RuleBook
 from schemas.errors import InvalidDeclaration
@@ -123,6 +125,11 @@ class Pipeline:
     """Features of what else events are about, an item, say: `streams.entities.about`."""
     rules: tuple[Rule, ...] = ()
     """Who answers while no model can: `online_models.rules.when`, the first that holds."""
+    routes: tuple[Route, ...] = ()
+    """Which model answers which events in place of the champion: the first that holds of what
+    `online_models.gateway.route` declares."""
+    ensemble: Ensemble | None = None
+    """Models that answer together, in place of the champion."""
     rollout: Rollout | None = None
     """Lets some users have a challenger's answers, and compares: `thalweg experiments report`."""
     review: Review | None = None
@@ -176,11 +183,7 @@ class Pipeline:
                 f"keep_every is 0 or more and keep_versions 1 or more, not {self.keep_every} and"
                 f" {self.keep_versions}"
             )
-        if self.rollout is not None and self.rollout.candidate not in self.models:
-            raise InvalidDeclaration(
-                f"the candidate of the rollout {self.rollout.name}, {self.rollout.candidate}, "
-                "does not learn: name it among the challengers"
-            )
+        self._check_all_learn()
         if self.label.action is not None and self.label.action not in self.actions:
             raise InvalidDeclaration(
                 f"the label rule waits for the action {self.label.action!r}, which is none of the"
@@ -226,6 +229,21 @@ class Pipeline:
         """Tell all models that learn, the declared champion first."""
         return tuple(dict.fromkeys((self.champion, *self.challengers)))
 
+    def _check_all_learn(self) -> None:
+        named = [(f"a route leads to {route.model}", route.model) for route in self.routes]
+        if self.rollout is not None:
+            of = f"the candidate of the rollout {self.rollout.name} is {self.rollout.candidate}"
+            named.append((of, self.rollout.candidate))
+        if self.ensemble is not None:
+            named += [
+                (f"{name} is a member of the ensemble", name) for name in self.ensemble.members
+            ]
+        for said, name in named:
+            if name not in self.models:
+                raise InvalidDeclaration(
+                    f"{said}, which does not learn: name it among the challengers"
+                )
+
     def _check_verdicts_count(self, review: Review) -> None:
         rule = self.label
         for choice, is_chosen in (
@@ -264,6 +282,7 @@ class Pipeline:
         if not compiled.names:
             raise InvalidDeclaration(f"pipeline `{self.use_case}` declares no feature")
         RuleBook(self.rules, compiled.names)
+        check_routes(self.routes, compiled.names)
         return compiled
 
 

@@ -18,7 +18,7 @@ from agents.isolation import process_apart
 from agents.kafka.batch import Batch
 from agents.prediction.drift_watch import DriftWatch
 from agents.prediction.partition_outputs import PartitionOutputs
-from agents.prediction.predict_plan import Answer, PredictPlan
+from agents.prediction.predict_plan import BY_MODELS, Answer, PredictPlan
 from agents.prediction.served_models import Served
 from agents.prediction.spilled_states import SpillCounts
 from agents.prediction.user_states import UserStates
@@ -187,7 +187,7 @@ class Partition:
             watermark.advance(at_ms)
 
             variant, answer = answering(event.user_id)  # type: ignore[arg-type]  # text, once cleaned
-            of_user, features, score = predict(event, answer, outputs, is_late=is_late)
+            answer, of_user, features, score = predict(event, answer, outputs, is_late=is_late)
             touched[event.user_id] = of_user  # type: ignore[index]  # text, once cleaned
             all_features.append(features)
             if is_handed_on:
@@ -213,10 +213,10 @@ class Partition:
 
     def _predict(
         self, event: UserEvent, answer: Answer, outputs: PartitionOutputs, *, is_late: bool
-    ) -> tuple[dict[str, float], dict[str, float], float]:
+    ) -> tuple[Answer, dict[str, float], dict[str, float], float]:
         """Take an event into the user's features, score it, and let the prediction wait.
 
-        Returns the user's features, all features, and the score.
+        Returns who answers, the user's features, all features, and the score.
         """
         plan, users, join = self._plan, self._users, self._join
         fold = plan.fold
@@ -237,8 +237,10 @@ class Partition:
         is_visit = at_ms - user.last_ms >= plan.visit_gap_ms
         of_user = fold.update(user, event)
         features = self._with_entities(event, of_user) if plan.features.views else of_user
+        if answer.routes:
+            answer = answer.routed(features)
         score = answer.score(features)
-        if is_visit and answer.is_warm and answer.source == "model":
+        if is_visit and answer.is_warm and answer.source in BY_MODELS:
             self._watch(event, answer, score, outputs)
 
         if not is_late:  # else its label may have gone by: it would teach what is not so
@@ -262,7 +264,7 @@ class Partition:
             settled = join.enrol(prediction)
             if settled is not None:
                 outputs.outcome(settled)
-        return of_user, features, score
+        return answer, of_user, features, score
 
     def _review(
         self,

@@ -19,8 +19,10 @@ from agents.prediction.predict_metrics import PredictMetrics
 from agents.prediction.served_models import Served
 from agents.prediction.spilled_states import SpilledStates
 from online_models.assignment import Variant
+from online_models.ensemble import NAME as ENSEMBLE
+from online_models.ensemble import Ensemble, EnsembleScorer
 from online_models.review import ReviewSampler
-from online_models.rules import RuleBook
+from online_models.rules import Condition, RuleBook
 from schemas import topics
 from schemas.cloudevents import rfc3339
 from schemas.deployments import split
@@ -30,6 +32,9 @@ from streams.feature_defaults import DefaultCounter
 from streams.quality import QualityJudge
 
 SOURCE: Final = "/thalweg/predict"
+BY_MODELS: Final = ("model", "ensemble")
+"""Sources of scores that models gave."""
+Routes = Sequence[tuple[Condition, "Answer"]]
 PRIOR: Final = 0.5
 """The score while no model was ever published."""
 _MS: Final = timedelta(milliseconds=1)
@@ -55,7 +60,7 @@ class Answer:
 
     __slots__ = (
         *("_beside", "_is_ruled", "_rules", "_served", "_without"),
-        *("is_warm", "model", "reference", "score", "version"),
+        *("is_warm", "model", "reference", "routes", "score", "version"),
     )
 
     def __init__(
@@ -71,6 +76,8 @@ class Answer:
         self.reference = reference
         """Whose scores these are: two versions of a model that were kept score differently."""
         self.model = split(reference)[0]
+        self.routes: Routes = ()
+        """Who answers instead where something holds."""
         self._served = served
         self._beside = beside
         """What else makes all of the batch less than the best."""
@@ -98,6 +105,13 @@ class Answer:
         self._is_ruled = True
         return by_rule
 
+    def routed(self, features: dict[str, float]) -> "Answer":
+        """Find who answers an event with these features."""
+        for condition, other in self.routes:
+            if condition.holds(features):
+                return other
+        return self
+
     def decide(self, score: float, threshold: float) -> bool:
         """Turn a score into a decision; with nobody to ask, nothing is decided to be true."""
         return (self._served is not None or self._is_ruled) and score >= threshold
@@ -106,7 +120,7 @@ class Answer:
     def source(self) -> str:
         """Who gave the last score: the model, a rule, or nobody better than a default."""
         if self._reason is None:
-            return "model"
+            return "ensemble" if self.reference == ENSEMBLE else "model"
         return "rules" if self._is_ruled else "default"
 
     def degraded(self, *, is_late: bool) -> list[str]:
@@ -209,9 +223,46 @@ class PredictPlan:
             envelope.at(now)
 
     def answer(self, serving: dict[str, Served]) -> Answer:
-        """Choose who answers a batch: the champion, or a stand-in while it is not in service."""
+        """Choose who answers a batch: the champion, or a stand-in while it is not in service.
+
+        Where there is an ensemble it answers, and the champion stands in for it; where there are
+        routes, another model answers some events.
+        """
         warm_from = self.pipeline.drift.model_warmup_outcomes
-        return self._first(self.deployed.roles.answering, serving, warm_from=warm_from)
+        answering = self.deployed.roles.answering
+        if self.pipeline.ensemble is not None:
+            answering = (ENSEMBLE, *answering)
+            serving = self._with_ensemble(serving, self.pipeline.ensemble)
+        answer = self._first(answering, serving, warm_from=warm_from)
+        if self.pipeline.routes:
+            # Never warm: the detector would begin anew with each change of the model.
+            answer.routes = [
+                (each, self._first((each.model, *answering), serving, warm_from=sys.maxsize))
+                for each in self.pipeline.routes
+            ]
+        return answer
+
+    def _with_ensemble(
+        self, serving: Mapping[str, Served], ensemble: Ensemble
+    ) -> dict[str, Served]:
+        """Let those members answer together that are in service and quick enough, as one model."""
+        found = {name: serving.get(name) for name in ensemble.members}
+        members = {
+            name: served
+            for name, served in found.items()
+            if served is not None and served.may_serve and served.scorer.n_learned > 0
+        }
+        if not ensemble.is_enough(len(members)):
+            return {**serving}
+        weights = ensemble.weights({name: each.recent_log_loss for name, each in members.items()})
+        scorer = EnsembleScorer([(weights[name], each.scorer) for name, each in members.items()])
+        together = Served(
+            ENSEMBLE,
+            sum(each.version for each in members.values()),
+            min(each.created_at_ms for each in members.values()),
+            scorer,
+        )
+        return {**serving, ENSEMBLE: together}
 
     def _first(
         self, names: Sequence[str], serving: Mapping[str, Served], *, warm_from: int
