@@ -184,6 +184,7 @@ class Pipeline:
                 f" {self.keep_versions}"
             )
         self._check_all_learn()
+        self._check_scores_are_probabilities()
         if self.label.action is not None and self.label.action not in self.actions:
             raise InvalidDeclaration(
                 f"the label rule waits for the action {self.label.action!r}, which is none of the"
@@ -242,6 +243,19 @@ class Pipeline:
             if name not in self.models:
                 raise InvalidDeclaration(
                     f"{said}, which does not learn: name it among the challengers"
+                )
+
+    def _check_scores_are_probabilities(self) -> None:
+        gates = None if self.rollout is None else self.rollout.gates
+        for what, declared in (
+            ("gates of a rollout", gates),
+            ("an ensemble", self.ensemble),
+            ("a review", self.review),
+        ):
+            if declared is not None and not self.champion.startswith("binary_"):
+                raise InvalidDeclaration(
+                    f"{what} needs models that tell how probable it is, as `binary_...` do, not"
+                    f" {self.champion}"
                 )
 
     def _check_verdicts_count(self, review: Review) -> None:
