@@ -130,6 +130,9 @@ class Pipeline:
     `online_models.gateway.route` declares."""
     ensemble: Ensemble | None = None
     """Models that answer together, in place of the champion."""
+    stale_after: timedelta | None = None
+    """Age of a snapshot from which its model answers nothing any more, as if it were not there: the
+    world has moved on. Longer than labels ever pause. Versions that are pinned do not age."""
     rollout: Rollout | None = None
     """Lets some users have a challenger's answers, and compares: `thalweg experiments report`."""
     review: Review | None = None
@@ -201,6 +204,8 @@ class Pipeline:
                 raise InvalidDeclaration(f"{name} is not negative, as {getattr(self, name)} is")
         if self.deduplication <= timedelta():
             raise InvalidDeclaration(f"deduplication is a time, not {self.deduplication}")
+        if self.stale_after is not None and self.stale_after <= timedelta(0):
+            raise InvalidDeclaration(f"stale_after is a time, not {self.stale_after}")
         for name in ("max_event_ids", "max_pending", "max_event_bytes", "quality_window"):
             if getattr(self, name) < 1:
                 raise InvalidDeclaration(f"{name} is 1 or more, not {getattr(self, name)}")

@@ -12,7 +12,7 @@ from agents.deployments.deployed import Deployed
 from agents.entities.known_entities import KnownEntities
 from agents.observability.metrics import Metrics
 from agents.pipeline import Pipeline
-from agents.prediction.degraded import ENTITIES_BEHIND, LATE, NO_MODEL, STAND_IN, TOO_SLOW
+from agents.prediction.degraded import ENTITIES_BEHIND, LATE, NO_MODEL, STALE, STAND_IN, TOO_SLOW
 from agents.prediction.drift_watch import DriftWatch
 from agents.prediction.encode import Envelope
 from agents.prediction.predict_metrics import PredictMetrics
@@ -164,6 +164,9 @@ class PredictPlan:
         # A drift detector asks how long a user was away, too.
         self.retention_ms: Final = max(self.fold.retention, pipeline.drift.visit_gap) // _MS
         self._n_partitions = n_partitions
+        stale_after = pipeline.stale_after
+        self._stale_after_ms = None if stale_after is None else stale_after // _MS
+        self._now_ms = 0
         self._run_length = pipeline.drift.run_length(n_partitions)
         self.visit_gap_ms: Final = pipeline.drift.visit_gap // _MS
         self.events: Final = EventCleaner(
@@ -218,6 +221,7 @@ class PredictPlan:
 
     def stamp(self, now_ms: int) -> None:
         """Set the time of the records to come; once per batch."""
+        self._now_ms = now_ms
         now = rfc3339(now_ms)
         for envelope in self._envelopes:
             envelope.at(now)
@@ -250,7 +254,9 @@ class PredictPlan:
         members = {
             name: served
             for name, served in found.items()
-            if served is not None and served.may_serve and served.scorer.n_learned > 0
+            if served is not None
+            and self._why_not(name, served) is None
+            and served.scorer.n_learned > 0
         }
         if not ensemble.is_enough(len(members)):
             return {**serving}
@@ -271,17 +277,27 @@ class PredictPlan:
         behind = (ENTITIES_BEHIND,) if self.known_entities.are_behind else ()
         for name in names:
             # Looked up once: it may go at any moment.
-            if (served := serving.get(name)) is not None and served.may_serve:
+            served = serving.get(name)
+            if served is not None and self._why_not(name, served) is None:
                 beside = behind if name == names[0] else (STAND_IN, *behind)
                 return Answer(name, served, warm_from=warm_from, rules=self.rules, beside=beside)
-        without = TOO_SLOW if names[0] in serving else NO_MODEL
+        first = serving.get(names[0])
+        without = None if first is None else self._why_not(names[0], first)
         return Answer(
             *(names[0], None),
             warm_from=warm_from,
             rules=self.rules,
             beside=behind,
-            without=without,
+            without=without or NO_MODEL,
         )
+
+    def _why_not(self, name: str, served: Served) -> str | None:
+        """Tell why a model that is in service is not to answer; `None`: it is."""
+        if not served.may_serve:
+            return TOO_SLOW
+        if self._stale_after_ms is None or "@" in name:
+            return None
+        return STALE if self._now_ms - served.created_at_ms > self._stale_after_ms else None
 
     def answering(self, serving: dict[str, Served]) -> Callable[[str], tuple[Variant, Answer]]:
         """Choose who answers each user of a batch, and which variant of a rollout that is."""

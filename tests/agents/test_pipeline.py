@@ -81,6 +81,7 @@ def test_a_filter_for_what_nobody_can_do_is_refused(declared: dict[str, Any], na
         ({"use_case": "a:b c/d"}, "kebab case"),
         ({"actions": PIPELINE.actions | {"Buy"}}, "lower case, not Buy"),
         ({"deduplication": timedelta(0)}, "deduplication is a time"),
+        ({"stale_after": timedelta(0)}, "stale_after is a time"),
         ({"allowed_lateness": -HOUR}, "allowed_lateness is not negative"),
         ({"future_tolerance": -HOUR}, "future_tolerance is not negative"),
         ({"max_event_ids": 0}, "max_event_ids is 1 or more, not 0"),

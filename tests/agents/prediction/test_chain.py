@@ -15,7 +15,9 @@ from online_models.assignment import Rollout
 from online_models.catalogue import make
 from online_models.ensemble import Ensemble
 from online_models.gateway import route
+from online_models.rules import when
 from online_models.scorer import Scorer
+from schemas.deployments import Deployment
 from schemas.errors import InvalidDeclaration
 from tests.agents.partition_run import FakeScorer
 
@@ -169,3 +171,53 @@ def test_a_real_scorer_is_a_member_as_it_is():
 
     assert chosen.source == "ensemble"
     assert 0 <= score <= 1
+
+
+STALE = replace(SHOP, stale_after=timedelta(hours=1))
+
+
+def aged(pipeline, now_ms, *models, rules=()):
+    plan = PredictPlan(replace(pipeline, rules=rules), Metrics(), lambda topic: topic.name)
+    plan.stamp(now_ms)
+    chosen = plan.answer({each.name: each for each in models})
+    features = dict.fromkeys(plan.features.names, 0.0)
+    chosen.score(features)
+    return chosen.source, chosen.model, chosen.degraded(is_late=False)
+
+
+def test_a_model_answers_until_its_snapshot_is_too_old():
+    hour_ms = 3_600_000
+
+    assert aged(STALE, hour_ms, served(LINEAR)) == ("model", LINEAR, [])
+    assert aged(STALE, hour_ms + 1, served(LINEAR)) == ("default", LINEAR, ["model_stale"])
+    assert aged(SHOP, 100 * hour_ms, served(LINEAR)) == ("model", LINEAR, [])
+
+
+def test_for_a_stale_model_who_is_fresh_stands_in_and_then_rules_answer():
+    late_ms = 7_200_000
+    fresh = replace(served(LINEAR), created_at_ms=late_ms)
+    both = replace(STALE, champion=LINEAR, ensemble=TOGETHER.ensemble)
+
+    assert aged(both, late_ms, fresh, served(TREE)) == ("model", LINEAR, ["stand_in"])
+    assert aged(
+        STALE, late_ms, served(LINEAR), rules=(when("event_count_1h", below=1, score=0.9),)
+    ) == ("rules", LINEAR, ["model_stale"])
+
+
+def test_a_pinned_version_does_not_age():
+    plan = PredictPlan(STALE, Metrics(), lambda topic: topic.name)
+    plan.stamp(7_200_000)
+    pinned = f"{LINEAR}@7"
+    promoted = Deployment(
+        kind="promoted",
+        use_case=SHOP.use_case,
+        model=LINEAR,
+        version=7,
+        at=0,
+        by="ada",
+        replaces=LINEAR,
+    )
+    plan.deployed.follow(plan.deployed.registry.fold(promoted, 0))
+    chosen = plan.answer({pinned: served(LINEAR)})
+
+    assert (chosen.reference, chosen.degraded(is_late=False)) == (pinned, [])
