@@ -28,6 +28,7 @@ from agents.observability.lag_reader import GroupLag
 from agents.observability.metrics import Metrics
 from agents.observability.quality_alert import QualityWatch
 from agents.observability.sample_ratio_alert import SampleRatioWatch
+from agents.observability.served_accuracy import ServedAccuracy
 from agents.pipeline import Pipeline
 from agents.settings import Settings
 from schemas import topics
@@ -68,7 +69,7 @@ def build(
     _measure_latency(app, settings, metrics, estimates)
     if pipeline.rollout is not None:
         _count_users(app, settings, pipeline, metrics, deployed)
-    _learn_what_scores_are_worth(app, settings, estimates)
+    _learn_what_scores_are_worth(app, settings, estimates, ServedAccuracy(metrics))
     _measure_lag(app, settings, pipeline, metrics)
     _judge(app, settings, pipeline, metrics, deployed)
 
@@ -102,17 +103,19 @@ def _count_users(
 
 
 def _learn_what_scores_are_worth(
-    app: faust.App, settings: Settings, estimates: EstimatedAccuracy
+    app: faust.App, settings: Settings, estimates: EstimatedAccuracy, served: ServedAccuracy
 ) -> None:
     @app.agent(_topic(app, settings, topics.OUTCOMES))
     async def learn_what_scores_are_worth(batches: faust.StreamT[Batch]) -> AsyncIterator[int]:
         async for batch in batches:
-            estimates.outcomes(batch)
+            estimates.outcomes(batch.records)
+            served.outcomes(batch.records)
             yield len(batch)
 
     @app.timer(ESTIMATE_INTERVAL_S)  # type: ignore[untyped-decorator]
     async def tell_estimates() -> None:
         estimates.tell()
+        served.tell()
 
 
 def _measure_lag(app: faust.App, settings: Settings, pipeline: Pipeline, metrics: Metrics) -> None:

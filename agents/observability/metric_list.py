@@ -369,6 +369,18 @@ MODEL_ESTIMATED_POSITIVES: Final = GaugeSpec(
     "How many of the latest predictions are expected to be positives.",
     ("model",),
 )
+SERVED_WINDOW_LOG_LOSS: Final = GaugeSpec(
+    "thalweg_served_window_log_loss",
+    "nats",
+    "Log loss of the latest outcomes that a model, or the ensemble, answered, as it was served.",
+    ("model",),
+)
+SERVED_WINDOW_ROC_AUC: Final = GaugeSpec(
+    "thalweg_served_window_roc_auc",
+    "1",
+    "ROC AUC of the latest outcomes that a model, or the ensemble, answered, as it was served.",
+    ("model",),
+)
 MODEL_LAG: Final = GaugeSpec(
     "thalweg_model_lag",
     "offsets",
@@ -594,7 +606,7 @@ SECTIONS: Final[Mapping[str, tuple[MetricSpec, ...]]] = {
         MODEL_UNWEIGHTED,
         *(MODEL_LOG_LOSS, MODEL_WINDOW_ROC_AUC, MODEL_WINDOW_LOG_LOSS, MODEL_WINDOW_OUTCOMES),
         *(MODEL_ESTIMATED_ROC_AUC, MODEL_ESTIMATED_MARGIN, MODEL_ESTIMATED_LOG_LOSS),
-        MODEL_ESTIMATED_POSITIVES,
+        *(MODEL_ESTIMATED_POSITIVES, SERVED_WINDOW_LOG_LOSS, SERVED_WINDOW_ROC_AUC),
         *(MODEL_LAG, SNAPSHOT_BYTES, SNAPSHOT_WRITE_SECONDS, SNAPSHOTS),
         *(FRESHNESS_SECONDS, CHALLENGER_SCORE_SECONDS),
     ),
