@@ -108,7 +108,10 @@ def step(
         There is no rollout, it is over, or there is no such step.
     """
     rollout = _declared(pipeline)
-    now = registry.rollouts.now(rollout, champion=registry.roles(pipeline.models).champion)
+    champion = registry.roles(pipeline.models).champion
+    now = registry.rollouts.now(rollout, champion=champion)
+    if rollout.candidate == champion:
+        raise ThalwegError(f"{champion} is the champion already")
     if exposure is None:
         # Of one that is over any will do: it is refused, with the reason.
         exposure = rollout.exposure if now is None else now.next_exposure

@@ -29,6 +29,7 @@ class Deployed:
         """Let a registry hold from now on."""
         roles = registry.roles(self.models)
         self.registry = registry
-        self.roles = roles
+        # First: a candidate that is the champion is compared with nobody.
         self.rollout = registry.rollouts.now(self._declared_rollout, champion=roles.champion)
         """The rollout that runs, at its present exposure."""
+        self.roles = roles

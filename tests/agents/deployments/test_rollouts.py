@@ -77,6 +77,8 @@ def test_the_candidate_promoted_answers_everybody_and_a_rollback_does_not_begin_
     driver.step(0.5)
     driver.promote(CANDIDATE)
     promoted = ask(driver, *USERS)
+    with pytest.raises(ThalwegError, match=f"{CANDIDATE} is the champion already"):
+        driver.step(0.1)
     driver.roll_back()
     back = ask(driver, *USERS)
 
