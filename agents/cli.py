@@ -44,6 +44,7 @@ COMMANDS: Final = (
     Command(
         "experiments", "agents.commands.experiments:app", "Compare a candidate with the champion."
     ),
+    Command("reviews", "agents.commands.reviews:app", "Judge the decisions that are uncertain."),
     Command(
         "dead-letters",
         "agents.commands.dead_letters:app",

@@ -14,6 +14,9 @@ from typing import Any, Final
 from agents.goals import Goals
 from online_models.assignment import Rollout
 from online_models.drift import RunLength
+from online_models.ensemble import Ensemble
+from online_models.gateway import Route, check_routes
+from online_models.review import Review
 from online_models.rules import Rule, RuleBook
 from schemas.errors import InvalidDeclaration
 from schemas.events import UserEvent
@@ -125,8 +128,18 @@ class Pipeline:
     """Features of what else events are about, an item, say: `streams.entities.about`."""
     rules: tuple[Rule, ...] = ()
     """Who answers while no model can: `online_models.rules.when`, the first that holds."""
+    routes: tuple[Route, ...] = ()
+    """Which model answers which events in place of the champion: the first that holds of what
+    `online_models.gateway.route` declares."""
+    ensemble: Ensemble | None = None
+    """Models that answer together, in place of the champion."""
+    stale_after: timedelta | None = None
+    """Age of a snapshot from which its model answers nothing any more, as if it were not there: the
+    world has moved on. Longer than labels ever pause. Versions that are pinned do not age."""
     rollout: Rollout | None = None
     """Lets some users have a challenger's answers, and compares: `thalweg experiments report`."""
+    review: Review | None = None
+    """Lets people judge some of the uncertain decisions: `thalweg reviews`."""
     challenger_share: float = 0.01
     """Share of events that challengers score in the predict role, to prove their latency."""
     threshold: float = 0.5
@@ -176,19 +189,18 @@ class Pipeline:
                 f"keep_every is 0 or more and keep_versions 1 or more, not {self.keep_every} and"
                 f" {self.keep_versions}"
             )
-        if self.rollout is not None and self.rollout.candidate not in self.models:
-            raise InvalidDeclaration(
-                f"the candidate of the rollout {self.rollout.name}, {self.rollout.candidate}, "
-                "does not learn: name it among the challengers"
-            )
+        self._check_all_learn()
+        self._check_scores_are_probabilities()
         if self.label.action is not None and self.label.action not in self.actions:
             raise InvalidDeclaration(
                 f"the label rule waits for the action {self.label.action!r}, which is none of the"
                 f" pipeline's: {', '.join(sorted(self.actions))}"
             )
         self._check_task()
+        if self.review is not None:
+            self._check_verdicts_count(self.review)
         if self.label.weighs:
-            self._check_weights_are_taken()
+            self._check_weights_are_taken(f"the label rule has {self.label.weighs}")
 
     def _check_amounts(self) -> None:
         for name in ("allowed_lateness", "future_tolerance"):
@@ -196,6 +208,8 @@ class Pipeline:
                 raise InvalidDeclaration(f"{name} is not negative, as {getattr(self, name)} is")
         if self.deduplication <= timedelta():
             raise InvalidDeclaration(f"deduplication is a time, not {self.deduplication}")
+        if self.stale_after is not None and self.stale_after <= timedelta(0):
+            raise InvalidDeclaration(f"stale_after is a time, not {self.stale_after}")
         for name in ("max_event_ids", "max_pending", "max_event_bytes", "quality_window"):
             if getattr(self, name) < 1:
                 raise InvalidDeclaration(f"{name} is 1 or more, not {getattr(self, name)}")
@@ -249,15 +263,58 @@ class Pipeline:
                 f"rules answer with a score from 0 to 1, which is no answer of `{self.champion}`"
             )
 
-    def _check_weights_are_taken(self) -> None:
+    def _check_all_learn(self) -> None:
+        named = [(f"a route leads to {route.model}", route.model) for route in self.routes]
+        if self.rollout is not None:
+            of = f"the candidate of the rollout {self.rollout.name} is {self.rollout.candidate}"
+            named.append((of, self.rollout.candidate))
+        if self.ensemble is not None:
+            named += [
+                (f"{name} is a member of the ensemble", name) for name in self.ensemble.members
+            ]
+        for said, name in named:
+            if name not in self.models:
+                raise InvalidDeclaration(
+                    f"{said}, which does not learn: name it among the challengers"
+                )
+
+    def _check_scores_are_probabilities(self) -> None:
+        gates = None if self.rollout is None else self.rollout.gates
+        for what, declared in (
+            ("gates of a rollout", gates),
+            ("an ensemble", self.ensemble),
+            ("a review", self.review),
+        ):
+            if declared is not None and self.task != "binary":
+                raise InvalidDeclaration(
+                    f"{what} needs models that tell how probable it is, as `binary_...` do, not"
+                    f" {self.champion}"
+                )
+
+    def _check_verdicts_count(self, review: Review) -> None:
+        rule = self.label
+        for choice, is_chosen in (
+            ("positive='at_maturity'", rule.positive == "at_maturity"),
+            ("fake_negatives", review.weighted and rule.fake_negatives),
+            ("revisable_for", review.weighted and rule.is_revisable),
+        ):
+            if is_chosen:
+                weighted = " with weighted=True" if review.weighted else ""
+                raise InvalidDeclaration(
+                    f"a review{weighted} does not go with {choice} of the label rule"
+                )
+        if review.weighted:
+            self._check_weights_are_taken("the review has weighted=True")
+
+    def _check_weights_are_taken(self, what: str) -> None:
         # River takes a second, and most commands need none.
         from online_models import catalogue  # noqa: PLC0415
 
         for name in self.models:
             if not catalogue.recipe(name).takes_weights:
                 raise InvalidDeclaration(
-                    f"the label rule has {self.label.weighs}, hence outcomes of different weights,"
-                    f" which model `{name}` does not take; docs/catalogue.md says which do"
+                    f"{what}, hence outcomes of different weights, which model `{name}` does not"
+                    " take; docs/catalogue.md says which do"
                 )
 
     def compiled(self) -> FeatureSet:
@@ -272,6 +329,7 @@ class Pipeline:
         if not compiled.names:
             raise InvalidDeclaration(f"pipeline `{self.use_case}` declares no feature")
         RuleBook(self.rules, compiled.names)
+        check_routes(self.routes, compiled.names)
         return compiled
 
 

@@ -77,8 +77,21 @@ class Partitions:
         )
 
 
-def build(app: App, partitions: Partitions, user_events: str, labels: str) -> None:
-    """Register the role's agents on an app."""
+def build(
+    app: App,
+    partitions: Partitions,
+    user_events: str,
+    labels: str,
+    *,
+    verdicts: str | None = None,
+) -> None:
+    """Register the role's agents on an app.
+
+    Parameters
+    ----------
+    verdicts
+        Name of the topic of what people judged, if they are asked at all.
+    """
 
     @app.agent(app.topic(user_events, value_type=Batch))  # type: ignore[arg-type]
     async def predict(batches: faust.StreamT[Batch]) -> AsyncIterator[int]:
@@ -91,3 +104,11 @@ def build(app: App, partitions: Partitions, user_events: str, labels: str) -> No
         async for batch in batches:
             partitions.process_labels(batch)
             yield len(batch)
+
+    if verdicts is not None:
+
+        @app.agent(app.topic(verdicts, value_type=Batch))  # type: ignore[arg-type]
+        async def join_verdicts(batches: faust.StreamT[Batch]) -> AsyncIterator[int]:
+            async for batch in batches:
+                partitions.process_labels(batch)
+                yield len(batch)

@@ -2,13 +2,14 @@
 
 It reads `predictions` as any downstream service would and measures how long they took; it asks
 for the lag of every role's consumer group; it holds the champion against its best, and what comes
-in against what is expected; and it estimates how good predictions are whose labels are not known.
+in against what is expected; it estimates how good predictions are whose labels are not known; and
+it counts the users of a rollout.
 """
 
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Final
@@ -26,9 +27,12 @@ from agents.observability.estimated_accuracy import EstimatedAccuracy
 from agents.observability.lag_reader import GroupLag
 from agents.observability.metrics import Metrics
 from agents.observability.quality_alert import QualityWatch
+from agents.observability.sample_ratio_alert import SampleRatioWatch
+from agents.observability.served_accuracy import ServedAccuracy
 from agents.pipeline import Pipeline
 from agents.settings import Settings
 from schemas import topics
+from schemas.alerts import Alert
 from schemas.telemetry import Telemetry
 
 LAG_INTERVAL_S: Final = 1.0
@@ -64,8 +68,10 @@ def build(
     # Only of yes and no a score says how often it is right.
     estimates = EstimatedAccuracy(metrics) if pipeline.task == "binary" else None
     _measure_latency(app, settings, metrics, estimates)
+    if pipeline.rollout is not None:
+        _count_users(app, settings, pipeline, metrics, deployed)
     if estimates is not None:
-        _learn_what_scores_are_worth(app, settings, estimates)
+        _learn_what_scores_are_worth(app, settings, estimates, ServedAccuracy(metrics))
     _measure_lag(app, settings, pipeline, metrics)
     _judge(app, settings, pipeline, metrics, deployed)
 
@@ -86,18 +92,33 @@ def _measure_latency(
             yield len(batch)
 
 
+def _count_users(
+    app: faust.App, settings: Settings, pipeline: Pipeline, metrics: Metrics, deployed: Deployed
+) -> None:
+    ratio = SampleRatioWatch(pipeline.use_case, deployed, metrics)
+    emit_alerts = _emitting(settings, pipeline, metrics)
+
+    @app.agent(_topic(app, settings, topics.PREDICTIONS))
+    async def count_users(batches: faust.StreamT[Batch]) -> AsyncIterator[int]:
+        async for batch in batches:
+            emit_alerts(batch, ratio.predictions(batch.records, _now_ms()))
+            yield len(batch)
+
+
 def _learn_what_scores_are_worth(
-    app: faust.App, settings: Settings, estimates: EstimatedAccuracy
+    app: faust.App, settings: Settings, estimates: EstimatedAccuracy, served: ServedAccuracy
 ) -> None:
     @app.agent(_topic(app, settings, topics.OUTCOMES))
     async def learn_what_scores_are_worth(batches: faust.StreamT[Batch]) -> AsyncIterator[int]:
         async for batch in batches:
-            estimates.outcomes(batch)
+            estimates.outcomes(batch.records)
+            served.outcomes(batch.records)
             yield len(batch)
 
     @app.timer(ESTIMATE_INTERVAL_S)  # type: ignore[untyped-decorator]
     async def tell_estimates() -> None:
         estimates.tell()
+        served.tell()
 
 
 def _measure_lag(app: faust.App, settings: Settings, pipeline: Pipeline, metrics: Metrics) -> None:
@@ -107,12 +128,15 @@ def _measure_lag(app: faust.App, settings: Settings, pipeline: Pipeline, metrics
     # Made with the first look: until the broker is there, each client would complain of it.
     @cache
     def groups() -> dict[str, GroupLag]:
+        reads = dict(READS)
+        if pipeline.review is not None:
+            reads["predict"] = (*reads["predict"], topics.REVIEW_VERDICTS)
         return {
             role: GroupLag(
                 *(client, prefix + role, [topic.named(prefix) for topic in read]),
                 is_optional=role in OPTIONAL,
             )
-            for role, read in READS.items()
+            for role, read in reads.items()
             if role != "aggregate" or pipeline.compiled().gathered
         }
 
@@ -143,7 +167,7 @@ def _judge(
     for quantity, goal in pipeline.goals.amounts():
         metrics.gauge(metric_list.GOAL, quantity=quantity).set(goal)
     quality = QualityWatch(pipeline, metrics)
-    alerts = topics.ALERTS.named(settings.topic_prefix)
+    emit_alerts = _emitting(settings, pipeline, metrics)
 
     @app.agent(_topic(app, settings, topics.TELEMETRY))
     async def judge(batches: faust.StreamT[Batch]) -> AsyncIterator[int]:
@@ -167,11 +191,22 @@ def _judge(
                                 raised_at=telemetry.at,
                             )
                         )
-                for alert in raised:
-                    key, value = pipeline.use_case.encode(), msgspec.json.encode(alert)
-                    batch.emit(alerts, value, key, headers=alert_headers(alert))
-                    metrics.counter(metric_list.ALERTS, kind=alert.kind, level=alert.level).inc()
+                emit_alerts(batch, raised)
             yield len(batch)
+
+
+def _emitting(
+    settings: Settings, pipeline: Pipeline, metrics: Metrics
+) -> Callable[[Batch, Iterable[Alert]], None]:
+    """Make what lets alerts leave with a batch."""
+    topic, key = topics.ALERTS.named(settings.topic_prefix), pipeline.use_case.encode()
+
+    def emit(batch: Batch, alerts: Iterable[Alert]) -> None:
+        for alert in alerts:
+            batch.emit(topic, msgspec.json.encode(alert), key, headers=alert_headers(alert))
+            metrics.counter(metric_list.ALERTS, kind=alert.kind, level=alert.level).inc()
+
+    return emit
 
 
 def latencies_s(records: Iterable[Message], now_ms: int, since_ms: int) -> list[float]:

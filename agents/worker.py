@@ -210,7 +210,14 @@ def _predict(worker: Worker) -> App:
     )
     partitions = predict.Partitions(worker.topic(topics.PREDICT_STATE), plan, served)
     app = worker.app(partitions)
-    predict.build(app, partitions, worker.topic(topics.USER_EVENTS), worker.topic(topics.LABELS))
+    verdicts = None
+    if declared.review is not None:
+        verdicts = worker.topic(topics.REVIEW_VERDICTS)
+        worker.reads.append(topics.REVIEW_VERDICTS)
+    predict.build(
+        *(app, partitions, worker.topic(topics.USER_EVENTS), worker.topic(topics.LABELS)),
+        verdicts=verdicts,
+    )
     _follow_deployments(worker, plan.deployed, on_failure=app.fail)
     worker.on_start.append(feed.start)
     worker.on_stop.append(feed.stop)

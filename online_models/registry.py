@@ -10,11 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from online_models.rollouts import Rollouts
 from schemas.deployments import (
     ARCHIVED,
     PROMOTED,
     REGISTERED,
     ROLLED_BACK,
+    STEPPED,
+    STOPPED,
     WANTED,
     Deployment,
     State,
@@ -31,7 +34,7 @@ class Change:
 
     def __str__(self) -> str:
         event = self.event
-        return f"{event.by} {event.kind.replace('_', ' ')} {event.reference}"
+        return f"{event.by} {event.kind.replace('_', ' ')} {event.subject}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,8 @@ class Registry:
     standings: Mapping[str, Standing] = field(default_factory=dict)
     wanted: Mapping[str, Change] = field(default_factory=dict)
     """Models of which a version is to be kept, and is not yet."""
+    rollouts: Rollouts = field(default_factory=Rollouts)
+    """What was decided about exposure."""
     offset: int = -1
     """Of the last event that was seen, whatever came of it: what a writer `expects`."""
 
@@ -143,10 +148,7 @@ class Registry:
             return Refusal(f"`{event.kind}` is nothing that this release knows")
         if not _names_models(event):
             return Refusal("it names no model")
-        own = self.standings.get(event.reference)
-        concerns = [] if own is None else [own.change]
-        if event.kind in (PROMOTED, ROLLED_BACK) and self.swapped is not None:
-            concerns.append(self.swapped)
+        concerns = [each for each in self._concerns(event) if each is not None]
         # A wish is in nobody's way, and what a learner kept is kept, whatever was decided since.
         if event.kind not in (WANTED, REGISTERED):
             faster = max(concerns, key=lambda change: change.offset, default=None)
@@ -159,6 +161,17 @@ class Registry:
         """Tell who was the champion before an event: its writer knew whom the pipeline declares."""
         return event.replaces or self.champion
 
+    def _concerns(self, event: Deployment) -> tuple[Change | None, ...]:
+        """Find what took effect last about the same matter."""
+        if event.kind in (STEPPED, STOPPED):
+            found = self.rollouts.get(event.rollout)
+            return self.swapped, None if found is None else Change(found.offset, found.event)
+        own = self.standings.get(event.reference)
+        return (
+            None if own is None else own.change,
+            self.swapped if event.kind in (PROMOTED, ROLLED_BACK) else None,
+        )
+
     def _objection(self, event: Deployment) -> str | None:
         subject, reason = event.reference, None
         own = self.standings.get(subject)
@@ -170,6 +183,8 @@ class Registry:
                 reason = f"{subject} is no version"
             case "wanted" | "registered":
                 pass
+            case "stepped" | "stopped":
+                reason = self.rollouts.objection(event, self.champion)
             case _ if own is not None and own.state == "archived":
                 reason = f"{subject} is archived"
             case "archived" if subject in held:
@@ -233,6 +248,7 @@ def _swapped(registry: Registry, change: Change) -> Registry:
         previous=before,
         swapped=change,
         standings=standings,
+        rollouts=registry.rollouts.champion_changed(event, change.offset),
     )
 
 
@@ -260,6 +276,10 @@ def _archived(registry: Registry, change: Change) -> Registry:
     return replace(registry, standings=standings)
 
 
+def _rolled_out(registry: Registry, change: Change) -> Registry:
+    return replace(registry, rollouts=registry.rollouts.decided(change.event, change.offset))
+
+
 def _with(
     standings: Mapping[str, Standing], reference: str, state: State, change: Change
 ) -> Mapping[str, Standing]:
@@ -285,4 +305,6 @@ _EFFECTS: Final[Mapping[str, Callable[[Registry, Change], Registry]]] = {
     WANTED: _wanted,
     REGISTERED: _registered,
     ARCHIVED: _archived,
+    STEPPED: _rolled_out,
+    STOPPED: _rolled_out,
 }

@@ -8,17 +8,23 @@ from schemas.errors import InvalidDeclaration
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """See `when`."""
+class Condition:
+    """Something about a feature that holds or not."""
 
     feature: str
     above: float
     below: float
-    score: float
 
     def holds(self, features: Mapping[str, float]) -> bool:
         """Tell whether the feature is strictly within the bounds."""
         return self.above < features[self.feature] < self.below
+
+
+@dataclass(frozen=True, slots=True)
+class Rule(Condition):
+    """See `when`."""
+
+    score: float
 
 
 def when(feature: str, *, above: float = -inf, below: float = inf, score: float) -> Rule:
@@ -36,11 +42,16 @@ def when(feature: str, *, above: float = -inf, below: float = inf, score: float)
     """
     if isnan(score) or not 0 <= score <= 1:
         raise InvalidDeclaration(f"a rule's score is from 0 to 1, not {score}: {feature}")
+    checked(feature, above, below)
+    return Rule(feature, above, below, score)
+
+
+def checked(feature: str, above: float, below: float) -> None:
+    """Refuse bounds that say nothing, or between which there is nothing."""
     if not above < below:
         raise InvalidDeclaration(f"nothing is above {above} and below {below}: {feature}")
     if (above, below) == (-inf, inf):
-        raise InvalidDeclaration(f"say when the rule holds, above or below what: {feature}")
-    return Rule(feature, above, below, score)
+        raise InvalidDeclaration(f"say when it holds, above or below what: {feature}")
 
 
 class RuleBook:

@@ -21,6 +21,10 @@ REGISTERED: Final = "registered"
 """A version is kept as it was at one moment, and can be promoted."""
 ARCHIVED: Final = "archived"
 """A version is never to serve again, and its snapshot may go."""
+STEPPED: Final = "stepped"
+"""A rollout has another exposure: more users, or fewer, are in its experiment."""
+STOPPED: Final = "stopped"
+"""A rollout is over, and all users have the champion's answers."""
 
 
 class Deployment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -44,7 +48,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     kind: str
-    """`promoted`, `rolled_back`, `wanted`, `registered`, `archived`."""
+    """`promoted`, `rolled_back`, `wanted`, `registered`, `archived`, `stepped`, `stopped`."""
     use_case: str
     model: str
     """Name in the catalogue."""
@@ -69,12 +73,24 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     target: str = ""
     """Of a registered version: hash of the label rule that it learned from."""
     metrics: dict[str, float] = {}
-    """Of a registered version: how good it had been by then."""
+    """Of a registered version: how good it had been by then; of a gate's decision: what it rests
+    on."""
+    rollout: str = ""
+    """Name of the rollout that was stepped or stopped, or that a promotion or rollback ended."""
+    exposure: float | None = None
+    """Of a step: share of users who are in the experiment from now on."""
 
     @property
     def reference(self) -> str:
         """What it is about: `name`, or `name@version`."""
         return reference(self.model, self.version)
+
+    @property
+    def subject(self) -> str:
+        """What was decided upon, in words."""
+        if self.kind == STEPPED:
+            return f"{self.rollout} to an exposure of {self.exposure}"
+        return self.rollout if self.kind == STOPPED else self.reference
 
 
 def reference(model: str, version: int | None) -> str:

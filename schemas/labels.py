@@ -19,7 +19,7 @@ class Label(msgspec.Struct, gc=False):
 
     >>> raw = b'{"event_id": "e1", "user_id": "u", "label": true, "ts": 0}'
     >>> msgspec.json.decode(raw, type=Label)
-    Label(user_id='u', label=True, ts=0, event_id='e1', prediction_id=None)
+    Label(user_id='u', label=True, ts=0, event_id='e1', prediction_id=None, by='')
     """
 
     user_id: str | int
@@ -29,3 +29,5 @@ class Label(msgspec.Struct, gc=False):
     ts: int | str
     event_id: str | None = None
     prediction_id: str | None = None
+    by: str = ""
+    """Who judged it, if a person did."""

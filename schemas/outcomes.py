@@ -39,3 +39,5 @@ class Outcome(msgspec.Struct, gc=False, array_like=True):
     revises: bool = False
     """Whether its prediction had an outcome of the other label before. It is not judged again, and
     its weight takes back what that one taught, as far as learning can be taken back."""
+    by: str = ""
+    """Who judged it, if a person did."""

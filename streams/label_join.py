@@ -194,7 +194,7 @@ class LabelJoin:
                 self._note(waiting, (at_ms, value))
                 return None
             self._take(prediction_id)
-            return self._resolve(waiting, value, at_ms, said_at=at_ms)
+            return self._resolve(waiting, value, at_ms, said_at=at_ms, by=label.by)
         if self._is_revisable and (settled := self._settled(label)) is not None:
             if settled.prediction.user_id != user_id:
                 self.fates.unknown += 1
@@ -409,10 +409,11 @@ class LabelJoin:
         at_ms: int,
         *,
         said_at: int | None = None,
+        by: str = "",
     ) -> Outcome | None:
         """Make the outcome of a prediction; `None`: another negative stands for it.
 
-        `said_at` is the time of the report that it follows from.
+        `said_at` is the time of the report that it follows from, `by` who judged it.
         """
         self._count(label)
         resolved = self._resolved
@@ -422,6 +423,8 @@ class LabelJoin:
         if self._is_revisable:
             self._revisions.keep(Settled(prediction, bool(label), said_at))
         weight = judged = self._weight(prediction, label)
+        if by and prediction.stands_for is not None:
+            weight = judged = weight * prediction.stands_for
         if judged == 0.0:
             self.fates.sampled_out += 1
             return None
@@ -430,7 +433,7 @@ class LabelJoin:
         if prediction.is_told:
             weight = 1.0 + prediction.score if label else 0.0
         return prediction.outcome(
-            label, labelled_at=at_ms, target=self._target, weight=weight, judged=judged
+            label, labelled_at=at_ms, target=self._target, weight=weight, judged=judged, by=by
         )
 
     def _count(self, label: LabelValue | None) -> None:

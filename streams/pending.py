@@ -41,6 +41,8 @@ class Pending(msgspec.Struct, array_like=True, gc=False):
     """What was said of it so far, where nothing is settled before its horizon ends."""
     is_told: bool = False
     """Whether it was told as a negative before its label was known."""
+    stands_for: float | None = None
+    """How many it stands for if a person judges it; `None`: for itself."""
 
     def outcome(
         self,
@@ -51,6 +53,7 @@ class Pending(msgspec.Struct, array_like=True, gc=False):
         weight: float = 1.0,
         judged: float = 1.0,
         revises: bool = False,
+        by: str = "",
     ) -> Outcome:
         """Put the prediction and its label together.
 
@@ -73,6 +76,7 @@ class Pending(msgspec.Struct, array_like=True, gc=False):
             weight,
             judged,
             revises,
+            by,
         )
 
 

@@ -1,14 +1,11 @@
 """`thalweg experiments`."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from agents.commands.flag import Flag
-
-if TYPE_CHECKING:
-    from agents.pipeline import Pipeline
-    from online_models.assignment import Rollout
+from agents.commands.experiment_decisions import load, show, step, stop
+from agents.commands.flag import Flag, Share
 
 app = App(
     name="experiments",
@@ -16,6 +13,9 @@ app = App(
 
 For example:
 
+    thalweg experiments show
+    thalweg experiments step --why "nobody complained for a day"
+    thalweg experiments stop --why "the candidate is not better"
     thalweg experiments report
     thalweg experiments report --by platform
     thalweg experiments assign ada bob
@@ -25,7 +25,12 @@ For example:
 
 @app.command
 def report(
-    *, since: str | None = None, until: str | None = None, by: str | None = None, json: Flag = False
+    *,
+    since: str | None = None,
+    until: str | None = None,
+    by: str | None = None,
+    exposure: Share = None,
+    json: Flag = False,
 ) -> int:
     """Report what came of the rollout that the pipeline declares, from the offline store.
 
@@ -44,12 +49,15 @@ def report(
         Last date.
     by
         A field of the event that the pipeline has `one_of` of: figures of each value too.
+    exposure
+        The largest share of users that was ever in it, where that is none of the declared steps.
     json
         Write the answer as JSON.
     """
-    import msgspec  # noqa: PLC0415  # --help stays quick
+    from dataclasses import replace  # noqa: PLC0415  # --help stays quick
 
-    from agents import settings  # noqa: PLC0415
+    import msgspec  # noqa: PLC0415
+
     from agents.commands.output import write_json, write_table  # noqa: PLC0415
     from agents.offline import reader, tables  # noqa: PLC0415
     from agents.offline.experiment_report import SUSPICIOUS, segments_of  # noqa: PLC0415
@@ -57,16 +65,16 @@ def report(
     from agents.offline.file_system import FileSystem  # noqa: PLC0415
     from schemas.errors import InvalidDeclaration  # noqa: PLC0415
 
-    here = settings.load()
-    declared, rollout = _rollout()
+    here, declared, rollout = load()
     if declared.task != "binary":
         raise InvalidDeclaration(
             f"experiments are reported of yes and no alone, not of `{declared.champion}`"
         )
     segments = () if by is None else segments_of(declared.compiled(), declared.features, by)
     files = FileSystem(here.offline_store)
+    declared_most = max((rollout.exposure, *rollout.steps))
     found = compare(
-        rollout,
+        replace(rollout, exposure=declared_most if exposure is None else exposure),
         reader.scan(files, tables.PREDICTIONS.name, first=since, last=until),
         reader.scan(files, tables.OUTCOMES.name, first=since, last=until),
         segments=segments,
@@ -106,23 +114,34 @@ def report(
 
 
 @app.command
-def assign(*users: Annotated[str, Parameter(required=True)], json: Flag = False) -> int:
-    """Tell which variant users get.
+def assign(
+    *users: Annotated[str, Parameter(required=True)],
+    exposure: Share = None,
+    json: Flag = False,
+) -> int:
+    """Tell which variant users get, without asking anybody.
 
     For example:
 
         thalweg experiments assign ada bob
+        thalweg experiments assign ada bob --exposure 0.5
 
     Parameters
     ----------
     users
         Ids of users.
+    exposure
+        Share of users in the experiment, where `show` tells another than the pipeline declares.
     json
         Write the answer as JSON.
     """
-    from agents.commands.output import write_json, write_table  # noqa: PLC0415  # --help stays quick
+    from dataclasses import replace  # noqa: PLC0415  # --help stays quick
 
-    _, rollout = _rollout()
+    from agents.commands.output import write_json, write_table  # noqa: PLC0415
+
+    _, _, rollout = load()
+    if exposure is not None:
+        rollout = replace(rollout, exposure=exposure)
     variants = {user: rollout.variant(user) for user in users}
     if json:
         write_json(variants)
@@ -131,15 +150,6 @@ def assign(*users: Annotated[str, Parameter(required=True)], json: Flag = False)
     return 0
 
 
-def _rollout() -> tuple["Pipeline", "Rollout"]:
-    from agents import pipeline, settings  # noqa: PLC0415
-    from schemas.errors import InvalidDeclaration  # noqa: PLC0415
-
-    here = settings.load()
-    declared = pipeline.load(here.pipeline)
-    if declared.rollout is None:
-        raise InvalidDeclaration(
-            f"`{here.pipeline}` declares no rollout: Pipeline(rollout=Rollout(name=..., "
-            "candidate=..., exposure=...))"
-        )
-    return declared, declared.rollout
+app.command(show)
+app.command(step)
+app.command(stop)

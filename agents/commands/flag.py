@@ -26,6 +26,11 @@ def _not_negative(_: object, value: float) -> None:
         raise ValueError(f"must be 0 or more, not {value}")
 
 
+def _share(_: object, value: float | None) -> None:
+    if value is not None and not 0 <= value <= 1:  # NaN neither
+        raise ValueError(f"a share is from 0 to 1, not {value}")
+
+
 def _not_blank(_: object, value: str) -> None:
     if not value.strip():
         raise ValueError("must say something")
@@ -41,6 +46,8 @@ Limit = Annotated[int | None, Parameter(validator=_positive)]
 """At most so many, if there is a limit at all."""
 Rate = Annotated[float, Parameter(validator=_not_negative)]
 """Events a second; 0 for as fast as possible."""
+Share = Annotated[float | None, Parameter(validator=_share)]
+"""A part of a whole, if it is to be another than what is declared."""
 Hours = Annotated[float, Parameter(validator=_not_negative)]
 """A span of time."""
 Slot = Annotated[int, Parameter(validator=_not_negative)]

@@ -172,7 +172,7 @@ def _write_history(entries: "list[Entry]") -> None:
         [
             (
                 *(each.offset, local_time(each.event.at), each.event.by),
-                *(each.event.kind.replace("_", " "), each.event.reference),
+                *(each.event.kind.replace("_", " "), each.event.subject),
                 *(each.event.replaces or None, each.event.why),
                 None if each.refusal is None else each.refusal.reason,
             )

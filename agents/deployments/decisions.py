@@ -6,8 +6,18 @@ An event made here may still come second: `agents.deployments.log.append` tells.
 from collections.abc import Sequence
 
 from agents.pipeline import Pipeline
+from online_models.assignment import Rollout
 from online_models.registry import Registry
-from schemas.deployments import ARCHIVED, PROMOTED, ROLLED_BACK, WANTED, Deployment, split
+from schemas.deployments import (
+    ARCHIVED,
+    PROMOTED,
+    ROLLED_BACK,
+    STEPPED,
+    STOPPED,
+    WANTED,
+    Deployment,
+    split,
+)
 from schemas.errors import ThalwegError
 
 
@@ -34,7 +44,10 @@ def promotion(
     """  # noqa: E501  # what a doctest shows is one line
     _known(references(pipeline, registry), reference)
     champion = registry.roles(pipeline.models).champion
-    return _decided(registry, PROMOTED, reference, at=at, by=by, why=why, replaces=champion)
+    ends = _running(pipeline, registry)
+    return _decided(
+        registry, PROMOTED, reference, at=at, by=by, why=why, replaces=champion, rollout=ends
+    )
 
 
 def rollback(pipeline: Pipeline, registry: Registry, *, at: int, by: str, why: str) -> Deployment:
@@ -46,7 +59,10 @@ def rollback(pipeline: Pipeline, registry: Registry, *, at: int, by: str, why: s
             " pipeline still names"
         )
     previous, champion = roles.previous, roles.champion
-    return _decided(registry, ROLLED_BACK, previous, at=at, by=by, why=why, replaces=champion)
+    ends = _running(pipeline, registry)
+    return _decided(
+        registry, ROLLED_BACK, previous, at=at, by=by, why=why, replaces=champion, rollout=ends
+    )
 
 
 def wish(
@@ -70,6 +86,60 @@ def archiving(
     return _decided(registry, ARCHIVED, reference, at=at, by=by, why=why)
 
 
+def step(
+    pipeline: Pipeline,
+    registry: Registry,
+    exposure: float | None = None,
+    *,
+    at: int,
+    by: str,
+    why: str,
+) -> Deployment:
+    """Let more users, or fewer, be in the experiment of the rollout that the pipeline declares.
+
+    Parameters
+    ----------
+    exposure
+        Share of users; by default the next step that is declared.
+
+    Raises
+    ------
+    ThalwegError
+        There is no rollout, it is over, or there is no such step.
+    """
+    rollout = _declared(pipeline)
+    champion = registry.roles(pipeline.models).champion
+    now = registry.rollouts.now(rollout, champion=champion)
+    if rollout.candidate == champion:
+        raise ThalwegError(f"{champion} is the champion already")
+    if exposure is None:
+        # Of one that is over any will do: it is refused, with the reason.
+        exposure = rollout.exposure if now is None else now.next_exposure
+        if exposure is None:
+            raise ThalwegError(
+                f"no step of {rollout.name} is left: promote {rollout.candidate}, stop, or name an"
+                " exposure"
+            )
+    elif now is not None and now.exposure == exposure:
+        raise ThalwegError(f"{rollout.name} has an exposure of {exposure} already")
+    return _decided(
+        *(registry, STEPPED, rollout.candidate),
+        at=at,
+        by=by,
+        why=why,
+        rollout=rollout.name,
+        exposure=exposure,
+    )
+
+
+def stop(pipeline: Pipeline, registry: Registry, *, at: int, by: str, why: str) -> Deployment:
+    """End the rollout that the pipeline declares; raises likewise."""
+    rollout = _declared(pipeline)
+    return _decided(
+        registry, STOPPED, rollout.candidate, at=at, by=by, why=why, rollout=rollout.name
+    )
+
+
 def references(pipeline: Pipeline, registry: Registry) -> list[str]:
     """List what may be promoted: models that learn, and versions of them that are kept."""
     kept = [version for version in versions(registry) if split(version)[0] in pipeline.models]
@@ -83,6 +153,22 @@ def versions(registry: Registry) -> list[str]:
         for reference, standing in registry.standings.items()
         if standing.registered is not None and standing.state != "archived"
     ]
+
+
+def _declared(pipeline: Pipeline) -> Rollout:
+    if pipeline.rollout is None:
+        raise ThalwegError(
+            "the pipeline declares no rollout: Pipeline(rollout=Rollout(name=..., candidate=...,"
+            " exposure=...))"
+        )
+    return pipeline.rollout
+
+
+def _running(pipeline: Pipeline, registry: Registry) -> str:
+    """Name the rollout that a change of the champion ends; empty: none."""
+    champion = registry.roles(pipeline.models).champion
+    now = registry.rollouts.now(pipeline.rollout, champion=champion)
+    return "" if now is None else now.name
 
 
 def _known(known: Sequence[str], reference: str) -> None:
@@ -100,6 +186,8 @@ def _decided(
     by: str,
     why: str,
     replaces: str = "",
+    rollout: str = "",
+    exposure: float | None = None,
 ) -> Deployment:
     """Make an event that would take effect if it came next."""
     model, version = split(reference)
@@ -113,6 +201,8 @@ def _decided(
         why=why,
         expects=registry.offset,
         replaces=replaces,
+        rollout=rollout,
+        exposure=exposure,
     )
     if (refusal := registry.refusal(event)) is not None:
         raise ThalwegError(refusal.reason)

@@ -22,9 +22,14 @@ class Deployed:
     def __init__(self, pipeline: Pipeline) -> None:
         self.models: Final = pipeline.models
         """That the pipeline declares, and that learn."""
+        self._declared_rollout: Final = pipeline.rollout
         self.follow(Registry(pipeline.use_case))
 
     def follow(self, registry: Registry) -> None:
         """Let a registry hold from now on."""
+        roles = registry.roles(self.models)
         self.registry = registry
-        self.roles = registry.roles(self.models)
+        # First: a candidate that is the champion is compared with nobody.
+        self.rollout = registry.rollouts.now(self._declared_rollout, champion=roles.champion)
+        """The rollout that runs, at its present exposure."""
+        self.roles = roles

@@ -52,6 +52,22 @@ def archive(settings: Settings, pipeline: Pipeline, version: str, *, by: str, wh
     return log.append(settings, event, SOURCE)
 
 
+def step(
+    settings: Settings, pipeline: Pipeline, exposure: float | None, *, by: str, why: str
+) -> Entry:
+    """Let more users, or fewer, be in the pipeline's rollout; raises likewise."""
+    found = log.read(settings, pipeline.use_case)
+    event = decisions.step(pipeline, found.registry, exposure, at=_now_ms(), by=by, why=why)
+    return _write(settings, pipeline, found, event)
+
+
+def stop(settings: Settings, pipeline: Pipeline, *, by: str, why: str) -> Entry:
+    """End the pipeline's rollout; raises likewise."""
+    found = log.read(settings, pipeline.use_case)
+    event = decisions.stop(pipeline, found.registry, at=_now_ms(), by=by, why=why)
+    return log.append(settings, event, SOURCE)
+
+
 def operator() -> str:
     """Tell who decides: `user@host`."""
     try:

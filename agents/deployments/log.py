@@ -76,6 +76,8 @@ def as_json(entry: Entry) -> dict[str, object]:
         "kind": event.kind,
         "model": event.reference,
         "replaces": event.replaces or None,
+        "rollout": event.rollout or None,
+        "exposure": event.exposure,
         "at": event.at,
         "by": event.by,
         "why": event.why,

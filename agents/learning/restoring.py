@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from agents.learning.rollout_gate import KEY as COMPARISON
 from agents.observability.learner_metrics import LearnerMetrics
 from agents.outcome_log import OutcomeLog
 from agents.pipeline import Pipeline
@@ -98,6 +99,8 @@ class LearnersRestoring:
         """Who knows more than its snapshot."""
         self.versions: dict[str, set[bytes]] = {}
         """Those that are kept, and the keys of their records."""
+        self.comparison: bytes | None = None
+        """What was compared of a rollout with gates."""
         self._curriculum = curriculum
         self._champion = champion
         self._metrics = metrics
@@ -111,6 +114,9 @@ class LearnersRestoring:
 
     def restore(self, key: bytes, value: bytes | None) -> None:
         """Take in a record of `models`."""
+        if key == COMPARISON:
+            self.comparison = value
+            return
         if "@" in (name := owner(key)):
             if value is None:
                 self.versions.get(name, set()).discard(key)

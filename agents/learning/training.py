@@ -15,6 +15,7 @@ from agents.kafka.batch import Batch, Headers
 from agents.kafka.keyed_state import Restoring
 from agents.learning.publication import Publication
 from agents.learning.restoring import Curriculum, LearnersRestoring
+from agents.learning.rollout_gate import RolloutGate
 from agents.observability.learner_metrics import LearnerMetrics
 from agents.observability.metrics import Metrics
 from agents.outcome_log import OutcomeLog
@@ -88,6 +89,7 @@ class Training:
             deployments=deployments,
             encode=self._publication.version,
         )
+        self._gate = RolloutGate(self._deployed, metrics, models=models, deployments=deployments)
         self._learned_again: frozenset[str] = frozenset()
         """Models that know more than their snapshots, of what no batch will carry."""
         self._learned_late: set[str] = set()
@@ -109,6 +111,7 @@ class Training:
             self._learned_again = restored.learned_again
             self._learned_late.clear()
             self._versions.begin(restored.versions)
+            self._gate.begin(restored.comparison)
             self._publication.begin(restored.places)
 
     def discard(self, partition: int) -> None:
@@ -118,6 +121,7 @@ class Training:
         self._learned_again = frozenset()
         self._learned_late.clear()
         self._publication.begin({})
+        self._gate.begin(None)
         self._metrics.no_longer_ours()
 
     # ---- who is late ---------------------------------------------------------------------------
@@ -152,6 +156,7 @@ class Training:
         """Set the metrics of all models; takes a millisecond a model, so once a second."""
         self._metrics.tell(self.learners.values())
         self._metrics.lags(dict.fromkeys(self.learners, 0) | self.late.lags())
+        self._gate.tell()
 
     # ---- learn ---------------------------------------------------------------------------------
 
@@ -161,6 +166,7 @@ class Training:
             raise DeliveryFailed("outcomes came before the learners were restored")
         set_aside: dict[int, Reason] = {}
         learned: list[At] = []
+        compare = self._gate.comparing()
         for record in batch:
             try:
                 outcome = _decode_outcome(record.value() or b"")
@@ -178,8 +184,12 @@ class Training:
                 continue
             offset = record.offset() or 0
             learned.append((offset, outcome))
-            for learner in self.learners.values():
-                learner.learn(outcome, offset)
+            scores = {
+                name: learner.learn(outcome, offset) for name, learner in self.learners.items()
+            }
+            if compare is not None:
+                compare(offset, outcome, scores)
+        self._gate.settle(batch, now_ms)
         note_dead_letters(
             self._shares, batch.tp, batch.records, set_aside, limit=self._dead_letter_limit
         )

@@ -85,7 +85,7 @@ class EstimatedAccuracy:
                 scored = _decode_scored(record.value() or b"")
             except msgspec.MsgspecError:
                 continue
-            if scored.source == "model":
+            if scored.source in ("model", "ensemble"):
                 self._scores.append((scored.model, scored.score))
 
     def tell(self) -> None:

@@ -84,6 +84,9 @@ LABELS: Final = CounterSpec(
     "Predictions and labels by what became of them: positive, negative, late, unknown ...",
     ("fate",),
 )
+REVIEWS_QUEUED: Final = CounterSpec(
+    "thalweg_reviews_queued_total", "decisions", "Decisions that people should judge."
+)
 OUTCOMES: Final = CounterSpec(
     "thalweg_outcomes_total",
     "outcomes",
@@ -374,11 +377,50 @@ MODEL_ESTIMATED_POSITIVES: Final = GaugeSpec(
     "How many of the latest predictions are expected to be positives.",
     ("model",),
 )
+SERVED_WINDOW_LOG_LOSS: Final = GaugeSpec(
+    "thalweg_served_window_log_loss",
+    "nats",
+    "Log loss of the latest outcomes that a model, or the ensemble, answered, as it was served.",
+    ("model",),
+)
+SERVED_WINDOW_ROC_AUC: Final = GaugeSpec(
+    "thalweg_served_window_roc_auc",
+    "1",
+    "ROC AUC of the latest outcomes that a model, or the ensemble, answered, as it was served.",
+    ("model",),
+)
 MODEL_LAG: Final = GaugeSpec(
     "thalweg_model_lag",
     "offsets",
     "How far a model is behind the others, in the log of outcomes; 0: it learns with them.",
     ("model",),
+)
+ROLLOUT_EXPOSURE: Final = GaugeSpec(
+    "thalweg_rollout_exposure", "1", "Share of users in the experiment that runs.", ("rollout",)
+)
+ROLLOUT_LABELS: Final = GaugeSpec(
+    "thalweg_rollout_labels",
+    "labels",
+    "Labels that champion and candidate both judged since the last step of a rollout with gates.",
+    ("rollout",),
+)
+ROLLOUT_LOSS_DIFFERENCE: Final = GaugeSpec(
+    "thalweg_rollout_loss_difference",
+    "nats",
+    "How much more log loss the candidate has than the champion: at least (low), at most (high).",
+    ("end", "rollout"),
+)
+ROLLOUT_USERS: Final = GaugeSpec(
+    "thalweg_rollout_users",
+    "users",
+    "Users in each group of the experiment whose predictions were seen; after many, counted anew.",
+    ("rollout", "variant"),
+)
+ROLLOUT_SAMPLE_RATIO_EVIDENCE: Final = GaugeSpec(
+    "thalweg_rollout_sample_ratio_evidence",
+    "powers of ten",
+    "Evidence that users are not in the groups as planned: 4 is ten thousand to one.",
+    ("rollout",),
 )
 SNAPSHOT_BYTES: Final = GaugeSpec(
     "thalweg_snapshot_bytes", "bytes", "Size of the newest snapshot.", ("model",)
@@ -543,7 +585,7 @@ SECTIONS: Final[Mapping[str, tuple[MetricSpec, ...]]] = {
             LATE_EVENTS,
             DEAD_LETTERS,
         ),
-        *(SCORES, LABELS, OUTCOMES),
+        *(SCORES, LABELS, OUTCOMES, REVIEWS_QUEUED),
     ),
     "Data quality": (
         *(QUALITY_CHECKS, QUALITY_NULLS, QUALITY_FINDINGS, FEATURES_MISSING, FEATURES_DEFAULT),
@@ -578,9 +620,13 @@ SECTIONS: Final[Mapping[str, tuple[MetricSpec, ...]]] = {
             MODEL_WINDOW_OUTCOMES,
         ),
         *(MODEL_ESTIMATED_ROC_AUC, MODEL_ESTIMATED_MARGIN, MODEL_ESTIMATED_LOG_LOSS),
-        MODEL_ESTIMATED_POSITIVES,
+        *(MODEL_ESTIMATED_POSITIVES, SERVED_WINDOW_LOG_LOSS, SERVED_WINDOW_ROC_AUC),
         *(MODEL_LAG, SNAPSHOT_BYTES, SNAPSHOT_WRITE_SECONDS, SNAPSHOTS),
         *(FRESHNESS_SECONDS, CHALLENGER_SCORE_SECONDS),
+    ),
+    "Rollouts": (
+        *(ROLLOUT_EXPOSURE, ROLLOUT_LABELS, ROLLOUT_LOSS_DIFFERENCE),
+        *(ROLLOUT_USERS, ROLLOUT_SAMPLE_RATIO_EVIDENCE),
     ),
     "The online store": (
         *(USERS_WRITTEN, ENTITIES_WRITTEN),

@@ -74,6 +74,8 @@ def report(
 
     Parameters
     ----------
+    rollout
+        With the largest exposure that it had: who came in by a later step is in since then.
     segments
         Name and condition on a row of outcomes; figures are given of each, beside those of all.
 

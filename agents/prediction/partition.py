@@ -18,7 +18,7 @@ from agents.isolation import process_apart
 from agents.kafka.batch import Batch
 from agents.prediction.drift_watch import DriftWatch
 from agents.prediction.partition_outputs import PartitionOutputs
-from agents.prediction.predict_plan import Answer, PredictPlan
+from agents.prediction.predict_plan import BY_MODELS, Answer, PredictPlan
 from agents.prediction.served_models import Served
 from agents.prediction.spilled_states import SpillCounts
 from agents.prediction.user_states import UserStates
@@ -40,6 +40,7 @@ WARM_USERS: Final = 10_000
 _DRIFT: Final = "drift2"
 _FORMER_DRIFT: Final = "drift"
 """Written by earlier versions; nothing in it is of use."""
+_REVIEW: Final = "review"
 _NEWEST: Final = "newest"
 _NOBODY: Final[Mapping[str, dict[str, float]]] = {}
 
@@ -116,6 +117,7 @@ class Partition:
         self._watermark = Watermark(self._plan.pipeline.allowed_lateness)
         self._watermark.advance(self._newest_ms)
         self._has_watched = False
+        self._reviews = self._plan.review_sampler(self.number, self._singles.get(_REVIEW))
 
     # ---- process -------------------------------------------------------------------------------
 
@@ -185,7 +187,7 @@ class Partition:
             watermark.advance(at_ms)
 
             variant, answer = answering(event.user_id)  # type: ignore[arg-type]  # text, once cleaned
-            of_user, features, score = predict(event, answer, outputs, is_late=is_late)
+            answer, of_user, features, score = predict(event, answer, outputs, is_late=is_late)
             touched[event.user_id] = of_user  # type: ignore[index]  # text, once cleaned
             all_features.append(features)
             if is_handed_on:
@@ -211,10 +213,10 @@ class Partition:
 
     def _predict(
         self, event: UserEvent, answer: Answer, outputs: PartitionOutputs, *, is_late: bool
-    ) -> tuple[dict[str, float], dict[str, float], float]:
+    ) -> tuple[Answer, dict[str, float], dict[str, float], float]:
         """Take an event into the user's features, score it, and let the prediction wait.
 
-        Returns the user's features, all features, and the score.
+        Returns who answers, the user's features, all features, and the score.
         """
         plan, users, join = self._plan, self._users, self._join
         fold = plan.fold
@@ -235,11 +237,16 @@ class Partition:
         is_visit = at_ms - user.last_ms >= plan.visit_gap_ms
         of_user = fold.update(user, event)
         features = self._with_entities(event, of_user) if plan.features.views else of_user
+        if answer.routes:
+            answer = answer.routed(features)
         score = answer.score(features)
-        if is_visit and answer.is_warm and answer.source == "model":
+        if is_visit and answer.is_warm and answer.source in BY_MODELS:
             self._watch(event, answer, score, outputs)
 
         if not is_late:  # else its label may have gone by: it would teach what is not so
+            stands_for = None
+            if self._reviews is not None:
+                stands_for = self._review(event, answer, score, features, outputs)
             prediction = Pending(
                 f"{plan.prediction_prefix}{event.event_id}",
                 event.event_id or "",
@@ -252,11 +259,30 @@ class Partition:
                 plan.features.schema,
                 pack_features(features.values()),
                 plan.label_target,
+                stands_for=stands_for,
             )
             settled = join.enrol(prediction)
             if settled is not None:
                 outputs.outcome(settled)
-        return of_user, features, score
+        return answer, of_user, features, score
+
+    def _review(
+        self,
+        event: UserEvent,
+        answer: Answer,
+        score: float,
+        features: dict[str, float],
+        outputs: PartitionOutputs,
+    ) -> float | None:
+        """Let people judge a decision, perhaps; tell how many others it then stands for."""
+        if self._reviews is None or answer.source == "default":
+            return None
+        prediction_id = f"{self._plan.prediction_prefix}{event.event_id}"
+        p = self._reviews.choose(prediction_id, score, at_ms=self._newest_ms)
+        if p is None:
+            return None
+        outputs.review_item(event, answer, score, features, probability=p)
+        return 1.0 / p if self._plan.weighs_verdicts else None
 
     def _watch(
         self, event: UserEvent, answer: Answer, score: float, outputs: PartitionOutputs
@@ -348,6 +374,8 @@ class Partition:
             self._has_watched = False
             self._singles.put(_DRIFT, self._drift.encode())
             self._singles.delete(_FORMER_DRIFT)
+        if self._reviews is not None and self._reviews.has_changed:
+            self._singles.put(_REVIEW, self._reviews.encode())
         self._log_changes(batch, outputs, touched=touched)
         fates = msgspec.structs.astuple(self._join.fates)
         n_crowded_out = self._deduplicator.n_crowded_out
@@ -393,6 +421,7 @@ class Partition:
         self._plan.dead_letters.count(reason for _, reason in outputs.set_aside)
         self._plan.metrics.outcomes(outputs.labels)
         self._plan.metrics.degraded(outputs.degraded)
+        self._plan.metrics.reviews(outputs.n_reviews)
         for signal in outputs.alarms:
             self._plan.metrics.drift_alarm(number, signal)
         for reason in outputs.drift_resets:

@@ -22,6 +22,7 @@ from schemas.feature_updates import STATE_HEADER
 from schemas.labels import LabelValue
 from schemas.outcomes import Outcome
 from schemas.reasons import Reason
+from schemas.review import ReviewItem
 from streams.feature_set import CompiledView
 
 _encode_event = _encode_outcome = msgspec.msgpack.Encoder().encode
@@ -41,6 +42,7 @@ class PartitionOutputs:
         "degraded",
         "drift_resets",
         "labels",
+        "n_reviews",
         "set_aside",
     )
 
@@ -58,6 +60,8 @@ class PartitionOutputs:
         """Of outcomes."""
         self.degraded: Counter[str] = Counter()
         """Why predictions are less than the best."""
+        self.n_reviews = 0
+        """Decisions that people should judge."""
         self.alarms: list[str] = []
         """What drifted, by its signal."""
         self.drift_resets: list[Reset] = []
@@ -100,6 +104,38 @@ class PartitionOutputs:
         )
         headers = plan.prediction_envelope.headers(prediction_id, _traceparent(record))
         self._emit(self._topics.predictions, value, record.key(), headers=headers)
+
+    def review_item(
+        self,
+        event: UserEvent,
+        answer: Answer,
+        score: float,
+        features: dict[str, float],
+        *,
+        probability: float,
+    ) -> None:
+        """Queue a decision for people, with what it rests on."""
+        plan = self._plan
+        prediction_id = f"{plan.prediction_prefix}{event.event_id}"
+        item = ReviewItem(
+            prediction_id=prediction_id,
+            event_id=event.event_id or "",
+            user_id=event.user_id,  # type: ignore[arg-type]  # text, once cleaned
+            use_case=plan.pipeline.use_case,
+            score=score,
+            confidence=abs(2.0 * score - 1.0),
+            decision=answer.decide(score, plan.pipeline.threshold),
+            model=answer.model,
+            model_version=answer.version,
+            event_at=event.ts,  # type: ignore[arg-type]  # milliseconds, once cleaned
+            queued_at=self._now_ms,
+            probability=probability,
+            features=features,
+        )
+        self.n_reviews += 1
+        headers = plan.review_envelope.headers(prediction_id)
+        key = str(event.user_id).encode()
+        self._emit(self._topics.review_queue, msgspec.json.encode(item), key, headers=headers)
 
     def shadow_predictions(
         self, event: UserEvent, serving: dict[str, Served], features: dict[str, float]

@@ -48,6 +48,7 @@ class PredictMetrics:
         self._degraded = {
             reason: counter(metric_list.DEGRADED, reason=reason) for reason in REASONS
         }
+        self._reviews = counter(metric_list.REVIEWS_QUEUED)
         self._checks = {
             name: counter(metric_list.QUALITY_CHECKS, field=name) for name in quality.expectations
         }
@@ -116,6 +117,10 @@ class PredictMetrics:
         """Count why predictions were less than the best."""
         for reason, n in reasons.items():
             self._degraded[reason].inc(n)
+
+    def reviews(self, n: int) -> None:
+        """Count decisions that people should judge."""
+        self._reviews.inc(n)
 
     def fates(self, now: Fates, told: tuple[int, ...]) -> None:
         """Count what became of labels and predictions since this was told last."""

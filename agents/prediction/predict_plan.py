@@ -12,7 +12,7 @@ from agents.deployments.deployed import Deployed
 from agents.entities.known_entities import KnownEntities
 from agents.observability.metrics import Metrics
 from agents.pipeline import Pipeline
-from agents.prediction.degraded import ENTITIES_BEHIND, LATE, NO_MODEL, STAND_IN, TOO_SLOW
+from agents.prediction.degraded import ENTITIES_BEHIND, LATE, NO_MODEL, STALE, STAND_IN, TOO_SLOW
 from agents.prediction.drift_watch import DriftWatch
 from agents.prediction.encode import Envelope
 from agents.prediction.predict_metrics import PredictMetrics
@@ -20,7 +20,10 @@ from agents.prediction.served_models import Served
 from agents.prediction.spilled_states import SpilledStates
 from agents.prediction.wording import WORDINGS, Wording
 from online_models.assignment import Variant
-from online_models.rules import RuleBook
+from online_models.ensemble import NAME as ENSEMBLE
+from online_models.ensemble import Ensemble, EnsembleScorer
+from online_models.review import ReviewSampler
+from online_models.rules import Condition, RuleBook
 from schemas import topics
 from schemas.cloudevents import rfc3339
 from schemas.deployments import split
@@ -30,6 +33,9 @@ from streams.feature_defaults import DefaultCounter
 from streams.quality import QualityJudge
 
 SOURCE: Final = "/thalweg/predict"
+BY_MODELS: Final = ("model", "ensemble")
+"""Sources of scores that models gave."""
+Routes = Sequence[tuple[Condition, "Answer"]]
 _MS: Final = timedelta(milliseconds=1)
 
 
@@ -41,6 +47,7 @@ class TopicNames:
     shadow_predictions: str
     outcomes: str
     feature_updates: str
+    review_queue: str
     entity_events: str
     entity_features: str
     alerts: str
@@ -52,7 +59,7 @@ class Answer:
 
     __slots__ = (
         *("_beside", "_is_ruled", "_rules", "_served", "_without"),
-        *("_prior", "is_warm", "model", "reference", "score", "version", "write"),
+        *("_prior", "is_warm", "model", "reference", "routes", "score", "version", "write"),
     )
 
     def __init__(
@@ -69,6 +76,8 @@ class Answer:
         self.reference = reference
         """Whose scores these are: two versions of a model that were kept score differently."""
         self.model = split(reference)[0]
+        self.routes: Routes = ()
+        """Who answers instead where something holds."""
         self._served = served
         self._beside = beside
         """What else makes all of the batch less than the best."""
@@ -102,6 +111,13 @@ class Answer:
     def _score_prior(self, _: dict[str, float]) -> float:
         return self._prior
 
+    def routed(self, features: dict[str, float]) -> "Answer":
+        """Find who answers an event with these features."""
+        for condition, other in self.routes:
+            if condition.holds(features):
+                return other
+        return self
+
     def decide(self, score: float, threshold: float) -> bool:
         """Turn a score into a decision; with nobody to ask, nothing is decided to be true."""
         return (self._served is not None or self._is_ruled) and score >= threshold
@@ -110,7 +126,7 @@ class Answer:
     def source(self) -> str:
         """Who gave the last score: the model, a rule, or nobody better than a default."""
         if self._reason is None:
-            return "model"
+            return "ensemble" if self.reference == ENSEMBLE else "model"
         return "rules" if self._is_ruled else "default"
 
     def degraded(self, *, is_late: bool) -> list[str]:
@@ -153,6 +169,10 @@ class PredictPlan:
         self.known_entities: Final = KnownEntities(self.features.gathered)
         # A drift detector asks how long a user was away, too.
         self.retention_ms: Final = max(self.fold.retention, pipeline.drift.visit_gap) // _MS
+        self._n_partitions = n_partitions
+        stale_after = pipeline.stale_after
+        self._stale_after_ms = None if stale_after is None else stale_after // _MS
+        self._now_ms = 0
         self._run_length = pipeline.drift.run_length(n_partitions)
         self.visit_gap_ms: Final = pipeline.drift.visit_gap // _MS
         self.events: Final = EventCleaner(
@@ -178,18 +198,21 @@ class PredictPlan:
             shadow_predictions=name(topics.SHADOW_PREDICTIONS),
             outcomes=name(topics.OUTCOMES),
             feature_updates=name(topics.FEATURE_UPDATES),
+            review_queue=name(topics.REVIEW_QUEUE),
             entity_events=name(topics.ENTITY_EVENTS),
             entity_features=name(topics.ENTITY_FEATURES),
             alerts=name(topics.ALERTS),
             state=name(topics.PREDICT_STATE),
         )
         self.label_target: Final = pipeline.label.target
+        self.weighs_verdicts: Final = pipeline.review is not None and pipeline.review.weighted
         self.use_case_key: Final = pipeline.use_case.encode()
         self.prediction_prefix: Final = f"{pipeline.use_case}:"
         self.prediction_envelope: Final = Envelope("thalweg.prediction", SOURCE)
         self.outcome_envelope: Final = Envelope("thalweg.outcome", SOURCE)
         self.alert_envelope: Final = Envelope("thalweg.alert", SOURCE)
         self.shadow_envelope: Final = Envelope("thalweg.shadow-prediction", SOURCE)
+        self.review_envelope: Final = Envelope("thalweg.review-item", SOURCE)
         self.feature_envelope: Final = Envelope("thalweg.feature-update", SOURCE)
         self.entity_event_envelope: Final = Envelope("thalweg.entity-event", SOURCE)
         self.entity_features_envelope: Final = Envelope("thalweg.entity-features", SOURCE)
@@ -209,14 +232,54 @@ class PredictPlan:
 
     def stamp(self, now_ms: int) -> None:
         """Set the time of the records to come; once per batch."""
+        self._now_ms = now_ms
         now = rfc3339(now_ms)
         for envelope in self._envelopes:
             envelope.at(now)
 
     def answer(self, serving: dict[str, Served]) -> Answer:
-        """Choose who answers a batch: the champion, or a stand-in while it is not in service."""
+        """Choose who answers a batch: the champion, or a stand-in while it is not in service.
+
+        Where there is an ensemble it answers, and the champion stands in for it; where there are
+        routes, another model answers some events.
+        """
         warm_from = self.pipeline.drift.model_warmup_outcomes
-        return self._first(self.deployed.roles.answering, serving, warm_from=warm_from)
+        answering = self.deployed.roles.answering
+        if self.pipeline.ensemble is not None:
+            answering = (ENSEMBLE, *answering)
+            serving = self._with_ensemble(serving, self.pipeline.ensemble)
+        answer = self._first(answering, serving, warm_from=warm_from)
+        if self.pipeline.routes:
+            # Never warm: the detector would begin anew with each change of the model.
+            answer.routes = [
+                (each, self._first((each.model, *answering), serving, warm_from=sys.maxsize))
+                for each in self.pipeline.routes
+            ]
+        return answer
+
+    def _with_ensemble(
+        self, serving: Mapping[str, Served], ensemble: Ensemble
+    ) -> dict[str, Served]:
+        """Let those members answer together that are in service and quick enough, as one model."""
+        found = {name: serving.get(name) for name in ensemble.members}
+        members = {
+            name: served
+            for name, served in found.items()
+            if served is not None
+            and self._why_not(name, served) is None
+            and served.scorer.n_learned > 0
+        }
+        if not ensemble.is_enough(len(members)):
+            return {**serving}
+        weights = ensemble.weights({name: each.recent_log_loss for name, each in members.items()})
+        scorer = EnsembleScorer([(weights[name], each.scorer) for name, each in members.items()])
+        together = Served(
+            ENSEMBLE,
+            sum(each.version for each in members.values()),
+            min(each.created_at_ms for each in members.values()),
+            scorer,
+        )
+        return {**serving, ENSEMBLE: together}
 
     def _first(
         self, names: Sequence[str], serving: Mapping[str, Served], *, warm_from: int
@@ -225,7 +288,8 @@ class PredictPlan:
         behind = (ENTITIES_BEHIND,) if self.known_entities.are_behind else ()
         for name in names:
             # Looked up once: it may go at any moment.
-            if (served := serving.get(name)) is not None and served.may_serve:
+            served = serving.get(name)
+            if served is not None and self._why_not(name, served) is None:
                 beside = behind if name == names[0] else (STAND_IN, *behind)
                 return Answer(
                     *(name, served),
@@ -234,20 +298,29 @@ class PredictPlan:
                     beside=beside,
                     wording=self.wording,
                 )
-        without = TOO_SLOW if names[0] in serving else NO_MODEL
+        first = serving.get(names[0])
+        without = None if first is None else self._why_not(names[0], first)
         return Answer(
             *(names[0], None),
             warm_from=warm_from,
             rules=self.rules,
             beside=behind,
-            without=without,
+            without=without or NO_MODEL,
             wording=self.wording,
         )
+
+    def _why_not(self, name: str, served: Served) -> str | None:
+        """Tell why a model that is in service is not to answer; `None`: it is."""
+        if not served.may_serve:
+            return TOO_SLOW
+        if self._stale_after_ms is None or "@" in name:
+            return None
+        return STALE if self._now_ms - served.created_at_ms > self._stale_after_ms else None
 
     def answering(self, serving: dict[str, Served]) -> Callable[[str], tuple[Variant, Answer]]:
         """Choose who answers each user of a batch, and which variant of a rollout that is."""
         champion = self.answer(serving)
-        rollout = self.pipeline.rollout
+        rollout = self.deployed.rollout
         if rollout is None:
             everybody: tuple[Variant, Answer] = ("champion", champion)
             return lambda user_id: everybody
@@ -270,6 +343,13 @@ class PredictPlan:
             warmup_scores=self.pipeline.drift.warmup_scores,
             schema=self.features.schema,
         )
+
+    def review_sampler(self, partition: int, encoded: bytes | None) -> ReviewSampler | None:
+        """Make what chooses decisions of a partition for people, or go on with it."""
+        if (review := self.pipeline.review) is None:
+            return None
+        share = review.share_of(partition, self._n_partitions)
+        return ReviewSampler(review, share=share, encoded=encoded)
 
     def is_sampled(self) -> bool:
         """Tell whether challengers score this event too."""

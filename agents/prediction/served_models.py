@@ -4,12 +4,14 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import nan
 from typing import Final
 
 from agents.deployments.deployed import Deployed
 from agents.observability import metric_list
 from agents.observability.metrics import Metrics
 from agents.prediction.asking_time import BUDGET_S, asking_p99_s
+from online_models.ensemble import EnsembleScorer
 from online_models.scorer import Scores
 from online_models.signing import Verifier
 from online_models.snapshot import ServableSnapshot, decode_servable
@@ -34,9 +36,11 @@ class Served:
     name: str
     version: int
     created_at_ms: int
-    scorer: Scores
+    scorer: Scores | EnsembleScorer
     may_serve: bool = True
     """Whether it answers within the budget (`asking_time`); otherwise it may only shadow."""
+    recent_log_loss: float = nan
+    """Over its latest outcomes, as of this snapshot; NaN: it was not judged yet."""
 
 
 class ServedModels:
@@ -95,7 +99,7 @@ class ServedModels:
         manifest, may_serve = snapshot.manifest, self._is_quick(name, snapshot)
         self.by_name[name] = Served(
             *(manifest.model, manifest.version, manifest.created_at),
-            *(snapshot.scorer, may_serve),
+            *(snapshot.scorer, may_serve, manifest.recent_log_loss),
         )
         metrics.counter(metric_list.SNAPSHOTS, model=name, result="loaded").inc()
         metrics.gauge(metric_list.MODEL_VERSION, model=name).set(manifest.version)

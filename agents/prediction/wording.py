@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from agents.prediction import encode
 from online_models.class_scorer import ClassScorer
-from online_models.scorer import Scores
 
 PRIOR: Final = 0.5
 """The score of yes and no, or of what is ordinary, while no model was ever published."""
@@ -16,11 +15,11 @@ Write = Callable[..., bytes]
 """Writes the fields of a prediction, given by name."""
 
 
-def _as_probability(_: Scores | None) -> Write:
+def _as_probability(_: object) -> Write:
     return encode.prediction
 
 
-def _as_class(scorer: Scores | None) -> Write:
+def _as_class(scorer: object) -> Write:
     if not isinstance(scorer, ClassScorer):  # nobody is there to ask
         return _no_class
 
@@ -34,7 +33,7 @@ def _no_class(**fields: Any) -> bytes:  # noqa: ANN401  # likewise
     return encode.class_prediction(prediction=None, scores={}, **fields)
 
 
-def _as_amount(_: Scores | None) -> Write:
+def _as_amount(_: object) -> Write:
     return encode.amount_prediction
 
 
@@ -44,7 +43,7 @@ class Wording:
 
     prior: float
     """The score while no model was ever published."""
-    writes: Callable[[Scores | None], Write]
+    writes: Callable[[object], Write]
     """Makes what writes down the last answer of a scorer; without one, that there is none."""
     is_probability: bool = True
     """Whether scores are between 0 and 1, so that they can be counted by size."""

@@ -9,6 +9,7 @@ from agents import pipeline
 from agents.serving.address import listen
 from agents.serving.feed import Feed
 from agents.serving.overview import Overview
+from agents.serving.reviews import ReviewPage
 from agents.serving.web import web_app
 from agents.settings import Settings
 
@@ -24,9 +25,11 @@ def run(settings: Settings) -> int:
         The address cannot be had, or is not for everybody to reach.
     """
     with listen(settings.web_host, settings.web_port) as listener:
-        overview = Overview(pipeline.load(settings.pipeline), settings.delivery)
+        declared = pipeline.load(settings.pipeline)
+        overview = Overview(declared, settings.delivery)
+        reviews = ReviewPage(settings, declared)
         config = uvicorn.Config(
-            web_app(Feed(settings), overview, settings.web_host),
+            web_app(Feed(settings), overview, reviews, settings.web_host),
             log_config=None,
             access_log=False,
             server_header=False,

@@ -24,6 +24,7 @@ from agents.observability.metrics import Metrics
 from agents.serving.feed import Feed
 from agents.serving.overview import Overview
 from agents.serving.pulse import Pulse, now_ms
+from agents.serving.reviews import PATH, ReviewPage
 
 STATIC: Final = Path(__file__).with_name("static")
 
@@ -34,10 +35,11 @@ UNREADY: Final = {
 
 HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
-    "img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    # With `no-referrer` a form would be sent without saying that it is ours.
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-cache",
@@ -61,7 +63,7 @@ class SecureHeaders:
         await self._app(scope, receive, send_with_headers)
 
 
-def web_app(feed: Feed, overview: Overview, host: str) -> Starlette:
+def web_app(feed: Feed, overview: Overview, reviews: ReviewPage, host: str) -> Starlette:
     """Build the application.
 
     Parameters
@@ -70,6 +72,8 @@ def web_app(feed: Feed, overview: Overview, host: str) -> Starlette:
         Started and stopped with the application.
     overview
         What is shown.
+    reviews
+        Where people judge decisions.
     host
         Where it is bound. Requests for other host names are refused: a page elsewhere may have
         its own name resolve to this machine (DNS rebinding).
@@ -115,6 +119,8 @@ def web_app(feed: Feed, overview: Overview, host: str) -> Starlette:
         routes=[
             Route("/", page),
             Route("/events", events),
+            Route(PATH, reviews.show),
+            Route(PATH, reviews.answer, methods=["POST"]),
             Route("/api/overview", whole),
             Route("/api/alerts", alerts),
             Route("/health/live", live),

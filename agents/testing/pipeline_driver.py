@@ -8,7 +8,7 @@ TopologyTestDriver is to Kafka Streams (KIP-247).
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar, cast
 
 import msgspec
 from faust.types.tuples import TP
@@ -22,6 +22,7 @@ from agents.learning.training import Training
 from agents.observability.accuracy_alert import alert_headers
 from agents.observability.metrics import Metrics
 from agents.observability.quality_alert import QualityWatch
+from agents.observability.sample_ratio_alert import SampleRatioWatch
 from agents.pipeline import Pipeline
 from agents.prediction.partition import Partition
 from agents.prediction.predict_plan import PredictPlan
@@ -38,6 +39,7 @@ from schemas.feature_updates import FeatureUpdate
 from schemas.labels import Label
 from schemas.outcomes import Outcome
 from schemas.predictions import Prediction, ShadowPrediction
+from schemas.review import ReviewItem
 from schemas.telemetry import Telemetry
 from schemas.topics import Topic
 
@@ -45,7 +47,7 @@ START: Final = datetime(2024, 1, 1, tzinfo=UTC)
 _MS: Final = timedelta(milliseconds=1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _OUTCOMES: Final = TP(topics.OUTCOMES.name, 0)
-_INPUTS: Final = (topics.USER_EVENTS, topics.LABELS)
+_INPUTS: Final = (topics.USER_EVENTS, topics.LABELS, topics.REVIEW_VERDICTS)
 
 Role = Literal["predict", "aggregate", "learn"]
 R = TypeVar("R")
@@ -93,6 +95,8 @@ class PipelineDriver:
         self._partitions = range(partitions)
         self._topics = MemoryTopics(partitions)
         self._committed: dict[TP, int] = {}
+        self._n_counted = 0
+        """Predictions whose users were counted."""
         self._sign_with(Signer.generate())
         self.deploy(pipeline)
 
@@ -184,6 +188,7 @@ class PipelineDriver:
         self._restart_aggregate()
         self._restart_learn()
         self._quality = QualityWatch(pipeline, self.metrics)
+        self._ratio = SampleRatioWatch(pipeline.use_case, self._plan.deployed, self.metrics)
         self._watch()
 
     def promote(self, model: str, *, why: str = "a test does") -> None:
@@ -201,6 +206,14 @@ class PipelineDriver:
     def archive(self, version: str, *, why: str = "a test does") -> None:
         """Let a version never serve again."""
         self._decide(decisions.archiving, version, why=why)
+
+    def step(self, exposure: float | None = None, *, why: str = "a test does") -> None:
+        """Let more users be in the rollout, as `thalweg experiments step` does."""
+        self._decide(decisions.step, exposure, why=why)
+
+    def stop(self, *, why: str = "a test does") -> None:
+        """End the rollout."""
+        self._decide(decisions.stop, why=why)
 
     def change_keys(self) -> None:
         """Start all workers anew with another signing key, and trust in no other."""
@@ -222,6 +235,11 @@ class PipelineDriver:
     def shadow_predictions(self) -> list[ShadowPrediction]:
         """What challengers would have said."""
         return self._decoded(topics.SHADOW_PREDICTIONS, ShadowPrediction)
+
+    @property
+    def reviews(self) -> list[ReviewItem]:
+        """What people should judge."""
+        return self._decoded(topics.REVIEW_QUEUE, ReviewItem)
 
     @property
     def alerts(self) -> list[Alert]:
@@ -334,13 +352,18 @@ class PipelineDriver:
             samples=self.metrics.samples(),
             exemplars=self.metrics.take_exemplars(),
         )
-        for alert in self._quality.fold(telemetry):
+        answered = self._topics.read(topics.PREDICTIONS.name)[self._n_counted :]
+        self._n_counted += len(answered)
+        for alert in (
+            *self._quality.fold(telemetry),
+            *self._ratio.predictions(cast(Any, answered), self.now_ms),
+        ):
             key, value = alert.use_case.encode(), _encode(alert)
             headers = alert_headers(alert)
             output = Output(topics.ALERTS.name, value, key, partition=-1, headers=headers)
             self._topics.append(output, at_ms=self.now_ms)
 
-    def _decide(self, make: Callable[..., Deployment], *what: str, why: str) -> None:
+    def _decide(self, make: Callable[..., Deployment], *what: object, why: str) -> None:
         registry = self._plan.deployed.registry
         event = make(self._pipeline, registry, *what, at=self.now_ms, by="test", why=why)
         output = Output(

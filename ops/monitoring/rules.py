@@ -19,6 +19,8 @@ PROMPT_LE: Final = "0.05"
 """Bucket of the latency that a prompt prediction is in."""
 MIN_PREDICTIONS: Final = 100
 """Fewer in the short window say nothing about a share."""
+SUSPICIOUS: Final = 5
+"""Power of ten of the evidence that something removes users of one group of a rollout."""
 BURN_RATES: Final = (
     ("1h", "5m", 14.4, "critical", "2m"),
     ("6h", "30m", 6.0, "critical", "15m"),
@@ -183,6 +185,13 @@ def _system() -> Iterable[Rule]:
         _grew("thalweg_parity_mismatches_total", "feature"),
         summary="{{ $labels.feature }} was served, and is not what the log gives",
         runbook="A feature is not what the log gives",
+    )
+    yield alert(
+        "ThalwegSampleRatio",
+        f"max by (job, rollout) (thalweg_rollout_sample_ratio_evidence) > {SUSPICIOUS}",
+        summary="Users are not in the groups of {{ $labels.rollout }} as planned",
+        found="Evidence of ten to the {{ $value | humanize }}",
+        runbook="A sample ratio alert",
     )
     yield alert(
         "ThalwegDuplicatesMayPass",

@@ -9,6 +9,10 @@ import pytest
 from agents.observability.metrics import Metrics
 from agents.prediction.predict_plan import PredictPlan
 from examples.shop.pipeline import PIPELINE
+from online_models.assignment import Rollout
+from online_models.ensemble import Ensemble
+from online_models.gate import Gates
+from online_models.review import Review
 from schemas.errors import InvalidDeclaration
 from streams.entities import ITEM, about
 from streams.expectations import expect
@@ -77,6 +81,7 @@ def test_a_filter_for_what_nobody_can_do_is_refused(declared: dict[str, Any], na
         ({"use_case": "a:b c/d"}, "kebab case"),
         ({"actions": PIPELINE.actions | {"Buy"}}, "lower case, not Buy"),
         ({"deduplication": timedelta(0)}, "deduplication is a time"),
+        ({"stale_after": timedelta(0)}, "stale_after is a time"),
         ({"allowed_lateness": -HOUR}, "allowed_lateness is not negative"),
         ({"future_tolerance": -HOUR}, "future_tolerance is not negative"),
         ({"max_event_ids": 0}, "max_event_ids is 1 or more, not 0"),
@@ -99,3 +104,30 @@ def test_a_feature_without_a_value_where_nothing_was_done_is_refused_by_its_name
     view = about(ITEM, count(over=HOUR), inverse)
     with pytest.raises(InvalidDeclaration, match=r"`inverse` .*'event_count_1h': 0.0.*division"):
         replace(PIPELINE, entities=(view,)).compiled()
+
+
+@pytest.mark.parametrize(
+    ("what", "declared"),
+    [
+        ("a review", {"review": Review(confidence=0.3, per_day=5)}),
+        (
+            "an ensemble",
+            {"ensemble": Ensemble(members=("multiclass_tree_v1", "multiclass_two_v1"))},
+        ),
+        (
+            "gates of a rollout",
+            {
+                "rollout": Rollout(
+                    name="r", candidate="multiclass_two_v1", exposure=0.1, gates=Gates()
+                )
+            },
+        ),
+    ],
+)
+def test_what_rests_on_probabilities_needs_models_that_tell_some(
+    what: str, declared: dict[str, Any]
+) -> None:
+    others = {"champion": "multiclass_tree_v1", "challengers": ("multiclass_two_v1",)}
+
+    with pytest.raises(InvalidDeclaration, match=what):
+        replace(PIPELINE, **(others | declared))

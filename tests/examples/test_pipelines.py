@@ -12,7 +12,7 @@ from online_models import catalogue
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
-    for path in ROOT.glob("examples/*/pipeline.py")
+    for path in ROOT.glob("examples/*/[!_]*.py")
 )
 HOUR_MS = 3_600_000
 

@@ -1,7 +1,7 @@
-"""The shop with a forest among its challengers: dear to teach, and to write."""
+"""The same with a forest among its challengers: dear to teach, and to write."""
 
 import dataclasses
 
-from examples.shop.pipeline import PIPELINE as SHOP
+from tests.faults.rollout_pipeline import PIPELINE as ROLLOUT
 
-PIPELINE = dataclasses.replace(SHOP, challengers=(*SHOP.challengers, "binary_forest_v1"))
+PIPELINE = dataclasses.replace(ROLLOUT, challengers=(*ROLLOUT.challengers, "binary_forest_v1"))

@@ -23,6 +23,7 @@ from faust.types.tuples import TP
 
 from agents import pipeline
 from agents.admin import topic_admin
+from agents.deployments import log as deployment_log
 from agents.kafka.client_settings import KafkaSettings
 from agents.kafka.log_reader import read_to_end
 from agents.kafka.offsets import committed_offsets
@@ -45,7 +46,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).resolve().parents[2]
 KILLS = 30 if SIZE is FULL else 5
-PIPELINE = "tests.faults.forest_pipeline" if SIZE is FULL else "examples.shop.pipeline"
+PIPELINE = f"tests.faults.{'forest' if SIZE is FULL else 'rollout'}_pipeline"
 IN_TRANSACTION = 10
 TICK_S = 0.1
 N_OUTCOMES = 60_000
@@ -182,7 +183,7 @@ class LearnerRun:
     def snapshots(self) -> dict[str, Snapshot]:
         """Load the newest snapshot of each model."""
         keys = [path.read_bytes() for path in self._keys.trusted_keys_dir.iterdir()]
-        parts, verifier = SnapshotParts(), Verifier(keys)
+        parts, verifier = SnapshotParts(self._pipeline.models.__contains__), Verifier(keys)
         newest: dict[str, bytes] = {}
         models = TP(topics.MODELS.named(self.settings.topic_prefix), 0)
         for _, key, value in read_to_end(self._kafka, models):
@@ -223,6 +224,18 @@ class LearnerRun:
         for name, learner in expected.items():
             assert found[name].learner.n_learned == len(log)
             assert canonical(found[name].learner) == canonical(learner), name
+        self.check_decisions()
+
+    def check_decisions(self) -> None:
+        """See that the gates of the rollout decided each step once, and all in their order."""
+        rollout = self._pipeline.rollout
+        assert rollout is not None
+        decided = deployment_log.read(self.settings, self._pipeline.use_case).entries
+
+        assert {each.event.by for each in decided} == {"learn"}
+        assert [each.refusal for each in decided] == [None] * len(decided)
+        assert [each.event.exposure for each in decided] == [*rollout.steps][: len(decided)]
+        assert len(decided) >= 3
 
     def expected(self, log: list[tuple[int, Outcome]]) -> dict[str, Learner]:
         """Learn the log in one go, in this thread."""

@@ -7,12 +7,15 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from online_models.assignment import Rollout
 from online_models.registry import Registry
 from schemas.deployments import (
     ARCHIVED,
     PROMOTED,
     REGISTERED,
     ROLLED_BACK,
+    STEPPED,
+    STOPPED,
     WANTED,
     Deployment,
     reference,
@@ -28,6 +31,8 @@ N_HISTORIES: Final = 400
 models = st.sampled_from(DECLARED)
 versions = st.one_of(st.none(), st.integers(1, 3))
 writers = st.sampled_from(WRITERS)
+ROLLOUTS: Final = {"tree-1": "tree", "forest-1": "forest"}
+rollouts = st.sampled_from([*ROLLOUTS])
 
 
 def decided(kind: str, model: str, version: int | None = None, **fields: object) -> Deployment:
@@ -45,12 +50,16 @@ class Desk:
         self.previous: str | None = None
         self.archived: set[str] = set()
         self.wanted: dict[str, int] = {}
+        self.exposures: dict[str, float] = {}
+        self.over: set[str] = set()
         self.decided_at: dict[str, int] = {}
         """When something about a matter was decided last: a reference, or who is the champion."""
 
     def decide(self, event: Deployment, offset: int) -> bool:
         subject = event.reference
         swaps = event.kind in (PROMOTED, ROLLED_BACK)
+        if event.kind in (STEPPED, STOPPED):
+            return self._roll_out(event, offset)
         matters = (subject, "champion") if swaps else (subject,)
         decided_at = max(self.decided_at.get(matter, -1) for matter in matters)
         if event.kind == REGISTERED:
@@ -78,9 +87,27 @@ class Desk:
             self.decided_at[self.champion] = offset
             self.previous, self.champion = self.champion, subject
             self.decided_at["champion"] = offset
+            self.over |= {*self.exposures, *([event.rollout] if event.rollout else [])}
         elif event.kind == ARCHIVED:
             self.archived.add(subject)
         self.decided_at[subject] = offset
+        return True
+
+    def _roll_out(self, event: Deployment, offset: int) -> bool:
+        name = event.rollout
+        decided_at = max(self.decided_at.get(matter, -1) for matter in (f"/{name}", "champion"))
+        if (
+            decided_at > event.expects
+            or name in self.over
+            or event.reference == self.champion
+            or (event.kind == STEPPED and self.exposures.get(name) == event.exposure)
+        ):
+            return False
+        if event.kind == STOPPED:
+            self.over.add(name)
+        else:
+            self.exposures[name] = event.exposure or 0.0
+        self.decided_at[f"/{name}"] = offset
         return True
 
 
@@ -98,9 +125,9 @@ class Writing(RuleBasedStateMachine):
     def read(self, writer: str) -> None:
         self.views[writer] = self.live
 
-    @rule(writer=writers, model=models, version=versions)
-    def promote(self, writer: str, model: str, version: int | None) -> None:
-        self._write(writer, PROMOTED, model, version)
+    @rule(writer=writers, model=models, version=versions, ended=st.sampled_from(["", *ROLLOUTS]))
+    def promote(self, writer: str, model: str, version: int | None, ended: str) -> None:
+        self._write(writer, PROMOTED, model, version, rollout=ended)
 
     @rule(writer=writers)
     def roll_back(self, writer: str) -> None:
@@ -121,6 +148,14 @@ class Writing(RuleBasedStateMachine):
     @rule(writer=writers, model=models)
     def want(self, writer: str, model: str) -> None:
         self._write(writer, WANTED, model, None)
+
+    @rule(writer=writers, name=rollouts, exposure=st.sampled_from([0.0, 0.02, 0.5]))
+    def step(self, writer: str, name: str, exposure: float) -> None:
+        self._write(writer, STEPPED, ROLLOUTS[name], None, rollout=name, exposure=exposure)
+
+    @rule(writer=writers, name=rollouts)
+    def stop(self, writer: str, name: str) -> None:
+        self._write(writer, STOPPED, ROLLOUTS[name], None, rollout=name)
 
     @rule(model=models)
     def write_what_this_release_does_not_know(self, model: str) -> None:
@@ -148,6 +183,18 @@ class Writing(RuleBasedStateMachine):
         assert {model: each.offset for model, each in self.live.wanted.items()} == self.desk.wanted
 
     @invariant()
+    def a_rollout_is_over_or_has_the_exposure_that_was_decided_last(self) -> None:
+        champion = self.live.roles(DECLARED).champion
+        for name, candidate in ROLLOUTS.items():
+            declared = Rollout(name=name, candidate=candidate, exposure=0.01)
+            now = self.live.rollouts.now(declared, champion=champion)
+            if name in self.desk.over or candidate == champion:
+                assert now is None
+            else:
+                assert now is not None
+                assert now.exposure == self.desk.exposures.get(name, 0.01)
+
+    @invariant()
     def there_is_a_champion_that_may_serve(self) -> None:
         roles = self.live.roles(DECLARED)
 
@@ -166,7 +213,9 @@ class Writing(RuleBasedStateMachine):
 
         assert replayed == self.live
 
-    def _write(self, writer: str, kind: str, model: str, version: int | None) -> None:
+    def _write(
+        self, writer: str, kind: str, model: str, version: int | None, **fields: object
+    ) -> None:
         view = self.views[writer]
         # Transactions leave gaps in the offsets.
         offset = self.live.offset + 1 + len(self.log) % 2
@@ -177,6 +226,7 @@ class Writing(RuleBasedStateMachine):
             by=writer,
             expects=view.offset,
             replaces=view.roles(DECLARED).champion if kind in (PROMOTED, ROLLED_BACK) else "",
+            **fields,
         )
         refusal = self.live.refusal(event)
         folded = self.live.fold(event, offset)
@@ -249,6 +299,12 @@ def test_a_decision_about_another_matter_is_in_nobodys_way() -> None:
         (promoted("logistic"), "logistic is the champion already"),
         (decided(WANTED, "tree", 5), "tree@5 is kept already"),
         (decided(REGISTERED, "tree"), "tree is no version"),
+        (decided(STEPPED, "tree", exposure=0.1), "it names no rollout"),
+        (decided(STEPPED, "tree", rollout="t"), "exposure is a share from 0 to 1, not None"),
+        (
+            decided(STEPPED, "tree", rollout="t", exposure=1.5),
+            "exposure is a share from 0 to 1, not 1.5",
+        ),
     ],
 )
 def test_what_takes_no_effect_is_passed_over_and_says_why(
@@ -305,3 +361,41 @@ def test_a_pinned_champion_has_its_own_model_as_challenger_and_first_stand_in() 
         ("challenger", "previous"),
         (),
     ]
+
+
+def test_a_change_of_the_champion_ends_a_rollout_and_who_steps_later_is_told() -> None:
+    registry = Registry(USE_CASE)
+    for offset, event in enumerate(
+        (
+            decided(STEPPED, "tree", rollout="tree-1", exposure=0.1),
+            decided(PROMOTED, "forest", replaces="logistic", expects=0, by="bob"),
+        )
+    ):
+        registry = registry.fold(event, offset)
+    late = decided(STEPPED, "tree", rollout="tree-1", exposure=0.5, expects=0)
+    later = decided(STEPPED, "tree", rollout="tree-1", exposure=0.5, expects=1)
+    refusals = [registry.refusal(event) for event in (late, later)]
+
+    assert [refusal and refusal.reason for refusal in refusals] == [
+        "bob promoted forest meanwhile",
+        "tree-1 is over: bob promoted forest",
+    ]
+
+
+def test_of_two_who_step_at_once_one_wins() -> None:
+    step = decided(STEPPED, "tree", rollout="tree-1", exposure=0.1, by="bob")
+    registry = Registry(USE_CASE).fold(step, 0)
+    refusal = registry.refusal(decided(STOPPED, "tree", rollout="tree-1"))
+
+    assert refusal is not None
+    assert refusal.reason == "bob stepped tree-1 to an exposure of 0.1 meanwhile"
+
+
+def test_a_rollout_stays_that_of_the_candidate_it_began_with() -> None:
+    step = decided(STEPPED, "tree", rollout="tree-1", exposure=0.1)
+    registry = Registry(USE_CASE).fold(step, 0)
+    other = decided(STEPPED, "forest", rollout="tree-1", exposure=0.5, expects=0)
+    refusal = registry.refusal(other)
+
+    assert refusal is not None
+    assert refusal.reason == "the candidate of tree-1 is tree"

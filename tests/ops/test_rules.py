@@ -79,6 +79,7 @@ HEALTHY: Mapping[str, str] = {
     at("thalweg_archive_errors_total"): stays(0),
     at("thalweg_parity_mismatches_total", feature="f"): stays(0),
     at("thalweg_event_ids_crowded_out_total"): stays(0),
+    at("thalweg_rollout_sample_ratio_evidence", rollout="r"): stays(-1),
 }
 
 
@@ -145,6 +146,10 @@ FAULTS: Mapping[str, Fault] = {
     "ThalwegParity": Fault(
         {at("thalweg_parity_mismatches_total", feature="f"): ONCE},
         {"feature": "f"},
+    ),
+    "ThalwegSampleRatio": Fault(
+        {at("thalweg_rollout_sample_ratio_evidence", rollout="r"): stays(6)},
+        {"rollout": "r"},
     ),
     "ThalwegDuplicatesMayPass": Fault({at("thalweg_event_ids_crowded_out_total"): grows(1)}),
 }

@@ -211,3 +211,29 @@ def test_an_exported_snapshot_is_the_signed_one_and_its_manifest_stands_beside_i
     assert json.loads(path.with_suffix(".json").read_text())["version"] == N_LEARNED
     assert "File exists" in desk_of.fails("export", version, str(tmp_path / "backup"))
     assert "no snapshot of `tree`" in desk_of.fails("export", "tree", str(tmp_path))
+
+
+def test_a_rollout_is_stepped_shown_and_stopped(desk_of, monkeypatch):
+    monkeypatch.setenv("THALWEG_PIPELINE", "tests.agents.deployments.test_rollouts")
+
+    def experiments(*words):
+        code = cli.main(["experiments", *words])
+        return code, desk_of.capsys.readouterr()
+
+    before = json.loads(experiments("show", "--json")[1].out)
+    stepped = experiments("step", "--why", "nothing of note")[1].out
+    experiments("step", "--exposure", "0.4", "--why", "further")
+    after = json.loads(experiments("show", "--json")[1].out)
+    stopped = experiments("stop", "--why", "not better")[1].out
+    code, late = experiments("step", "--why", "too late")
+
+    assert (before["stage"], before["exposure"], before["next"]) == ("shadow", 0.0, 0.05)
+    assert stepped == "tree has an exposure of 0.05 now\n"
+    assert (after["stage"], after["exposure"], after["next"]) == ("ab", 0.4, 0.5)
+    assert [(each["why"], each["exposure"]) for each in after["history"]] == [
+        ("nothing of note", 0.05),
+        ("further", 0.4),
+    ]
+    assert stopped == "tree is over\n"
+    assert "not better" in experiments("show")[1].out
+    assert (code, late.err.count("stopped tree")) == (cli.EX_ERROR, 1)

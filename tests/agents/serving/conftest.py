@@ -1,6 +1,7 @@
 """A real server of the page, and what publishes to it."""
 
 import os
+import shutil
 import sys
 import urllib.error
 import urllib.request
@@ -11,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from confluent_kafka import Producer
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from agents.admin import topic_admin
 from agents.embedded import child
@@ -21,6 +23,11 @@ from agents.settings import Settings
 from schemas import topics
 from schemas.alerts import Alert
 from tests.waiting import wait_until
+
+ARGUMENTS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync", "--no-first-run"),
+]
 
 
 class Site:
@@ -101,3 +108,29 @@ def make_site(
     yield make
     for site in sites:
         site.stop()
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    found = (shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome"))
+    path = next(filter(None, found), None)
+    if path is None:
+        if os.environ.get("CI"):
+            pytest.fail("CI must have a Chromium: apt-get install chromium")
+        pytest.skip("no Chromium is installed")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page that must not complain on its console, be it of scripts or of the content policy."""
+    complaints: list[str] = []
+    page = browser.new_page()
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    yield page
+    page.close()
+    assert [text for text in complaints if "net::ERR" not in text] == []

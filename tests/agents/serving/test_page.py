@@ -1,15 +1,12 @@
 """The ops page in a real browser, on a real server and a real broker."""
 
-import os
-import shutil
 import time
-from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Page
 
 from agents.observability import metric_list
 from agents.observability.metrics import Metrics
@@ -19,39 +16,9 @@ from tests.agents.serving.conftest import MakeSite, Site
 
 pytestmark = pytest.mark.integration
 
-ARGUMENTS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync", "--no-first-run"),
-]
 TIMEOUT_MS = 15_000
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 UNKNOWN = "\N{EN DASH}"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    found = (shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome"))
-    path = next(filter(None, found), None)
-    if path is None:
-        if os.environ.get("CI"):
-            pytest.fail("CI must have a Chromium: apt-get install chromium")
-        pytest.skip("no Chromium is installed")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A page that must not complain on its console, be it of scripts or of the content policy."""
-    complaints: list[str] = []
-    page = browser.new_page()
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    yield page
-    page.close()
-    assert [text for text in complaints if "net::ERR" not in text] == []
 
 
 def expect(page: Page, metric: str, value: float) -> None:

@@ -1,0 +1,208 @@
+"""Lets a rollout step or stop by itself: `learn` alone sees all outcomes, in one order.
+
+What was compared so far is a record on `models`, the changelog of the role, written in the
+transaction of the batch that it was compared in, and so is a decision. Whoever takes over goes on
+from there: no label counts twice, and nothing is decided twice.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+
+from agents.deployments.deployed import Deployed
+from agents.deployments.log import headers
+from agents.kafka.batch import Batch
+from agents.observability import metric_list
+from agents.observability.metrics import Metrics
+from online_models.assignment import Rollout
+from online_models.gate import Comparison, Gates, Verdict
+from online_models.registry import Registry
+from schemas.deployments import PROMOTED, STEPPED, STOPPED, Deployment, split
+from schemas.outcomes import Outcome
+
+logger = logging.getLogger(__name__)
+
+KEY: Final = b"rollout/comparison"
+"""Of the record on `models`; no model has such a name."""
+SOURCE: Final = "/thalweg/learn"
+BY: Final = "learn"
+
+_OF_A_COMPARISON: Final = (metric_list.ROLLOUT_LABELS, metric_list.ROLLOUT_LOSS_DIFFERENCE)
+
+Scores = Mapping[str, float | None]
+"""What the models' earlier selves gave an outcome; `None`: it is not to be judged."""
+
+_decode = msgspec.msgpack.Decoder(Comparison).decode
+_encode = msgspec.msgpack.Encoder().encode
+_encode_event = msgspec.json.Encoder().encode
+
+
+class RolloutGate:
+    """The gates of the rollout that runs, if it has any.
+
+    Parameters
+    ----------
+    models, deployments
+        Full names of the topics.
+    """
+
+    def __init__(
+        self, deployed: Deployed, metrics: Metrics, *, models: str, deployments: str
+    ) -> None:
+        self._deployed = deployed
+        self._metrics = metrics
+        self._models = models
+        self._deployments = deployments
+        self.begin(None)
+
+    def begin(self, record: bytes | None) -> None:
+        """Go on from what stands on `models`."""
+        self._comparison = _decoded(record)
+        self._is_recorded = record is not None
+        for spec in _OF_A_COMPARISON:
+            self._metrics.remove(spec)
+        self._underway: Deployment | None = None
+        """A decision of ours that the log, as far as it was read, does not have yet."""
+        self._told = ""
+        self._registry = self._deployed.registry
+        self._rollout: Rollout | None = None
+
+    def comparing(self) -> Callable[[int, Outcome, Scores], None] | None:
+        """Tell what to do with each outcome of a batch that begins; `None`: nothing."""
+        registry = self._registry = self._deployed.registry
+        rollout = self._rollout = self._deployed.rollout
+        if self._underway is not None and _is_decided(registry, self._underway):
+            self._underway = None
+        if rollout is None or rollout.gates is None:
+            self._comparison = None
+            return None
+        if self._underway is not None:
+            return None  # the step that these outcomes would tell of is over
+        comparison = self._comparison
+        standing = registry.rollouts.get(rollout.name)
+        begun = (rollout.name, rollout.exposure, -1 if standing is None else standing.offset)
+        if comparison is None or begun != (
+            *(comparison.rollout, comparison.exposure),
+            comparison.since,
+        ):
+            comparison = self._comparison = Comparison(*begun)
+        candidate, champion = rollout.candidate, split(self._deployed.roles.champion)[0]
+
+        def compare(offset: int, outcome: Outcome, scores: Scores) -> None:
+            ours, theirs = scores.get(candidate), scores.get(champion)
+            if ours is not None and theirs is not None:
+                comparison.update(
+                    *(offset, bool(outcome.label)),
+                    candidate=ours,
+                    champion=theirs,
+                    weight=outcome.judged,
+                )
+
+        return compare
+
+    def settle(self, batch: Batch, now_ms: int) -> None:
+        """Write down what was compared, and decide what is due."""
+        comparison, rollout = self._comparison, self._rollout
+        if comparison is None or rollout is None or rollout.gates is None:
+            if self._is_recorded:
+                self._is_recorded = False
+                batch.emit(self._models, None, KEY, partition=0)
+            return
+        if self._underway is not None:
+            return
+        batch.emit(self._models, _encode(comparison), KEY, partition=0)
+        self._is_recorded = True
+        verdict = comparison.verdict(rollout.gates, n_steps=_n_steps(rollout))
+        if verdict is None:
+            return
+        event = self._decision(verdict, comparison, rollout, rollout.gates, now_ms)
+        if event is not None:
+            logger.info("%s %s: %s", event.kind, event.subject, event.why)
+            self._underway = event
+            batch.emit(
+                self._deployments,
+                _encode_event(event),
+                event.use_case.encode(),
+                partition=0,
+                headers=headers(event, SOURCE),
+            )
+
+    def tell(self) -> None:
+        """Set the metrics; once a second."""
+        rollout, comparison = self._deployed.rollout, self._comparison
+        name = "" if rollout is None else rollout.name
+        if self._told != name:
+            self._told = name
+            for spec in (metric_list.ROLLOUT_EXPOSURE, *_OF_A_COMPARISON):
+                self._metrics.remove(spec)
+        if rollout is None:
+            return
+        self._metrics.gauge(metric_list.ROLLOUT_EXPOSURE, rollout=name).set(rollout.exposure)
+        if rollout.gates is None or comparison is None or comparison.rollout != name:
+            return
+        n_labels = comparison.differences.n
+        self._metrics.gauge(metric_list.ROLLOUT_LABELS, rollout=name).set(n_labels)
+        interval = comparison.interval(rollout.gates, n_steps=_n_steps(rollout))
+        for end, value in zip(("low", "high"), interval, strict=True):
+            spec = metric_list.ROLLOUT_LOSS_DIFFERENCE
+            self._metrics.gauge(spec, rollout=name, end=end).set(value)
+
+    def _decision(
+        self,
+        verdict: Verdict,
+        comparison: Comparison,
+        rollout: Rollout,
+        gates: Gates,
+        now_ms: int,
+    ) -> Deployment | None:
+        """Make the event of a verdict; `None`: no step is left, and promoting is up to people."""
+        exposure, champion = rollout.next_exposure, ""
+        if verdict == "stop":
+            kind, exposure = STOPPED, None
+        elif exposure is not None:
+            kind = STEPPED
+        elif gates.promotes:
+            kind, champion = PROMOTED, self._deployed.roles.champion
+        else:
+            return None
+        low, high = comparison.interval(gates, n_steps=_n_steps(rollout))
+        n_labels = comparison.differences.n
+        return Deployment(
+            kind=kind,
+            use_case=self._registry.use_case,
+            model=rollout.candidate,
+            at=now_ms,
+            by=BY,
+            why=f"log loss {low:+.4f} to {high:+.4f} against the champion's, by {n_labels} labels",
+            expects=self._registry.offset,
+            replaces=champion,
+            metrics={"labels": float(n_labels), "low": low, "high": high},
+            rollout=rollout.name,
+            exposure=exposure,
+        )
+
+
+def _n_steps(rollout: Rollout) -> int:
+    """Count the decisions that share the probability of an error."""
+    return 1 + len(rollout.steps)
+
+
+def _is_decided(registry: Registry, event: Deployment) -> bool:
+    """Tell whether the log has an event, or something that was faster."""
+    standing, swapped = registry.rollouts.get(event.rollout), registry.swapped
+    return (standing is not None and standing.offset > event.expects) or (
+        swapped is not None and swapped.offset > event.expects
+    )
+
+
+def _decoded(record: bytes | None) -> Comparison | None:
+    """Read what was compared; what cannot be read was written by another release: begin anew."""
+    if record is None:
+        return None
+    try:
+        return _decode(record)
+    except msgspec.MsgspecError as error:
+        logger.warning("a rollout is compared anew: %s", error)
+        return None

@@ -1,0 +1,185 @@
+"""A rollout that steps by itself: what is decided follows from the log, whoever dies meanwhile."""
+
+from dataclasses import replace
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agents.deployments.deployed import Deployed
+from agents.learning.rollout_gate import KEY, RolloutGate
+from agents.observability.metrics import Metrics
+from agents.testing import PipelineDriver
+from examples.shop.pipeline import PIPELINE as SHOP
+from online_models.assignment import Rollout
+from online_models.gate import Comparison, Gates
+from schemas import topics
+from schemas.deployments import Deployment
+from tests.agents.outcome_log import make_outcomes
+from tests.agents.record import Record, batch
+
+CHAMPION, BETTER = SHOP.champion, SHOP.challengers[0]
+OUTCOMES = make_outcomes(700)
+"""Of which the tree soon makes more than the linear model."""
+GATES = Gates(min_labels=100, promotes=True)
+ROLLOUT = Rollout(name="tree", candidate=BETTER, exposure=0.0, steps=(0.05, 0.5), gates=GATES)
+PIPELINE = replace(SHOP, rollout=ROLLOUT)
+WORSE = replace(
+    SHOP,
+    champion=BETTER,
+    challengers=(CHAMPION,),
+    rollout=replace(ROLLOUT, name="linear", candidate=CHAMPION),
+)
+
+
+class Run:
+    """A pipeline that learns a log, batch by batch."""
+
+    def __init__(self, pipeline=PIPELINE):
+        self.driver = PipelineDriver(pipeline)
+        self.learned = 0
+
+    def learn(self, n):
+        taken = OUTCOMES[self.learned : self.learned + n]
+        self.learned += len(taken)
+        values = map(msgspec.msgpack.encode, taken)
+        self.driver.append(*values, topic=topics.OUTCOMES, key=b"")
+        self.driver.process()
+        return self
+
+    def die_in_the_middle(self, n):
+        """Learn a batch that is never committed."""
+        taken = OUTCOMES[self.learned : self.learned + n]
+        self.driver._training.learn(batch_of(taken, self.learned), self.driver.now_ms)
+        self.driver.crash("learn")
+
+    @property
+    def decided(self):
+        return [
+            msgspec.json.decode(record.value() or b"", type=Deployment)
+            for record in self.driver.read(topics.DEPLOYMENTS)
+        ]
+
+    @property
+    def recorded(self):
+        values = [
+            record.value() for record in self.driver.read(topics.MODELS) if record.key() == KEY
+        ]
+        return values[-1] if values else None
+
+
+def batch_of(outcomes, start):
+    records = [
+        Record(msgspec.msgpack.encode(each), offset=start + n) for n, each in enumerate(outcomes)
+    ]
+    return batch(records, topic=topics.OUTCOMES.name)
+
+
+def test_a_better_candidate_goes_from_shadow_to_champion():
+    run = Run()
+    for _ in range(14):
+        run.learn(50)
+
+    assert [(each.kind, each.exposure, each.by) for each in run.decided] == [
+        ("stepped", 0.05, "learn"),
+        ("stepped", 0.5, "learn"),
+        ("promoted", None, "learn"),
+    ]
+    assert all(each.metrics["high"] < 0 for each in run.decided)
+    assert all(each.metrics["labels"] >= GATES.min_labels for each in run.decided)
+    assert run.driver._plan.deployed.roles.champion == BETTER
+    assert run.driver._plan.deployed.rollout is None
+    assert run.recorded is None  # nothing is left of it
+
+
+def test_after_the_last_step_people_promote_unless_it_is_declared():
+    by_people = replace(ROLLOUT, gates=replace(GATES, promotes=False))
+    run = Run(replace(SHOP, rollout=by_people))
+    for _ in range(8):
+        run.learn(50)
+
+    assert [each.exposure for each in run.decided] == [0.05, 0.5]
+    assert msgspec.msgpack.decode(run.recorded or b"", type=Comparison).differences.n == 200
+
+
+def test_a_worse_candidate_is_stopped_in_the_shadow():
+    run = Run(WORSE).learn(100)
+
+    assert [(each.kind, each.rollout) for each in run.decided] == [("stopped", "linear")]
+    assert "against the champion's, by 100 labels" in run.decided[0].why
+    assert run.decided[0].metrics["low"] > 0
+    assert run.driver._plan.deployed.rollout is None
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 120), st.sampled_from(["go on", "die", "die in the middle"])),
+        min_size=3,
+        max_size=8,
+    )
+)
+def test_whoever_dies_and_whenever_the_same_is_decided(history):
+    whole, interrupted = Run(), Run()
+    for n, fate in history:
+        if fate == "die in the middle":
+            interrupted.die_in_the_middle(n)
+        for run in (whole, interrupted):
+            run.learn(n)
+        if fate == "die":
+            interrupted.driver.crash("learn")
+
+        assert interrupted.decided == whole.decided
+        assert interrupted.recorded == whole.recorded
+
+
+def test_what_is_done_by_hand_is_not_done_again_and_begins_anew():
+    run = Run().learn(60)
+    run.driver.step(0.2)
+    run.learn(60)
+    recorded = msgspec.msgpack.decode(run.recorded or b"", type=Comparison)
+
+    assert [each.by for each in run.decided] == ["test"]
+    assert (recorded.exposure, recorded.since, recorded.differences.n) == (0.2, 0, 60)
+
+
+def test_a_decision_is_made_once_however_long_its_event_takes():
+    deployed, metrics = Deployed(WORSE), Metrics()
+    gate = RolloutGate(deployed, metrics, models="models", deployments="deployments")
+    emitted = []
+    for start in range(0, 400, 100):
+        step = batch_of(OUTCOMES[start : start + 100], start)
+        compare = gate.comparing()
+        for offset, outcome in enumerate(OUTCOMES[start : start + 100], start):
+            if compare is not None:
+                truth = float(bool(outcome.label))
+                compare(offset, outcome, {BETTER: truth, CHAMPION: 0.5})
+        gate.settle(step, 0)
+        emitted.append([each.topic for each in step.outputs])
+
+    assert emitted == [["models", "deployments"], [], [], []]
+
+
+def test_its_figures_are_told_as_long_as_it_runs():
+    run = Run().learn(60)
+    run.driver._training.tell()
+    running = {
+        name: value for name, value in run.driver.metrics.samples().items() if "rollout" in name
+    }
+    run.driver.stop()
+    run.learn(1)
+    run.driver._training.tell()
+    over = [name for name in run.driver.metrics.samples() if "rollout" in name]
+
+    assert running['thalweg_rollout_exposure{rollout="tree"}'] == 0.0
+    assert running['thalweg_rollout_labels{rollout="tree"}'] == 60.0
+    assert running['thalweg_rollout_loss_difference{end="high",rollout="tree"}'] < 0
+    assert over == []
+
+
+def test_a_record_of_another_release_begins_anew(caplog):
+    gate = RolloutGate(Deployed(PIPELINE), Metrics(), models="models", deployments="deployments")
+    gate.begin(b"junk")
+
+    assert gate.comparing() is not None
+    assert "compared anew" in caplog.text
