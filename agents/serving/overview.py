@@ -90,6 +90,7 @@ class Overview:
             "at": now_ms,
             "heard_at": max((process.at for process in fleet.processes.values()), default=None),
             "use_case": pipeline.use_case,
+            "task": pipeline.task,
             "delivery": self._delivery,
             "latency_budget_seconds": LATENCY_BUDGET_S,
             "problems": list(_problems(processes, lag, numbers)),

@@ -103,6 +103,9 @@ def models(fleet: Fleet, roles: Roles, now_ms: int) -> list[Row]:
         for labels, value in fleet.gauges(spec, now_ms):
             if labels["model"] in rows:
                 rows[labels["model"]][figure] = value
+    for labels, value in fleet.gauges(metric_list.MODEL_FIGURE, now_ms):
+        if labels["model"] in rows:
+            rows[labels["model"]][labels["figure"]] = value
     # Of several workers the slowest counts.
     for labels, p99_s in fleet.gauges(metric_list.MODEL_ASKING_SECONDS, now_ms):
         if (row := rows.get(labels["model"])) is not None:

@@ -23,7 +23,7 @@ function show(frame) {
   }
   showHealth(frame);
   showLag(frame.lag);
-  showModels(frame.models);
+  showModels(frame.models, frame.task);
   showScores(frame.scores);
   showAlerts(frame.alerts);
   showDrift(frame.drift);
@@ -81,20 +81,49 @@ function showLag(lag) {
   });
 }
 
-const MODEL_COLUMNS = [
-  ["version", "version"], ["outcomes", "count"], ["roc_auc", "score"], ["window_roc_auc", "score"],
-  ["estimated_roc_auc", "score"], ["log_loss", "score"], ["age_seconds", "duration"], ["freshness_p99_seconds", "duration"],
+const AUC = [
+  ["roc_auc", "score", "AUC", "ROC AUC since its first outcome"],
+  ["window_roc_auc", "score", "recent", "ROC AUC over the last outcomes"],
+  ["estimated_roc_auc", "score", "to come",
+    "What the ROC AUC of the latest predictions will be, if scores are worth what they were"],
+  ["log_loss", "score", "log loss", ""],
 ];
+// What models are judged by: four figures of each task, with title and explanation.
+const FIGURES = {
+  binary: AUC,
+  anomaly: AUC,
+  multiclass: [
+    ["accuracy", "score", "accuracy", "Share of right classes since its first outcome"],
+    ["recent_accuracy", "score", "recent", "The same over the last outcomes"],
+    ["macro_f1", "score", "macro F1", "Mean of the F1 of each class"],
+    ["log_loss", "score", "log loss", ""],
+  ],
+  regression: [
+    ["mae", "figure", "MAE", "Mean absolute error since its first outcome"],
+    ["recent_mae", "figure", "recent", "The same over the last outcomes"],
+    ["rmse", "figure", "RMSE", "Root of the mean squared error"],
+    ["r2", "score", "R2", "Share of the labels' variance that is explained"],
+  ],
+};
 
-function showModels(models) {
+function showModels(models, task) {
+  const figures = FIGURES[task];
+  document.querySelectorAll("th.figure").forEach((th, i) => {
+    setText(th, figures[i][2]);
+    th.title = figures[i][3];
+  });
+  const columns = [
+    ["version", "version"], ["outcomes", "count"], ...figures,
+    ["age_seconds", "duration"], ["freshness_p99_seconds", "duration"],
+  ];
   const make = (model) => element("tr", { data: { part: model.part } },
     element("th", { scope: "row" },
       model.part === "baseline" ? model.model.replace("baseline_", "").replace("_", " ") : model.model,
       element("span", { className: "part", textContent: model.part })),
-    ...MODEL_COLUMNS.map(([name, format]) =>
+    ...columns.map(([name, format]) =>
       element("td", { className: "number" }, number(`models.${model.model}.${name}`, format))));
   keep($("models"), models, (model) => model.model, make, (tr, model) => {
-    MODEL_COLUMNS.forEach(([name], i) => setNumber(tr.cells[i + 1].firstChild, model[name]));
+    columns.forEach(([name], i) => setNumber(tr.cells[i + 1].firstChild, model[name]));
   });
 }
 

@@ -33,10 +33,11 @@ ARGUMENTS = [
 class Site:
     """One system's page: its own topics, and a server process."""
 
-    def __init__(self, settings: Settings, log_path: Path) -> None:
+    def __init__(self, settings: Settings, log_path: Path, pipeline: str) -> None:
         self.settings = settings
         self.url = f"http://{settings.web_host}:{settings.web_port}"
         self._log_path = log_path
+        self._pipeline = pipeline
         self._producer = Producer({"bootstrap.servers": settings.kafka_bootstrap, "linger.ms": 0})
 
     def start(self) -> None:
@@ -44,6 +45,7 @@ class Site:
             **os.environ,
             "THALWEG_KAFKA_BOOTSTRAP": self.settings.kafka_bootstrap,
             "THALWEG_TOPIC_PREFIX": self.settings.topic_prefix,
+            "THALWEG_PIPELINE": self._pipeline,
             "THALWEG_WEB_PORT": str(self.settings.web_port),
         }
         command = [sys.executable, "-m", "agents.cli", "serve"]
@@ -82,7 +84,7 @@ class Site:
         assert self._producer.flush(30) == 0
 
 
-MakeSite = Callable[[], Site]
+MakeSite = Callable[..., Site]
 
 
 @pytest.fixture
@@ -92,7 +94,7 @@ def make_site(
     """Make sites whose servers end with the test."""
     sites: list[Site] = []
 
-    def make() -> Site:
+    def make(pipeline: str = "examples.shop.pipeline") -> Site:
         settings = Settings(
             kafka_bootstrap=kafka.bootstrap,
             topic_prefix=f"{uuid.uuid4().hex[:8]}.",
@@ -100,7 +102,7 @@ def make_site(
             web_port=free_port(),
         )
         topic_admin.create(settings)
-        site = Site(settings, tmp_path / f"serve-{len(sites)}.log")
+        site = Site(settings, tmp_path / f"serve-{len(sites)}.log", pipeline)
         sites.append(site)
         site.start()
         return site

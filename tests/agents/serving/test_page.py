@@ -128,6 +128,22 @@ def test_the_page_waits_for_telemetry_honestly_then_shows_the_real_numbers(
     ]
 
 
+def test_models_of_classes_stand_with_the_figures_that_they_are_judged_by(
+    make_site: MakeSite, page: Page
+) -> None:
+    site, learn = make_site("tests.agents.serving.garden_pipeline"), Metrics()
+    model = "multiclass_softmax_v1"
+    learn.gauge(metric_list.MODEL_FIGURE, figure="accuracy", model=model).set(0.8125)
+    learn.gauge(metric_list.MODEL_LOG_LOSS, model=model).set(0.625)
+    site.say("learn-0", learn, time.time_ns() // 1_000_000)
+    page.goto(site.url)
+
+    expect(page, f"models.{model}.accuracy", 0.8125)
+    expect(page, f"models.{model}.log_loss", 0.625)
+    titles = page.locator("th.figure").all_inner_texts()
+    assert [title.lower() for title in titles] == ["accuracy", "recent", "macro f1", "log loss"]
+
+
 def test_alerts_appear_as_they_are_raised_and_their_words_are_only_words(
     make_site: MakeSite, page: Page
 ) -> None:
