@@ -70,8 +70,8 @@ def build(
     _measure_latency(app, settings, metrics, estimates)
     if pipeline.rollout is not None:
         _count_users(app, settings, pipeline, metrics, deployed)
-    if estimates is not None:
-        _learn_what_scores_are_worth(app, settings, estimates, ServedAccuracy(metrics))
+    served = None if estimates is None else ServedAccuracy(metrics)
+    _learn_what_scores_are_worth(app, settings, estimates, served)
     _measure_lag(app, settings, pipeline, metrics)
     _judge(app, settings, pipeline, metrics, deployed)
 
@@ -106,19 +106,27 @@ def _count_users(
 
 
 def _learn_what_scores_are_worth(
-    app: faust.App, settings: Settings, estimates: EstimatedAccuracy, served: ServedAccuracy
+    app: faust.App,
+    settings: Settings,
+    estimates: EstimatedAccuracy | None,
+    served: ServedAccuracy | None,
 ) -> None:
+    # Read even if nothing is made of it: a group that stands still would seem to lag.
     @app.agent(_topic(app, settings, topics.OUTCOMES))
     async def learn_what_scores_are_worth(batches: faust.StreamT[Batch]) -> AsyncIterator[int]:
         async for batch in batches:
-            estimates.outcomes(batch.records)
-            served.outcomes(batch.records)
+            if estimates is not None:
+                estimates.outcomes(batch.records)
+            if served is not None:
+                served.outcomes(batch.records)
             yield len(batch)
 
     @app.timer(ESTIMATE_INTERVAL_S)  # type: ignore[untyped-decorator]
     async def tell_estimates() -> None:
-        estimates.tell()
-        served.tell()
+        if estimates is not None:
+            estimates.tell()
+        if served is not None:
+            served.tell()
 
 
 def _measure_lag(app: faust.App, settings: Settings, pipeline: Pipeline, metrics: Metrics) -> None:

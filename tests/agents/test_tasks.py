@@ -7,11 +7,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from agents.commands import model_figures
 from agents.observability import metric_list
 from agents.offline import tables
 from agents.pipeline import Pipeline
 from agents.testing import PipelineDriver
 from examples.shop.pipeline import PIPELINE
+from online_models import catalogue
 from online_models.rules import when
 from schemas import topics
 from schemas.errors import InvalidDeclaration
@@ -199,6 +201,13 @@ def test_rows_of_the_offline_store_have_a_column_for_each_type_of_label():
     assert msgspec.json.decode(predictions[2]["scores"]).keys() == {"iris", "rose"}
     assert [len(row) for row in predictions] == [len(tables.PREDICTIONS.schema) - 2] * 3
     assert topics.PREDICTIONS.name == tables.PREDICTIONS.name
+
+
+def test_tables_of_models_know_what_each_task_is_judged_by():
+    for task in LABELS:
+        told = catalogue.task(catalogue.names(task)[0]).progress().prequential.figures()
+
+        assert model_figures.columns(task).keys() == told.keys()
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,14 @@ from agents.observability import metric_list
 from agents.observability.accuracy import LevelChange, Reading
 from agents.observability.accuracy_alert import accuracy_alert, accuracy_reading, alert_headers
 from agents.observability.metrics import Metrics
+from agents.pipeline import Pipeline
 from agents.settings import Settings
 from agents.testing import AppDriver
 from examples.shop.pipeline import PIPELINE
 from schemas.alerts import Alert
 from schemas.telemetry import Telemetry
 from schemas.topics import ALL
+from tests.agents.serving.garden_pipeline import PIPELINE as GARDEN
 
 
 class Record:
@@ -61,6 +63,16 @@ def test_garbage_is_passed_over(garbage: bytes | None) -> None:
 
 def test_every_topic_that_a_role_reads_is_declared() -> None:
     assert set(itertools.chain(*watch.READS.values())) <= set(ALL)
+
+
+@pytest.mark.parametrize("pipeline", [PIPELINE, GARDEN], ids=["binary", "multiclass"])
+def test_what_is_said_to_be_read_is_read_whatever_the_task(pipeline: Pipeline) -> None:
+    """A group that stands still would seem to lag."""
+    app = App("watch", KafkaSettings(bootstrap="127.0.0.1:1", group="watch"))
+    watch.build(app, Settings(), pipeline, Metrics(), Deployed(pipeline))
+
+    read = {name for agent in app.agents.values() for name in agent.get_topic_names()}
+    assert {topic.name for topic in watch.READS["watch"]} <= read
 
 
 def test_the_model_that_is_champion_now_is_the_one_that_alerts_are_about() -> None:
