@@ -21,7 +21,7 @@ def test_as_many_are_forgotten_as_come_however_many_views_there_are(n_views):
     """Each event is of a user, and about entities, that nobody saw before."""
     kinds = [Entity(f"kind{n}", ("user_id", "item_id")) for n in range(n_views)]
     built = compile_feature_set(
-        [count(over=HOUR)], [about(kind, count(over=HOUR)) for kind in kinds], UserEvent
+        [count(over=30 * DAY)], [about(kind, count(over=30 * DAY)) for kind in kinds], UserEvent
     )
     history = FeatureHistory(
         built.user,
