@@ -183,6 +183,7 @@ def _predict(worker: Worker) -> App:
     from agents.prediction.predict_plan import PredictPlan  # noqa: PLC0415
     from agents.prediction.served_models import ServedModels  # noqa: PLC0415
     from online_models.signing import Verifier  # noqa: PLC0415
+    from online_models.snapshot import environment_of  # noqa: PLC0415
 
     declared = worker.pipeline
     plan = PredictPlan(
@@ -199,6 +200,7 @@ def _predict(worker: Worker) -> App:
         declared.label.target,
         Verifier(key_files.trusted_keys(worker.settings)),
         worker.metrics,
+        environment=environment_of(worker.settings.topic_prefix, declared.use_case),
     )
     feed = ModelFeed(
         worker.kafka,
@@ -291,6 +293,7 @@ def _learn(worker: Worker) -> App:
     from agents.learning.training import Training  # noqa: PLC0415
     from agents.outcome_log import KafkaOutcomeLog  # noqa: PLC0415
     from online_models.signing import Signer, Verifier  # noqa: PLC0415
+    from online_models.snapshot import environment_of  # noqa: PLC0415
 
     declared = worker.pipeline
     deployed = Deployed(declared)
@@ -306,6 +309,7 @@ def _learn(worker: Worker) -> App:
         dead_letter_limit=worker.settings.dead_letter_limit,
         deployed=deployed,
         deployments=worker.topic(topics.DEPLOYMENTS),
+        environment=environment_of(worker.settings.topic_prefix, declared.use_case),
     )
     app = worker.app(training)
     learn.build(app, worker.topic(topics.OUTCOMES), training)

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from online_models import catalogue, pickling
 from online_models.held_back import NEVER, Frozen, HeldBack
+from online_models.lineage import lineage_of
 from online_models.progress import EarlierSelf, LearnerState, Progress
 from online_models.scorer import Scores
 from schemas.outcomes import Outcome
@@ -77,8 +78,12 @@ class Learner:
 
     @property
     def version(self) -> int:
-        """Grows with every outcome learned; one lineage never gives a number twice."""
-        return self.progress.n_learned
+        """Grows with every outcome that changed the model; one lineage never gives a number twice.
+
+        One that made it raise counts: a pipeline that fails in its second step has learned in its
+        first.
+        """
+        return self.progress.n_learned + self.progress.n_raised
 
     @property
     def through(self) -> int:
@@ -98,8 +103,9 @@ class Learner:
         The score an earlier self gave it, or `None` when the outcome was taken in before, was
         skipped, could not be judged, or is not to be.
 
-        A model that raises has learned nothing by our count; `failure` says what it raised. Whoever
-        learns the log again comes to the same model, and no other model waits for it.
+        What makes a model raise is not learned by our count, though the model may have changed:
+        `failure` says what it raised, and its version is another one. Whoever learns the log again
+        comes to the same model, and no other model waits for it.
         """
         progress = self.progress
         if offset <= progress.through:
@@ -122,8 +128,11 @@ class Learner:
             raise  # another worker may have more luck
         except Exception as failure:  # noqa: BLE001  # whatever a model raises, the others go on
             progress.n_skipped += 1
+            progress.n_raised += 1
             self.failure = f"{type(failure).__name__}: {failure}"
             return score
+        if progress.n_learned == 0:
+            self._begin(outcome, offset)
         progress.learned(outcome)
         progress.n_unweighted += outcome.weight != 1.0 and not self._takes_weights
         return score
@@ -180,6 +189,17 @@ class Learner:
         )
         learner._held_back = HeldBack(older, newer, label_delay_ms=state.label_delay_ms)
         return learner
+
+    def _begin(self, outcome: Outcome, offset: int) -> None:
+        """Note where the lineage begins."""
+        self.progress.first = offset
+        self.progress.lineage = lineage_of(
+            model=self.model,
+            schema=self.schema,
+            target=self.target,
+            first=offset,
+            prediction_id=outcome.prediction_id,
+        )
 
     def _judge(self, outcome: Outcome, features: dict[str, float]) -> float | None:
         progress, held_back = self.progress, self._held_back

@@ -41,6 +41,12 @@ class Counts(msgspec.Struct):
     """Feature vectors learned last, to try a snapshot with."""
     n_unweighted: int = 0
     """Outcomes learned as if each weighed 1, since the model takes no weights."""
+    first: int = -1
+    """Offset of the first outcome learned; -1 before it, and where a former release wrote this."""
+    lineage: str = ""
+    """What it comes from (`online_models.lineage`); empty likewise."""
+    n_raised: int = 0
+    """Outcomes that made the model raise, each of which it may have learned in part."""
 
     def count(self, outcome: Outcome) -> None:
         """Count an outcome that was learned."""
@@ -76,6 +82,9 @@ class Progress(Protocol):
     known_until: int
     samples: list[list[float]]
     n_unweighted: int
+    first: int
+    lineage: str
+    n_raised: int
     last_label: Any
     # Each task has evaluations of its own.
     prequential: Any

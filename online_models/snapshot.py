@@ -1,9 +1,9 @@
 """A learner as signed bytes for `models` (`online_models.chunks` makes records of them).
 
 Whoever can write to the topic must not thereby run code in a worker. So a snapshot is refused
-unless, in this order: a trusted key signed the manifest; the model, River, Python, the feature
-schema and the label rule are ours; the state is the one whose hash was signed; its pickles name
-nothing but models; and the model gives the scores it gave when it was written.
+unless, in this order: a trusted key signed the manifest; the model, the environment, River, Python,
+the feature schema and the label rule are ours; the state is the one whose hash was signed; its
+pickles name nothing but models; and the model gives the scores it gave when it was written.
 """
 
 import hashlib
@@ -20,6 +20,7 @@ import msgspec
 from online_models import catalogue, pickling
 from online_models.chunks import Envelope
 from online_models.learner import Learner
+from online_models.lineage import Position
 from online_models.progress import LearnerState
 from online_models.scorer import Scores
 from online_models.signing import Signer, Verifier
@@ -66,6 +67,22 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """Of the state."""
     figures: dict[str, float] = {}
     """How good it was, by what its task judges by; empty in what former releases wrote."""
+    environment: str = ""
+    """Where it was made (`environment_of`); empty where a former release wrote it."""
+    lineage: str = ""
+    """What it comes from (`online_models.lineage`)."""
+    first: int = -1
+    """Offset of the first outcome learned."""
+    rebuilt: int = -1
+    """Offset of the decision to learn the model anew that it obeys; -1: there was none."""
+    confirmed: bool | None = None
+    """Whether the model that had learned all along was the same to the last bit when this one took
+    its place, which had learned the log anew; `None`: there was none to compare it with."""
+
+    @property
+    def position(self) -> Position:
+        """How far it is."""
+        return Position(self.lineage, self.rebuilt, self.through)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +110,32 @@ def _python() -> str:
     return ".".join(platform.python_version_tuple()[:2])
 
 
-def encode(learner: Learner, signer: Signer, *, at_ms: int) -> bytes:
+def environment_of(topic_prefix: str, use_case: str) -> str:
+    """Name an environment: neither part of it holds the bar.
+
+    >>> environment_of("staging-", "purchase-intent")
+    'staging-/purchase-intent'
+    """
+    return f"{topic_prefix}/{use_case}"
+
+
+def encode(
+    learner: Learner,
+    signer: Signer,
+    *,
+    at_ms: int,
+    environment: str = "",
+    rebuilt: int = -1,
+    confirmed: bool | None = None,
+) -> bytes:
     """Write a learner as it is now.
+
+    Parameters
+    ----------
+    environment
+        The only one in which the snapshot is to be loaded; empty: any.
+    rebuilt, confirmed
+        As in the manifest.
 
     Examples
     --------
@@ -129,12 +170,25 @@ def encode(learner: Learner, signer: Signer, *, at_ms: int) -> bytes:
             figures=figures,
             golden=list(map(Golden, samples, scores)),
             sha256=hashlib.sha256(state).digest(),
+            environment=environment,
+            lineage=learner.progress.lineage,
+            first=learner.progress.first,
+            rebuilt=rebuilt,
+            confirmed=confirmed,
         )
     )
     return msgspec.msgpack.encode(Envelope(signer.sign(manifest), manifest, state))
 
 
-def decode(blob: bytes, verifier: Verifier, *, model: str, schema: str, target: str) -> Snapshot:
+def decode(
+    blob: bytes,
+    verifier: Verifier,
+    *,
+    model: str,
+    schema: str,
+    target: str,
+    environment: str = "",
+) -> Snapshot:
     """Check a snapshot and load it.
 
     Parameters
@@ -145,6 +199,8 @@ def decode(blob: bytes, verifier: Verifier, *, model: str, schema: str, target: 
         Hash of the features that the pipeline computes.
     target
         Hash of its label rule.
+    environment
+        Where we are (`environment_of`).
 
     Raises
     ------
@@ -152,7 +208,8 @@ def decode(blob: bytes, verifier: Verifier, *, model: str, schema: str, target: 
         Says in one line which check failed; nothing is unpickled before all the bytes are
         known to be what a trusted key signed.
     """
-    manifest, state = _checked(blob, verifier, model, schema, target)
+    ours = {"model": model, "schema": schema, "target": target, "environment": environment}
+    manifest, state = _checked(blob, verifier, **ours)
     with _refusing_what_cannot_be_loaded():
         learner = Learner.from_state(
             model,
@@ -166,14 +223,21 @@ def decode(blob: bytes, verifier: Verifier, *, model: str, schema: str, target: 
 
 
 def decode_servable(
-    blob: bytes, verifier: Verifier, *, model: str, schema: str, target: str
+    blob: bytes,
+    verifier: Verifier,
+    *,
+    model: str,
+    schema: str,
+    target: str,
+    environment: str = "",
 ) -> ServableSnapshot:
     """Check a snapshot as `decode` does, and load no more of it than what answers events.
 
     The earlier selves, which only judge outcomes, are two thirds of a snapshot: to unpickle them
     would keep the event loop of a predict worker waiting for the interpreter.
     """
-    manifest, state = _checked(blob, verifier, model, schema, target)
+    ours = {"model": model, "schema": schema, "target": target, "environment": environment}
+    manifest, state = _checked(blob, verifier, **ours)
     with _refusing_what_cannot_be_loaded():
         found = _state(state, model)
         (estimator,) = pickling.loads(found.model)
@@ -183,12 +247,16 @@ def decode_servable(
 
 
 def _checked(
-    blob: bytes, verifier: Verifier, model: str, schema: str, target: str
+    blob: bytes, verifier: Verifier, *, model: str, schema: str, target: str, environment: str
 ) -> tuple[Manifest, bytes]:
     envelope = _envelope(blob)
     verifier.verify(envelope.signature, envelope.manifest)
     manifest = _manifest(envelope.manifest)
     _check_is_ours(manifest, model, schema, target)
+    if manifest.environment not in ("", environment):
+        raise SnapshotRefused(
+            f"snapshot is for environment {manifest.environment}, expected {environment or 'none'}"
+        )
     if hashlib.sha256(envelope.state).digest() != manifest.sha256:
         raise SnapshotRefused("state is not the one that was signed: its sha256 differs")
     return manifest, envelope.state

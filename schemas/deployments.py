@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 import msgspec
 
+Parameter = str | int | float | bool | None
 State = Literal["development", "staging", "production", "archived"]
 """Registered and never put to use; stands ready; serves; is never to serve again."""
 
@@ -68,6 +69,12 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Of a registered version: the one that was registered before it."""
     through: int = -1
     """Of a registered version: offset of the last outcome that it learned."""
+    first: int = -1
+    """Of a registered version: offset of the first one."""
+    lineage: str = ""
+    """Of a registered version: what it comes from; its number is its own within that."""
+    parameters: dict[str, Parameter] = {}
+    """Of a registered version: what its model is made with."""
     schema: str = ""
     """Of a registered version: hash of its features."""
     target: str = ""

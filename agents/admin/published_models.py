@@ -9,11 +9,13 @@ import msgspec
 from agents.admin import asking_times, topic_reader
 from agents.pipeline import Pipeline
 from agents.settings import Settings
+from online_models import catalogue
+from online_models.catalogue.parameters import parameters
 from online_models.chunks import Envelope, SnapshotParts
 from online_models.registry import Registry
 from online_models.snapshot import Manifest
 from schemas import topics
-from schemas.deployments import State, split
+from schemas.deployments import Deployment, Parameter, State, split
 from schemas.errors import ThalwegError
 
 T = TypeVar("T")
@@ -53,6 +55,14 @@ class PublishedModel(msgspec.Struct, frozen=True):
     """All that its task judges by, these four among them."""
     may_serve: bool | None = None
     """Whether that is within the budget; `None`: no worker has told of it."""
+    first: int = -1
+    """Offset of the first outcome it learned; -1: it tells none."""
+    lineage: str = ""
+    environment: str = ""
+    parent: str | None = None
+    """Of a version: the one that was kept before it."""
+    parameters: dict[str, Parameter] = {}
+    """What it is made with: of a version as it was registered, else as this release makes it."""
 
 
 def read(settings: Settings, declared: Pipeline, registry: Registry) -> list[PublishedModel]:
@@ -68,6 +78,8 @@ def read(settings: Settings, declared: Pipeline, registry: Registry) -> list[Pub
     found = []
     for reference, (told, blob) in snapshots(settings).items():
         aliases, asked = roles.aliases(reference), asking.get(reference)
+        standing = registry.standings.get(reference)
+        registered = None if standing is None else standing.registered
         found.append(
             PublishedModel(
                 model=reference,
@@ -90,9 +102,20 @@ def read(settings: Settings, declared: Pipeline, registry: Registry) -> list[Pub
                 asking_p99_s=None if asked is None else asked.p99_s,
                 figures=told.figures,
                 may_serve=None if asked is None else asked.may_serve,
+                first=told.first,
+                lineage=told.lineage,
+                environment=told.environment,
+                parent=None if registered is None else registered.parent or None,
+                parameters=_parameters(told.model, registered),
             )
         )
     return sorted(found, key=lambda each: (_ROLES.index(each.role), each.model))
+
+
+def _parameters(model: str, registered: Deployment | None) -> dict[str, Parameter]:
+    if registered is not None and registered.parameters:
+        return registered.parameters
+    return parameters(catalogue.make(model)) if model in catalogue.NAMES else {}
 
 
 def snapshots(settings: Settings) -> dict[str, tuple[Manifest, bytes]]:

@@ -76,7 +76,7 @@ def ls(*, json: Flag = False) -> int:
 
 @app.command
 def show(model: str, /, *, json: Flag = False) -> int:
-    """Show one model: what its newest snapshot says of itself, and what was decided about it.
+    """Show one model: what its newest snapshot says, its parameters, and what was decided about it.
 
     For example:
 
@@ -94,7 +94,12 @@ def show(model: str, /, *, json: Flag = False) -> int:
 
     from agents import pipeline, settings  # noqa: PLC0415
     from agents.admin import published_models  # noqa: PLC0415
-    from agents.commands.output import console, local_time, write_json  # noqa: PLC0415
+    from agents.commands.output import (  # noqa: PLC0415
+        console,
+        local_time,
+        write_json,
+        write_table,
+    )
     from agents.deployments import log  # noqa: PLC0415
 
     here = settings.load()
@@ -111,7 +116,9 @@ def show(model: str, /, *, json: Flag = False) -> int:
         "state": shown.state,
         "role": ", ".join(shown.aliases) or shown.role,
         "version": f"{shown.version} of {local_time(shown.created_at)}, {shown.bytes:,} bytes",
-        "learned": f"{shown.learned:,} outcomes, up to offset {shown.through}",
+        "learned": f"{shown.learned:,} outcomes, {_offsets(shown.first, shown.through)}",
+        "lineage": f"{shown.lineage or '-'}, parent {shown.parent or '-'},"
+        f" environment {shown.environment or '-'}",
         **{
             title: model_figures.written(shown, name)
             + (f", of late {model_figures.written(shown, recent)}" if recent else "")
@@ -121,6 +128,8 @@ def show(model: str, /, *, json: Flag = False) -> int:
         f" River {shown.river}, Python {shown.python}",
     }.items():
         console().print(f"{name:<10}{value}", markup=False)
+    console().print()
+    write_table(("parameter", "value"), [*shown.parameters.items()])
     if told:
         console().print()
         _write_history(told)
@@ -162,6 +171,10 @@ app.command(keep)
 app.command(archive)
 app.command(diff)
 app.command(export)
+
+
+def _offsets(first: int, through: int) -> str:
+    return f"up to offset {through}" if first < 0 else f"offsets {first} to {through}"
 
 
 def _write_history(entries: "list[Entry]") -> None:

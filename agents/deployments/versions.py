@@ -16,6 +16,8 @@ from agents.deployments.deployed import Deployed
 from agents.deployments.log import headers
 from agents.kafka.batch import Batch
 from agents.pipeline import Pipeline
+from online_models import catalogue
+from online_models.catalogue.parameters import parameters
 from online_models.learner import Learner
 from online_models.registry import Registry
 from schemas.deployments import ARCHIVED, REGISTERED, Deployment, reference
@@ -142,6 +144,9 @@ class Versions:
             expects=registry.offset,
             parent=reference(model, newest) if newest else "",
             through=learner.through,
+            first=learner.progress.first,
+            lineage=learner.progress.lineage,
+            parameters=parameters(catalogue.make(model)),
             schema=learner.schema,
             target=learner.target,
             metrics={name: value for name, value in metrics.items() if isfinite(value)},

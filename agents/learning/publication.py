@@ -28,6 +28,8 @@ class Publication:
     ----------
     champion
         Tells whose news somebody waits for.
+    environment
+        Where the snapshots are to be loaded (`online_models.snapshot.environment_of`).
     stopwatch
         Seconds of this thread's work: what others do meanwhile is no cost of a snapshot.
 
@@ -54,9 +56,11 @@ class Publication:
         signer: Signer,
         metrics: LearnerMetrics,
         *,
+        environment: str = "",
         stopwatch: Callable[[], float] = time.thread_time,
     ) -> None:
         self._champion = champion
+        self._environment = environment
         self._signer = signer
         self._metrics = metrics
         self._stopwatch = stopwatch
@@ -118,7 +122,7 @@ class Publication:
         """Write a snapshot, as key and value of its records; none: it is too large to carry."""
         model = learner.model
         began_at_s = self._stopwatch()
-        blob = encode(learner, self._signer, at_ms=now_ms)
+        blob = self._encode(learner, now_ms)
         took_s = self._took_s[model] = self._stopwatch() - began_at_s
         self._published_at_s[model] = elapsed_s
         if len(blob) > chunks.MOST_BYTES:
@@ -133,8 +137,11 @@ class Publication:
 
     def version(self, learner: Learner, now_ms: int) -> list[tuple[bytes, bytes]]:
         """Write a version of a model that is to be kept, likewise; it is written once."""
-        blob = encode(learner, self._signer, at_ms=now_ms)
+        blob = self._encode(learner, now_ms)
         if len(blob) > chunks.MOST_BYTES:
             self._metrics.too_large(learner.model, len(blob))
             return []
         return chunks.split(reference(learner.model, learner.version), blob, place=0)
+
+    def _encode(self, learner: Learner, now_ms: int) -> bytes:
+        return encode(learner, self._signer, at_ms=now_ms, environment=self._environment)

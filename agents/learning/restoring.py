@@ -30,6 +30,8 @@ class Curriculum:
     features: FeatureSet
     log: OutcomeLog
     verifier: Verifier
+    environment: str = ""
+    """Where we are (`online_models.snapshot.environment_of`)."""
 
     def new_learner(self, name: str) -> Learner:
         """Make a learner that has learned nothing."""
@@ -56,6 +58,7 @@ class Curriculum:
             model=name,
             schema=self.features.schema,
             target=self.pipeline.label.target,
+            environment=self.environment,
         ).learner
 
     def outcomes(self, start: int, end: int) -> Iterator[At]:

@@ -63,6 +63,7 @@ class Training:
         dead_letter_limit: float = 1.0,
         deployed: Deployed | None = None,
         deployments: str = topics.DEPLOYMENTS.name,
+        environment: str = "",
         stopwatch: Callable[[], float] = time.thread_time,
     ) -> None:
         self.changelog: Final = models
@@ -72,7 +73,11 @@ class Training:
         """Those that still learn what the others have learned."""
         self._deployed = deployed or Deployed(pipeline)
         self._curriculum = Curriculum(
-            pipeline=pipeline, features=features, log=log, verifier=verifier
+            pipeline=pipeline,
+            features=features,
+            log=log,
+            verifier=verifier,
+            environment=environment,
         )
         self._dead_letter_limit = dead_letter_limit
         # In memory alone: the changelog is the models'.
@@ -80,7 +85,11 @@ class Training:
         self._dead_letters = DeadLetters(dead_letters, SOURCE, metrics)
         self._metrics = LearnerMetrics(metrics)
         self._publication = Publication(
-            lambda: self._deployed.roles.champion, signer, self._metrics, stopwatch=stopwatch
+            lambda: self._deployed.roles.champion,
+            signer,
+            self._metrics,
+            environment=environment,
+            stopwatch=stopwatch,
         )
         self._versions = Versions(
             pipeline,

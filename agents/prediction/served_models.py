@@ -12,6 +12,7 @@ from agents.observability import metric_list
 from agents.observability.metrics import Metrics
 from agents.prediction.asking_time import BUDGET_S, asking_p99_s
 from online_models.ensemble import EnsembleScorer
+from online_models.lineage import Position
 from online_models.scorer import Scores
 from online_models.signing import Verifier
 from online_models.snapshot import ServableSnapshot, decode_servable
@@ -55,6 +56,8 @@ class ServedModels:
         Hash of the features that the pipeline computes.
     target
         Hash of its label rule.
+    environment
+        Where we are (`online_models.snapshot.environment_of`).
     stopwatch
         Measures how long each takes to answer.
     """
@@ -67,6 +70,7 @@ class ServedModels:
         verifier: Verifier,
         metrics: Metrics,
         *,
+        environment: str = "",
         stopwatch: Callable[[], float] = time.thread_time,
     ) -> None:
         self.by_name: Final[dict[str, Served]] = {}
@@ -75,6 +79,8 @@ class ServedModels:
         self._sought: frozenset[str] = frozenset()
         self._schema = schema
         self._target = target
+        self._environment = environment
+        self._positions: dict[str, Position] = {}
         self._verifier = verifier
         self._metrics = metrics
         self._stopwatch = stopwatch
@@ -97,6 +103,7 @@ class ServedModels:
             metrics.counter(metric_list.SNAPSHOTS, model=name, result="refused").inc()
             return False
         manifest, may_serve = snapshot.manifest, self._is_quick(name, snapshot)
+        self._positions[name] = manifest.position
         self.by_name[name] = Served(
             *(manifest.model, manifest.version, manifest.created_at),
             *(snapshot.scorer, may_serve, manifest.recent_log_loss),
@@ -118,7 +125,7 @@ class ServedModels:
         if kept == self._sought:
             return frozenset()
         for name in [name for name in self.by_name if "@" in name and name not in kept]:
-            del self.by_name[name]
+            del self.by_name[name], self._positions[name]
             for spec in _OF_THE_SERVED:
                 self._metrics.remove(spec, model=name)
         self._sought = kept
@@ -127,11 +134,20 @@ class ServedModels:
     def _decoded(self, name: str, blob: bytes) -> ServableSnapshot:
         model, version = split(name)
         snapshot = decode_servable(
-            blob, self._verifier, model=model, schema=self._schema, target=self._target
+            blob,
+            self._verifier,
+            model=model,
+            schema=self._schema,
+            target=self._target,
+            environment=self._environment,
         )
         found = snapshot.manifest.version
         if version is not None and found != version:
             raise SnapshotRefused(f"snapshot is of version {found}, expected {version}")
+        served = self._positions.get(name)
+        objection = None if served is None else snapshot.manifest.position.objection(served)
+        if objection is not None:
+            raise SnapshotRefused(objection)
         return snapshot
 
     def _is_quick(self, name: str, snapshot: ServableSnapshot) -> bool:

@@ -30,6 +30,7 @@ from agents.prediction.served_models import ServedModels
 from agents.testing.memory_topics import MemoryRecord, MemoryTopics
 from online_models.chunks import SnapshotParts
 from online_models.signing import Signer, Verifier
+from online_models.snapshot import environment_of
 from schemas import topics
 from schemas.alerts import Alert
 from schemas.deployments import Deployment
@@ -182,6 +183,7 @@ class PipelineDriver:
     def deploy(self, pipeline: Pipeline) -> None:
         """Start all workers anew with another pipeline, such as one with other features."""
         self._pipeline = pipeline
+        self._environment = environment_of("", pipeline.use_case)
         self._plan = PredictPlan(pipeline, self.metrics, _name, n_partitions=len(self._partitions))
         self._follow_deployments()
         self._restart_predict()
@@ -399,6 +401,7 @@ class PipelineDriver:
             self._pipeline.label.target,
             self._verifier,
             self.metrics,
+            environment=self._environment,
             stopwatch=lambda: 0.0,
         )
         self._snapshots = SnapshotParts(self._served.is_in_use)
@@ -438,6 +441,7 @@ class PipelineDriver:
             metrics=self.metrics,
             stopwatch=lambda: 0.0,  # else what is published when would hang on the machine
             deployed=self._plan.deployed,
+            environment=self._environment,
         )
         restoring = self._training.begin_restore(0)
         for key, value in self._topics.compacted(TP(topics.MODELS.name, 0)):

@@ -35,7 +35,7 @@ from examples.shop.pipeline import PIPELINE
 from online_models import chunks
 from online_models.learner import Learner
 from online_models.signing import Signer, Verifier
-from online_models.snapshot import decode, encode
+from online_models.snapshot import decode, encode, environment_of
 from schemas import topics
 from schemas.errors import DeliveryFailed, TooManyDeadLetters
 from schemas.outcomes import Outcome
@@ -332,7 +332,12 @@ def test_a_worker_waits_for_no_outcome_to_publish_what_it_learned_again(kafka, t
 
     for name, blob in snapshots().items():
         manifest = decode(
-            blob, VERIFIER, model=name, schema=FEATURES.schema, target=TARGET
+            blob,
+            VERIFIER,
+            model=name,
+            schema=FEATURES.schema,
+            target=TARGET,
+            environment=environment_of(settings.topic_prefix, PIPELINE.use_case),
         ).manifest
         assert (manifest.n_learned, manifest.through) == (N_OUTCOMES, on_kafka.log[-1][0])
 

@@ -32,7 +32,7 @@ from agents.settings import Settings
 from online_models.chunks import SnapshotParts
 from online_models.learner import Learner
 from online_models.signing import Verifier
-from online_models.snapshot import Snapshot, decode
+from online_models.snapshot import Snapshot, decode, environment_of
 from schemas import topics
 from schemas.outcomes import Outcome
 from tests.agents.outcome_log import FOLD, make_outcomes
@@ -192,7 +192,14 @@ class LearnerRun:
                 newest[whole.model] = whole.blob
         target = self._pipeline.label.target
         return {
-            model: decode(blob, verifier, model=model, schema=FOLD.schema, target=target)
+            model: decode(
+                blob,
+                verifier,
+                model=model,
+                schema=FOLD.schema,
+                target=target,
+                environment=environment_of(self.settings.topic_prefix, self._pipeline.use_case),
+            )
             for model, blob in newest.items()
         }
 

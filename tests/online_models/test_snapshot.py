@@ -142,6 +142,7 @@ def test_a_retired_key_is_trusted_until_it_is_taken_out(blob):
         ({"python": "2.7"}, rf"Python 2\.7, expected {platform.python_version()[:4]}"),
         ({"schema": "schema-2"}, "feature schema schema-2, expected schema-1"),
         ({"target": "target-2"}, "label rule target-2, expected target-1"),
+        ({"environment": "staging-/intent"}, "environment staging-/intent, expected none"),
         ({"sha256": bytes(32)}, "sha256 differs"),
     ],
 )
@@ -198,6 +199,23 @@ def test_a_snapshot_costs_one_pickle_of_the_model_and_no_copy(make_log, monkeypa
     snapshot.encode(learner, SIGNER, at_ms=0)
 
     assert len(pickled) == 1
+
+
+def without(blob: bytes, *fields: str) -> bytes:
+    """Leave fields out of the manifest, as a former release did."""
+    _, manifest, state = msgspec.msgpack.decode(blob)
+    told = msgspec.msgpack.decode(manifest)
+    manifest = msgspec.msgpack.encode({name: told[name] for name in told if name not in fields})
+    return msgspec.msgpack.encode((SIGNER.sign(manifest), manifest, state))
+
+
+def test_a_snapshot_that_does_not_say_where_it_is_from_can_be_read_anywhere(blob):
+    former = without(blob, "environment", "lineage", "first", "rebuilt", "confirmed")
+    ours = {"model": MODEL, "schema": SCHEMA, "target": TARGET, "environment": "-/intent"}
+    found = snapshot.decode(former, VERIFIER, **ours)
+
+    assert found.manifest.position == ("", -1, 59)
+    assert found.learner.n_learned == 60
 
 
 def test_a_snapshot_of_a_former_release_is_gone_on_from(make_log):

@@ -75,6 +75,9 @@ def test_a_promotion_and_its_rollback_are_told_with_who_and_why(desk_of):
         CHAMPION: ("staging", "challenger"),
     }
     assert (shown["aliases"], shown["learned"]) == (["challenger", "previous"], N_LEARNED)
+    assert (shown["first"], shown["through"]) == (0, N_LEARNED - 1)
+    assert shown["parameters"]["LogisticRegression.optimizer"] == "SGD"
+    assert f"offsets 0 to {N_LEARNED - 1}" in desk_of.run("show", CHAMPION)
     assert [each["kind"] for each in shown["history"]] == ["promoted"]
     assert desk_of.parts() == before
     decided = desk_of.json("history")

@@ -75,7 +75,9 @@ def test_a_version_is_kept_with_the_next_outcome_and_once():
     event = registered.event
     assert (event.kind, event.reference, event.by) == (REGISTERED, f"{CHAMPION}@4", "learn")
     assert (event.why, event.expects) == ("test: a good week", wish.offset)
-    assert (event.through, event.target) == (3, PIPELINE.label.target)
+    assert (event.first, event.through, event.target) == (0, 3, PIPELINE.label.target)
+    assert event.lineage == kept.driver._training.learners[CHAMPION].progress.lineage != ""
+    assert event.parameters["LogisticRegression.optimizer.lr.learning_rate"] == 0.001
     # What is not known of a young model is left out.
     assert event.metrics.keys() <= {"roc_auc", "log_loss", "recent_roc_auc", "recent_log_loss"}
     assert kept.log().registry.wanted == {}
