@@ -73,6 +73,14 @@ class LateLearners:
         """Those that have not caught up."""
         return tuple(self._late)
 
+    def begin_anew(self, learner: Learner) -> None:
+        """Take in one that has learned nothing, behind all others."""
+        if not self._late:
+            self._kept_from = self._position  # what others learned meanwhile was not kept
+        self._late.insert(0, learner)
+        if len(self._late) == 1:
+            self._begin()
+
     def lags(self) -> dict[str, int]:
         """Tell how many offsets of the log each model lacks."""
         nearest = self._late[-1] if self._late else None

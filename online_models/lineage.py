@@ -31,6 +31,16 @@ def lineage_of(*, model: str, schema: str, target: str, first: int, prediction_i
     return hashlib.blake2b(told.encode(), digest_size=4).hexdigest()
 
 
+class Rebuilt(NamedTuple):
+    """What is known of how a model was learned anew."""
+
+    decision: int = -1
+    """Offset of the decision that it obeys; -1: there was none."""
+    confirmed: bool | None = None
+    """Whether the model that had learned all along was the same to the last bit when this one took
+    its place; `None`: there was none to compare it with."""
+
+
 class Position(NamedTuple):
     """How far a snapshot is."""
 

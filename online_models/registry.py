@@ -14,6 +14,7 @@ from online_models.rollouts import Rollouts
 from schemas.deployments import (
     ARCHIVED,
     PROMOTED,
+    REBUILD,
     REGISTERED,
     ROLLED_BACK,
     STEPPED,
@@ -128,6 +129,8 @@ class Registry:
     """Models of which a version is to be kept, and is not yet."""
     rollouts: Rollouts = field(default_factory=Rollouts)
     """What was decided about exposure."""
+    rebuilds: Mapping[str, Change] = field(default_factory=dict)
+    """When it was decided last to learn a model anew; its snapshots say which one they obey."""
     offset: int = -1
     """Of the last event that was seen, whatever came of it: what a writer `expects`."""
 
@@ -150,7 +153,7 @@ class Registry:
             return Refusal("it names no model")
         concerns = [each for each in self._concerns(event) if each is not None]
         # A wish is in nobody's way, and what a learner kept is kept, whatever was decided since.
-        if event.kind not in (WANTED, REGISTERED):
+        if event.kind not in (WANTED, REGISTERED, REBUILD):
             faster = max(concerns, key=lambda change: change.offset, default=None)
             if faster is not None and faster.offset > event.expects:
                 return Refusal(f"{faster} meanwhile", faster)
@@ -181,7 +184,9 @@ class Registry:
                 reason = f"{subject} is kept already"
             case "registered" if event.version is None:
                 reason = f"{subject} is no version"
-            case "wanted" | "registered":
+            case "rebuild" if event.version is not None:
+                reason = f"{subject} stays as it is: only what learns can be learned anew"
+            case "wanted" | "registered" | "rebuild":
                 pass
             case "stepped" | "stopped":
                 reason = self.rollouts.objection(event, self.champion)
@@ -271,6 +276,10 @@ def _wanted(registry: Registry, change: Change) -> Registry:
     return replace(registry, wanted={**registry.wanted, change.event.model: change})
 
 
+def _rebuild(registry: Registry, change: Change) -> Registry:
+    return replace(registry, rebuilds={**registry.rebuilds, change.event.model: change})
+
+
 def _archived(registry: Registry, change: Change) -> Registry:
     standings = _with(registry.standings, change.event.reference, "archived", change)
     return replace(registry, standings=standings)
@@ -307,4 +316,5 @@ _EFFECTS: Final[Mapping[str, Callable[[Registry, Change], Registry]]] = {
     ARCHIVED: _archived,
     STEPPED: _rolled_out,
     STOPPED: _rolled_out,
+    REBUILD: _rebuild,
 }

@@ -20,7 +20,7 @@ import msgspec
 from online_models import catalogue, pickling
 from online_models.chunks import Envelope
 from online_models.learner import Learner
-from online_models.lineage import Position
+from online_models.lineage import Position, Rebuilt
 from online_models.progress import LearnerState
 from online_models.scorer import Scores
 from online_models.signing import Signer, Verifier
@@ -31,6 +31,9 @@ _FORMER_FIGURES: Final = frozenset({"roc_auc", "log_loss", "recent_roc_auc", "re
 """Those that have fields of their own in a manifest."""
 _TOLERANCE: Final = 1e-9
 """Golden scores may differ by the rounding of another machine's `exp`."""
+
+
+NEVER_REBUILT: Final = Rebuilt()
 
 
 class Golden(msgspec.Struct, frozen=True, array_like=True):
@@ -74,15 +77,19 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     first: int = -1
     """Offset of the first outcome learned."""
     rebuilt: int = -1
-    """Offset of the decision to learn the model anew that it obeys; -1: there was none."""
+    """Of `Rebuilt`, the decision."""
     confirmed: bool | None = None
-    """Whether the model that had learned all along was the same to the last bit when this one took
-    its place, which had learned the log anew; `None`: there was none to compare it with."""
+    """As in `Rebuilt`."""
 
     @property
     def position(self) -> Position:
         """How far it is."""
         return Position(self.lineage, self.rebuilt, self.through)
+
+    @property
+    def was_rebuilt(self) -> Rebuilt:
+        """How it was learned anew, if it was."""
+        return Rebuilt(self.rebuilt, self.confirmed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +132,7 @@ def encode(
     *,
     at_ms: int,
     environment: str = "",
-    rebuilt: int = -1,
-    confirmed: bool | None = None,
+    rebuilt: Rebuilt = NEVER_REBUILT,
 ) -> bytes:
     """Write a learner as it is now.
 
@@ -134,8 +140,8 @@ def encode(
     ----------
     environment
         The only one in which the snapshot is to be loaded; empty: any.
-    rebuilt, confirmed
-        As in the manifest.
+    rebuilt
+        How it was learned anew, if it was.
 
     Examples
     --------
@@ -173,8 +179,8 @@ def encode(
             environment=environment,
             lineage=learner.progress.lineage,
             first=learner.progress.first,
-            rebuilt=rebuilt,
-            confirmed=confirmed,
+            rebuilt=rebuilt.decision,
+            confirmed=rebuilt.confirmed,
         )
     )
     return msgspec.msgpack.encode(Envelope(signer.sign(manifest), manifest, state))

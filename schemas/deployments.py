@@ -27,6 +27,9 @@ STEPPED: Final = "stepped"
 STOPPED: Final = "stopped"
 """A rollout is over, and all users have the champion's answers."""
 
+REBUILD: Final = "rebuild"
+"""A model is to be learned anew from the beginning of the log; its learner does so."""
+
 
 class Deployment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One decision about the models of a use case.
@@ -49,7 +52,8 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     kind: str
-    """`promoted`, `rolled_back`, `wanted`, `registered`, `archived`, `stepped`, `stopped`."""
+    """`promoted`, `rolled_back`, `wanted`, `registered`, `archived`, `stepped`, `stopped`,
+    `rebuild`."""
     use_case: str
     model: str
     """Name in the catalogue."""

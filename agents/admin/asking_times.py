@@ -1,20 +1,15 @@
 """How long models take to answer, as the workers that serve them told last."""
 
 from collections.abc import Iterable
-from typing import Final
 
 import msgspec
 
-from agents.admin import topic_reader
+from agents.admin import newest_telemetry
 from agents.observability import metric_list
 from agents.prediction.asking_time import BUDGET_S
 from agents.serving.samples import parse
 from agents.settings import Settings
-from schemas import topics
 from schemas.telemetry import Telemetry
-
-_LAST: Final = 500
-"""Records of telemetry to look at: half a minute of a dozen processes."""
 
 
 class AskingTime(msgspec.Struct, frozen=True):
@@ -32,15 +27,7 @@ def read(settings: Settings) -> dict[str, AskingTime]:
     DeliveryFailed
         The broker cannot be reached.
     """
-    topic = topics.TELEMETRY.named(settings.topic_prefix)
-    newest: dict[str, Telemetry] = {}
-    for message in topic_reader.read_to_end(settings, topic, last=_LAST):
-        try:
-            told = msgspec.json.decode(message.value() or b"", type=Telemetry)
-        except msgspec.DecodeError:
-            continue
-        newest[told.process] = told
-    return slowest(newest.values())
+    return slowest(newest_telemetry.read(settings).values())
 
 
 def slowest(told: Iterable[Telemetry]) -> dict[str, AskingTime]:

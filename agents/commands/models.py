@@ -7,6 +7,7 @@ from cyclopts import App
 from agents.commands import model_figures
 from agents.commands.flag import Count, Flag
 from agents.commands.model_decisions import promote, rollback
+from agents.commands.model_rebuild import rebuild
 from agents.commands.model_versions import archive, diff, export, keep
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ For example:
     thalweg models show binary_hoeffding_tree_v1
     thalweg models promote binary_hoeffding_tree_v1 --why "ROC AUC .02 better for a week"
     thalweg models rollback --why "conversions fell by a tenth"
+    thalweg models rebuild binary_logistic_v1 --why "its snapshot was tampered with"
     thalweg models history
 """,
 )
@@ -168,6 +170,7 @@ def history(*, limit: Count = 20, json: Flag = False) -> int:
 app.command(promote)
 app.command(rollback)
 app.command(keep)
+app.command(rebuild)
 app.command(archive)
 app.command(diff)
 app.command(export)

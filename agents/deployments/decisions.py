@@ -11,6 +11,7 @@ from online_models.registry import Registry
 from schemas.deployments import (
     ARCHIVED,
     PROMOTED,
+    REBUILD,
     ROLLED_BACK,
     STEPPED,
     STOPPED,
@@ -71,6 +72,14 @@ def wish(
     """Ask the learner to keep a version of a model as it is; raises likewise."""
     _known(pipeline.models, model)
     return _decided(registry, WANTED, model, at=at, by=by, why=why)
+
+
+def rebuild(
+    pipeline: Pipeline, registry: Registry, model: str, *, at: int, by: str, why: str
+) -> Deployment:
+    """Ask the learner to learn a model anew from the beginning of the log; raises likewise."""
+    _known(pipeline.models, model)
+    return _decided(registry, REBUILD, model, at=at, by=by, why=why)
 
 
 def archiving(

@@ -45,6 +45,13 @@ def keep(settings: Settings, pipeline: Pipeline, model: str, *, by: str, why: st
     return log.append(settings, event, SOURCE)
 
 
+def rebuild(settings: Settings, pipeline: Pipeline, model: str, *, by: str, why: str) -> Entry:
+    """Ask the learner to learn a model anew from the log; raises likewise."""
+    found = log.read(settings, pipeline.use_case)
+    event = decisions.rebuild(pipeline, found.registry, model, at=_now_ms(), by=by, why=why)
+    return log.append(settings, event, SOURCE)
+
+
 def archive(settings: Settings, pipeline: Pipeline, version: str, *, by: str, why: str) -> Entry:
     """Let a version never serve again; raises likewise."""
     found = log.read(settings, pipeline.use_case)

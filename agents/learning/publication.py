@@ -8,8 +8,9 @@ from typing import Final
 from agents.observability.learner_metrics import LearnerMetrics
 from online_models import chunks
 from online_models.learner import Learner
+from online_models.lineage import Rebuilt
 from online_models.signing import Signer
-from online_models.snapshot import encode
+from online_models.snapshot import NEVER_REBUILT, encode
 from schemas.deployments import reference
 
 CHAMPION_INTERVAL_S: Final = 0.5
@@ -30,6 +31,8 @@ class Publication:
         Tells whose news somebody waits for.
     environment
         Where the snapshots are to be loaded (`online_models.snapshot.environment_of`).
+    rebuilt
+        Tells how a model was learned anew.
     stopwatch
         Seconds of this thread's work: what others do meanwhile is no cost of a snapshot.
 
@@ -57,10 +60,12 @@ class Publication:
         metrics: LearnerMetrics,
         *,
         environment: str = "",
+        rebuilt: Callable[[str], Rebuilt] = lambda model: NEVER_REBUILT,
         stopwatch: Callable[[], float] = time.thread_time,
     ) -> None:
         self._champion = champion
         self._environment = environment
+        self._rebuilt = rebuilt
         self._signer = signer
         self._metrics = metrics
         self._stopwatch = stopwatch
@@ -144,4 +149,10 @@ class Publication:
         return chunks.split(reference(learner.model, learner.version), blob, place=0)
 
     def _encode(self, learner: Learner, now_ms: int) -> bytes:
-        return encode(learner, self._signer, at_ms=now_ms, environment=self._environment)
+        return encode(
+            learner,
+            self._signer,
+            at_ms=now_ms,
+            environment=self._environment,
+            rebuilt=self._rebuilt(learner.model),
+        )

@@ -13,8 +13,9 @@ from agents.pipeline import Pipeline
 from online_models.chunks import SnapshotParts, owner
 from online_models.late_learners import At, LateLearners
 from online_models.learner import Learner
+from online_models.lineage import Rebuilt
 from online_models.signing import Verifier
-from online_models.snapshot import decode
+from online_models.snapshot import Snapshot, decode
 from schemas.errors import SnapshotRefused
 from schemas.outcomes import Outcome
 from streams.feature_set import FeatureSet
@@ -44,7 +45,7 @@ class Curriculum:
             label_delay=rule.horizon + lateness,
         )
 
-    def load(self, name: str, blob: bytes) -> Learner:
+    def load(self, name: str, blob: bytes) -> Snapshot:
         """Load a snapshot.
 
         Raises
@@ -59,7 +60,7 @@ class Curriculum:
             schema=self.features.schema,
             target=self.pipeline.label.target,
             environment=self.environment,
-        ).learner
+        )
 
     def outcomes(self, start: int, end: int) -> Iterator[At]:
         """Read the log between two offsets; what is no outcome was set aside when it came."""
@@ -104,6 +105,10 @@ class LearnersRestoring:
         """Those that are kept, and the keys of their records."""
         self.comparison: bytes | None = None
         """What was compared of a rollout with gates."""
+        self.rebuilt: dict[str, Rebuilt] = {}
+        """What the snapshots say of it."""
+        self.from_nothing: list[Learner] = []
+        """Learners that begin without a snapshot."""
         self._curriculum = curriculum
         self._champion = champion
         self._metrics = metrics
@@ -154,7 +159,12 @@ class LearnersRestoring:
         blob = self._snapshots.get(name)
         if blob is not None:
             try:
-                return self._curriculum.load(name, blob)
+                snapshot = self._curriculum.load(name, blob)
             except SnapshotRefused as refusal:
                 self._metrics.refused(name, str(refusal))
-        return self._curriculum.new_learner(name)
+            else:
+                self.rebuilt[name] = snapshot.manifest.was_rebuilt
+                return snapshot.learner
+        learner = self._curriculum.new_learner(name)
+        self.from_nothing.append(learner)
+        return learner

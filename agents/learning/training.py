@@ -14,6 +14,7 @@ from agents.deployments.versions import Versions
 from agents.kafka.batch import Batch, Headers
 from agents.kafka.keyed_state import Restoring
 from agents.learning.publication import Publication
+from agents.learning.rebuild import Rebuilds
 from agents.learning.restoring import Curriculum, LearnersRestoring
 from agents.learning.rollout_gate import RolloutGate
 from agents.observability.learner_metrics import LearnerMetrics
@@ -79,6 +80,7 @@ class Training:
             verifier=verifier,
             environment=environment,
         )
+        self._rebuilds = Rebuilds(self._deployed, self._curriculum.new_learner)
         self._dead_letter_limit = dead_letter_limit
         # In memory alone: the changelog is the models'.
         self._shares: Table[bytes] = Table("s", bytes, bytes)
@@ -89,6 +91,7 @@ class Training:
             signer,
             self._metrics,
             environment=environment,
+            rebuilt=self._rebuilds.of,
             stopwatch=stopwatch,
         )
         self._versions = Versions(
@@ -119,6 +122,9 @@ class Training:
             self.late = restored.late
             self._learned_again = restored.learned_again
             self._learned_late.clear()
+            self._rebuilds.begin(restored.rebuilt, restored.from_nothing)
+            for learner in self.learners.values():
+                self._rebuilds.caught_up(learner, None)
             self._versions.begin(restored.versions)
             self._gate.begin(restored.comparison)
             self._publication.begin(restored.places)
@@ -129,6 +135,7 @@ class Training:
         self.late = LateLearners((), 0)
         self._learned_again = frozenset()
         self._learned_late.clear()
+        self._rebuilds.begin({}, ())
         self._publication.begin({})
         self._gate.begin(None)
         self._metrics.no_longer_ours()
@@ -140,16 +147,24 @@ class Training:
         return list(self._curriculum.outcomes(*gap))
 
     def teach_late(self, may_go_on: Callable[[], bool], elapsed_s: float) -> None:
-        """Let late learners go on for a slice; who has caught up learns with the others."""
+        """Let late learners go on for a slice; who has caught up learns with the others.
+
+        One that begins anew because that was decided is late, too, and leaves its place to the
+        former one until it has caught up.
+        """
+        for learner in self._rebuilds.due(self.learners):
+            self.late.begin_anew(learner)
         n_before = {learner.model: learner.n_learned for learner in self.late.learners}
         late = {learner.model: learner for learner in self.late.learners}
         in_time = self.late.teach(may_go_on)
         for name, learner in late.items():
-            if learner.n_learned > n_before[name]:
+            if learner.n_learned > n_before[name] and name not in self.learners:
                 self._learned_late.add(name)
                 self._publication.wait_from(name, elapsed_s)
         for learner in in_time:
             logger.info("%s has caught up", learner.model)
+            if self._rebuilds.caught_up(learner, self.learners.get(learner.model)):
+                self._learned_late.add(learner.model)
             self.learners[learner.model] = learner
             self._publication.wait_no_longer(learner.model)
         # On its way each is published, too: who dies meanwhile need not begin anew.

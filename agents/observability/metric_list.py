@@ -392,7 +392,7 @@ SERVED_WINDOW_ROC_AUC: Final = GaugeSpec(
 MODEL_LAG: Final = GaugeSpec(
     "thalweg_model_lag",
     "offsets",
-    "How far a model is behind the others, in the log of outcomes; 0: it learns with them.",
+    "Offsets of the log that a model, or its successor that is learned anew, is behind the others.",
     ("model",),
 )
 ROLLOUT_EXPOSURE: Final = GaugeSpec(

@@ -205,6 +205,12 @@ class PipelineDriver:
         """Let a version of a model be kept, with the next outcome."""
         self._decide(decisions.wish, model, why=why)
 
+    def rebuild(self, model: str, *, why: str = "a test does") -> None:
+        """Let a model be learned anew from the beginning of the log, and take its own place."""
+        self._decide(decisions.rebuild, model, why=why)
+        self._catch_up()
+        self._learn()
+
     def archive(self, version: str, *, why: str = "a test does") -> None:
         """Let a version never serve again."""
         self._decide(decisions.archiving, version, why=why)
@@ -448,6 +454,11 @@ class PipelineDriver:
             restoring.restore(key, value)
         restoring.complete()
         self._training.install(0, restoring)
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Let learners that lag behind, or begin anew, learn what the others have learned."""
+        self._training.teach_late(lambda: True, self.now_ms / 1_000)
         while self._training.late.learners:
             if (gap := self._training.late.gap()) is not None:
                 self._training.late.fill(gap, self._training.outcomes(gap))

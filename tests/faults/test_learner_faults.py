@@ -38,7 +38,6 @@ from schemas.outcomes import Outcome
 from tests.agents.outcome_log import FOLD, make_outcomes
 from tests.faults.cluster import Cluster
 from tests.faults.conftest import tell
-from tests.faults.learner_state import canonical
 from tests.faults.size import FULL, SIZE, only_full
 from tests.waiting import wait_until
 
@@ -230,7 +229,7 @@ class LearnerRun:
         assert len(log) == self.outcomes.n_committed
         for name, learner in expected.items():
             assert found[name].learner.n_learned == len(log)
-            assert canonical(found[name].learner) == canonical(learner), name
+            assert found[name].learner.fingerprint() == learner.fingerprint(), name
         self.check_decisions()
 
     def check_decisions(self) -> None:

@@ -71,7 +71,11 @@ def test_whoever_lags_joins_with_the_model_of_who_never_did(data, make_log):
         return same(learner, expected, log)
 
     for _ in range(data.draw(st.integers(0, 30))):
-        match data.draw(st.sampled_from(["batch", "ask", "answer", "teach"])):
+        match data.draw(st.sampled_from(["batch", "ask", "answer", "teach", "anew"])):
+            case "anew" if joined:
+                model = data.draw(st.sampled_from(sorted(joined)))
+                if all(learner.model != model for learner in late.learners):
+                    late.begin_anew(new_learner(model))
             case "batch":
                 go_on(data.draw(st.integers(position, log.end)))
             case "ask" if (gap := late.gap()) is not None:

@@ -6,10 +6,10 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from river import linear_model
 
 from online_models.learner import Learner
 from online_models.lineage import Position
-from online_models.progress import LearnerState
 
 from .conftest import FEATURES, SCHEMA, TARGET
 
@@ -62,7 +62,7 @@ def test_a_lineage_is_that_of_the_first_outcome_and_is_kept(make_log):
         learner.learn(outcome, offset)
         state = msgspec.msgpack.encode(learner.state())
         learner = Learner.from_state(
-            MODEL, **ABOUT, state=msgspec.msgpack.decode(state, type=LearnerState)
+            MODEL, **ABOUT, state=msgspec.msgpack.decode(state, type=learner.task.state)
         )
         lineages.add(learner.progress.lineage)
         firsts.add(learner.progress.first)
@@ -84,7 +84,7 @@ def test_a_version_is_never_that_of_two_models_though_one_outcome_makes_the_mode
 ):
     """A pipeline that fails in its second step has learned in its first."""
     learner = Learner(MODEL, **ABOUT)
-    regression = type(learner._estimator.steps["LogisticRegression"])  # type: ignore[attr-defined]
+    regression = linear_model.LogisticRegression
     learn_one = regression.learn_one
     calls = iter(range(1_000))
 

@@ -12,6 +12,7 @@ from online_models.registry import Registry
 from schemas.deployments import (
     ARCHIVED,
     PROMOTED,
+    REBUILD,
     REGISTERED,
     ROLLED_BACK,
     STEPPED,
@@ -52,6 +53,7 @@ class Desk:
         self.wanted: dict[str, int] = {}
         self.exposures: dict[str, float] = {}
         self.over: set[str] = set()
+        self.rebuilds: dict[str, int] = {}
         self.decided_at: dict[str, int] = {}
         """When something about a matter was decided last: a reference, or who is the champion."""
 
@@ -70,8 +72,9 @@ class Desk:
                 for model, at in self.wanted.items()
                 if model != event.model or at > event.expects
             }
-        elif event.kind == WANTED:
-            self.wanted[subject] = offset
+        elif event.kind in (WANTED, REBUILD):
+            wishes = self.wanted if event.kind == WANTED else self.rebuilds
+            wishes[subject] = offset
             return True
         else:
             refused = (
@@ -157,6 +160,10 @@ class Writing(RuleBasedStateMachine):
     def stop(self, writer: str, name: str) -> None:
         self._write(writer, STOPPED, ROLLOUTS[name], None, rollout=name)
 
+    @rule(writer=writers, model=models)
+    def rebuild(self, writer: str, model: str) -> None:
+        self._write(writer, REBUILD, model, None)
+
     @rule(model=models)
     def write_what_this_release_does_not_know(self, model: str) -> None:
         self._write("ada", "exposed", model, None)
@@ -180,7 +187,11 @@ class Writing(RuleBasedStateMachine):
         roles = self.live.roles(DECLARED)
 
         assert (roles.champion, roles.previous) == (self.desk.champion, self.desk.previous)
-        assert {model: each.offset for model, each in self.live.wanted.items()} == self.desk.wanted
+        for wishes, expected in (
+            (self.live.wanted, self.desk.wanted),
+            (self.live.rebuilds, self.desk.rebuilds),
+        ):
+            assert {model: each.offset for model, each in wishes.items()} == expected
 
     @invariant()
     def a_rollout_is_over_or_has_the_exposure_that_was_decided_last(self) -> None:
@@ -304,6 +315,10 @@ def test_a_decision_about_another_matter_is_in_nobodys_way() -> None:
         (
             decided(STEPPED, "tree", rollout="t", exposure=1.5),
             "exposure is a share from 0 to 1, not 1.5",
+        ),
+        (
+            decided(REBUILD, "tree", 5),
+            "tree@5 stays as it is: only what learns can be learned anew",
         ),
     ],
 )

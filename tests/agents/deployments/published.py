@@ -6,8 +6,9 @@ from pathlib import Path
 
 from confluent_kafka import Producer
 
-from agents.admin import topic_admin
+from agents.admin import published_models, topic_admin
 from agents.deployments import log
+from agents.kafka.client_settings import KafkaSettings
 from agents.settings import Settings
 from examples.shop.pipeline import PIPELINE
 from online_models.learner import Learner
@@ -71,6 +72,13 @@ class Environment:
     def produce(self, topic: topics.Topic, value: bytes | None, key: bytes) -> None:
         self._producer.produce(topic.named(self.settings.topic_prefix), value, key)
         assert self._producer.flush(30) == 0
+
+    def kafka(self) -> KafkaSettings:
+        bootstrap, group = self.settings.kafka_bootstrap, uuid.uuid4().hex
+        return KafkaSettings(bootstrap=bootstrap, group=group)
+
+    def newest(self, model: str) -> bytes:
+        return published_models.snapshots(self.settings)[model][1]
 
     def log(self) -> log.DeploymentLog:
         return log.read(self.settings, PIPELINE.use_case)

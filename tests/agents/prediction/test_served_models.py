@@ -8,6 +8,7 @@ from agents.observability.metrics import Metrics
 from agents.prediction.served_models import ServedModels
 from examples.shop.pipeline import PIPELINE
 from online_models.learner import Learner
+from online_models.lineage import Rebuilt
 from online_models.signing import Signer, Verifier
 from online_models.snapshot import encode, environment_of
 from tests.agents.outcome_log import FOLD, make_outcomes
@@ -22,7 +23,7 @@ def snapshot(n: int, *, first: int = 0, environment: str = HERE, rebuilt: int = 
     learner = Learner(CHAMPION, feature_names=FOLD.names, schema=FOLD.schema, target=TARGET)
     for offset, outcome in list(enumerate(OUTCOMES))[first:n]:
         learner.learn(outcome, offset)
-    return encode(learner, SIGNER, at_ms=0, environment=environment, rebuilt=rebuilt)
+    return encode(learner, SIGNER, at_ms=0, environment=environment, rebuilt=Rebuilt(rebuilt))
 
 
 class Service:

@@ -1,0 +1,159 @@
+"""Follow how a model is learned anew, and hold what came of it against the snapshot before."""
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import msgspec
+
+from agents import key_files
+from agents.admin import newest_telemetry, published_models
+from agents.observability import metric_list
+from agents.pipeline import Pipeline
+from agents.serving.samples import parse
+from agents.settings import Settings
+from online_models.signing import Verifier
+from online_models.snapshot import Manifest, Snapshot, decode, environment_of
+from schemas.errors import SnapshotRefused
+from schemas.telemetry import Telemetry
+
+EVERY_S: Final = 1.0
+_LEARNERS: Final = "learn-"
+
+
+class Rebuild(msgspec.Struct, frozen=True):
+    """What came of a decision to learn a model anew."""
+
+    model: str
+    decision: int
+    """Its offset on `deployments`."""
+    version: int
+    learned: int
+    """Outcomes."""
+    through: int
+    """Offset of the last of them."""
+    confirmed: bool | None
+    """Whether the model that had learned all along was the same to the last bit when this one took
+    its place; `None`: there was none to compare it with."""
+    before_refused: str | None
+    """Why the snapshot that stood there before is not to be loaded, if so."""
+    same_as_before: bool | None
+    """Whether the snapshot before is the same to the last bit; `None`: it was refused, there was
+    none, or it had learned up to another outcome."""
+
+
+def before(settings: Settings, model: str) -> bytes | None:
+    """Read the newest snapshot of a model, as it stands there.
+
+    Raises
+    ------
+    DeliveryFailed
+        The broker cannot be reached.
+    InvalidSetting
+        There are no keys to check snapshots with.
+    """
+    key_files.trusted_keys(settings)  # before anything is decided
+    found = published_models.snapshots(settings).get(model)
+    return None if found is None else found[1]
+
+
+def follow(
+    settings: Settings,
+    pipeline: Pipeline,
+    model: str,
+    decision: int,
+    *,
+    former: bytes | None,
+    tell: Callable[[str], None],
+) -> Rebuild:
+    """Wait until a decision is obeyed; tell what there is to know meanwhile, a line at a time.
+
+    Parameters
+    ----------
+    former
+        The snapshot that stood on `models` before.
+
+    Raises
+    ------
+    DeliveryFailed
+        The broker cannot be reached.
+    """
+    load = _loader(settings, pipeline, model)
+    said = ""
+    while True:
+        told = newest_telemetry.read(settings)
+        left = lag((each for name, each in told.items() if name.startswith(_LEARNERS)), model)
+        if not left:  # it has caught up, or has not begun
+            found = published_models.snapshots(settings).get(model)
+            if found is not None and found[0].rebuilt >= decision:
+                return _held_against(decision, *found, former=former, load=load)
+        line = "no `learn` worker tells of it yet" if left is None else f"{left:,} offsets to go"
+        if line != said:
+            tell(line)
+            said = line
+        time.sleep(EVERY_S)
+
+
+def lag(told: Iterable[Telemetry], model: str) -> int | None:
+    """Tell how far a model is behind the others; `None`: nobody teaches it.
+
+    Examples
+    --------
+    >>> samples = {'thalweg_model_lag{model="binary_forest_v1"}': 1_200.0}
+    >>> lag([Telemetry("learn-0", pid=7, at=0, samples=samples)], "binary_forest_v1")
+    1200
+    """
+    found = None
+    for telemetry in told:
+        for sample, value in telemetry.samples.items():
+            name, labels = parse(sample)
+            if name == metric_list.MODEL_LAG.name and labels["model"] == model:
+                found = max(found or 0, int(value))
+    return found
+
+
+def _loader(settings: Settings, pipeline: Pipeline, model: str) -> Callable[[bytes], Snapshot]:
+    verifier = Verifier(key_files.trusted_keys(settings))
+    schema = pipeline.compiled().schema
+    environment = environment_of(settings.topic_prefix, pipeline.use_case)
+
+    def load(blob: bytes) -> Snapshot:
+        return decode(
+            blob,
+            verifier,
+            model=model,
+            schema=schema,
+            target=pipeline.label.target,
+            environment=environment,
+        )
+
+    return load
+
+
+def _held_against(
+    decision: int,
+    manifest: Manifest,
+    blob: bytes,
+    *,
+    former: bytes | None,
+    load: Callable[[bytes], Snapshot],
+) -> Rebuild:
+    refused, same = None, None
+    if former is not None:
+        try:
+            found = load(former)
+        except SnapshotRefused as refusal:
+            refused = str(refusal)
+        else:
+            if found.manifest.through == manifest.through:
+                same = found.learner.fingerprint() == load(blob).learner.fingerprint()
+    return Rebuild(
+        model=manifest.model,
+        decision=decision,
+        version=manifest.version,
+        learned=manifest.n_learned,
+        through=manifest.through,
+        confirmed=manifest.confirmed,
+        before_refused=refused,
+        same_as_before=same,
+    )
