@@ -1,13 +1,26 @@
-"""Estimators as bytes: small on the way out, suspicious on the way in."""
+"""Estimators as bytes: small on the way out, suspicious on the way in, and never in one go.
+
+While a pickle is read, nothing else in the process gets the interpreter. So what is large is
+pickled apart: trees, and each of their leaves, are pieces of their own, which refer to one another
+by number, and whoever reads them can let others go first in between. What is shared between pieces
+is shared no more once they are read, which must make no difference: the generators of random
+numbers, where it would, are pieces, too.
+"""
 
 import copyreg
 import hashlib
 import io
 import pickle  # only `_RestrictedUnpickler` reads, and only what was signed
 import random
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
-from river import proba
+import msgspec
+from river import proba, tree
+from river.forest.adaptive_random_forest import BaseTreeClassifier
+from river.tree.nodes.arf_htc_nodes import RandomLeafNaiveBayesAdaptive
+from river.tree.nodes.hatc_nodes import AdaLeafClassifier, AdaNumBinaryBranchClass
+from river.tree.nodes.htc_nodes import LeafMajorityClass, LeafNaiveBayesAdaptive
 from river.tree.splitter import qo_splitter
 
 from online_models.estimator import Estimator
@@ -121,14 +134,67 @@ def _reduce_slot(reduced: qo_splitter.Slot) -> tuple[Any, ...]:
     return slot, (reduced.x_stats, reduced.y_stats)
 
 
-class _Pickler(pickle.Pickler):
-    dispatch_table = copyreg.dispatch_table | {
-        proba.Gaussian: _reduce_gaussian,
-        qo_splitter.Slot: _reduce_slot,
-    }
+_APART: Final = (
+    *(tree.HoeffdingTreeClassifier, tree.HoeffdingAdaptiveTreeClassifier, BaseTreeClassifier),
+    *(LeafMajorityClass, LeafNaiveBayesAdaptive, RandomLeafNaiveBayesAdaptive),
+    *(AdaLeafClassifier, AdaNumBinaryBranchClass),
+    random.Random,
+)
+"""What is a piece of its own, wherever it is met."""
+
+_REFERENCE: Final = ("online_models.pickling", "_piece")
+_ARRAYS: Final = (*range(0x90, 0xA0), 0xDC, 0xDD)
+"""First byte of pieces (an array in MessagePack); a pickle begins with another one."""
+_AT_ONCE: Final = 1 << 13
+"""Bytes to read before others may go first: about a millisecond."""
 
 
-class _Canonical(_Pickler):
+def _piece(number: int) -> None:
+    """Stand for a piece in another one's pickle; `_RestrictedUnpickler` knows what is meant."""
+    raise pickle.UnpicklingError(f"piece {number} is read without the others")
+
+
+class _Writer:
+    """Pickles models in pieces, each of which refers only to those before it.
+
+    Parameters
+    ----------
+    pickler
+        Makes what writes one piece.
+    """
+
+    def __init__(self, pickler: Callable[[io.BytesIO], pickle.Pickler]) -> None:
+        self.pieces: list[bytes] = []
+        self._pickler = pickler
+        self._numbers: dict[int, int] = {}
+        self._being_written: object = None
+        self._dispatch_table = (
+            copyreg.dispatch_table
+            | dict.fromkeys(_APART, self._apart)
+            | {proba.Gaussian: _reduce_gaussian, qo_splitter.Slot: _reduce_slot}
+        )
+
+    def write(self, value: object) -> int:
+        """Write a piece, after all those that it consists of; tell its number."""
+        around, self._being_written = self._being_written, value
+        out = io.BytesIO()
+        pickler = self._pickler(out)
+        pickler.dispatch_table = self._dispatch_table
+        pickler.dump(value)
+        self._being_written = around
+        self.pieces.append(out.getvalue())
+        return len(self.pieces) - 1
+
+    def _apart(self, value: object) -> str | tuple[Any, ...]:
+        if value is self._being_written:
+            return value.__reduce_ex__(5)
+        number = self._numbers.get(id(value))
+        if number is None:
+            number = self._numbers[id(value)] = self.write(value)
+        return _piece, (number,)
+
+
+class _Canonical(pickle.Pickler):
     """Writes equal models as equal bytes, which nobody reads.
 
     A pickle tells whether two equal strings are one object, feature names, say. Models that were
@@ -144,7 +210,13 @@ class _Canonical(_Pickler):
 
 
 class _RestrictedUnpickler(pickle.Unpickler):
+    def __init__(self, piece: bytes, read: Sequence[object]) -> None:
+        super().__init__(io.BytesIO(piece))
+        self._read = read
+
     def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401  # as inherited
+        if (module, name) == _REFERENCE:
+            return self._read.__getitem__
         if (module, name) not in _ALLOWED:
             raise SnapshotRefused(f"pickle asks for {module}.{name}, which no model needs")
         return super().find_class(module, name)
@@ -152,13 +224,42 @@ class _RestrictedUnpickler(pickle.Unpickler):
 
 def dumps(models: tuple[Estimator, ...]) -> bytes:
     """Pickle models of the catalogue, together so that they share their feature names."""
-    out = io.BytesIO()
-    _Pickler(out, protocol=5).dump(models)
-    return out.getvalue()
+    writer = _Writer(lambda out: pickle.Pickler(out, protocol=5))
+    writer.write(models)
+    pieces = writer.pieces
+    return pieces[0] if len(pieces) == 1 else msgspec.msgpack.encode(pieces)
 
 
-def loads(blob: bytes) -> tuple[Estimator, ...]:
+def pieces_of(blob: bytes) -> list[bytes]:
+    """Tell the pickles that bytes consist of; each refers only to those before it.
+
+    Raises
+    ------
+    SnapshotRefused
+        When they are none.
+    """
+    if blob[:1] == b"" or blob[0] not in _ARRAYS:
+        return [blob]  # of a model without large parts, or as former releases wrote all of them
+    try:
+        return msgspec.msgpack.decode(blob, type=list[bytes])
+    except msgspec.MsgspecError as error:
+        raise SnapshotRefused(f"pieces cannot be read: {error}") from error
+
+
+def loads(
+    blob: bytes,
+    *,
+    pause: Callable[[], None] = lambda: None,
+    pieces: list[object] | None = None,
+) -> tuple[Estimator, ...]:
     r"""Unpickle models, refusing everything that is not part of one.
+
+    Parameters
+    ----------
+    pause
+        Called now and then: lets others have the interpreter.
+    pieces
+        Filled with all that was read, the models last: who holds it can give them up one by one.
 
     Raises
     ------
@@ -174,12 +275,20 @@ def loads(blob: bytes) -> tuple[Estimator, ...]:
     Traceback (most recent call last):
     schemas.errors.SnapshotRefused: pickle asks for os.system, which no model needs
     """
+    read: list[object] = [] if pieces is None else pieces
+    n_bytes = 0
     try:
-        models = _RestrictedUnpickler(io.BytesIO(blob)).load()
+        for piece in pieces_of(blob):
+            if n_bytes + len(piece) > _AT_ONCE:
+                pause()
+                n_bytes = 0
+            read.append(_RestrictedUnpickler(piece, read).load())
+            n_bytes += len(piece)
     except SnapshotRefused:
         raise
     except Exception as error:  # a pickle can raise anything
         raise SnapshotRefused(f"pickle cannot be read: {error!r}") from error
+    models = read[-1] if read else None
     if not (isinstance(models, tuple) and all(isinstance(model, Estimator) for model in models)):
         raise SnapshotRefused(f"pickle holds {type(models).__name__}, not a tuple of models")
     return models
@@ -198,9 +307,13 @@ def fingerprint(model: Estimator) -> bytes:
     >>> fingerprint(tree) == fingerprint(catalogue.make("binary_hoeffding_tree_v1"))
     False
     """
-    out, names = io.BytesIO(), dict[str, int]()
-    _Canonical(out, names).dump(model)
-    return hashlib.sha256(out.getvalue() + "\0".join(names).encode()).digest()
+    names: dict[str, int] = {}
+    writer = _Writer(lambda out: _Canonical(out, names))
+    writer.write((model,))
+    told = hashlib.sha256("\0".join(names).encode())
+    for piece in writer.pieces:
+        told.update(hashlib.sha256(piece).digest())
+    return told.digest()
 
 
 def copy(model: E) -> E:

@@ -8,7 +8,7 @@ pickles name nothing but models; and the model gives the scores it gave when it 
 
 import hashlib
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -106,6 +106,8 @@ class ServableSnapshot:
 
     manifest: Manifest
     scorer: Scores
+    pieces: list[object]
+    """What the model was read in (`pickling.loads`)."""
 
 
 def _river() -> str:
@@ -236,20 +238,24 @@ def decode_servable(
     schema: str,
     target: str,
     environment: str = "",
+    pause: Callable[[], None] = lambda: None,
 ) -> ServableSnapshot:
     """Check a snapshot as `decode` does, and load no more of it than what answers events.
 
     The earlier selves, which only judge outcomes, are two thirds of a snapshot: to unpickle them
-    would keep the event loop of a predict worker waiting for the interpreter.
+    would keep the event loop of a predict worker waiting for the interpreter. `pause` is called now
+    and then, and lets it go first.
     """
     ours = {"model": model, "schema": schema, "target": target, "environment": environment}
     manifest, state = _checked(blob, verifier, **ours)
     with _refusing_what_cannot_be_loaded():
         found = _state(state, model)
-        (estimator,) = pickling.loads(found.model)
+        pieces: list[object] = []
+        (estimator,) = pickling.loads(found.model, pause=pause, pieces=pieces)
         scorer = found.progress.scorer(estimator)
+        pause()
         _check_scores(scorer, manifest)
-    return ServableSnapshot(manifest, scorer)
+    return ServableSnapshot(manifest, scorer, pieces)
 
 
 def _checked(

@@ -61,6 +61,9 @@ class TopicFeed:
     def at_end(self) -> None:
         """Do what waits until all that is there was taken; then it has caught up."""
 
+    def rest(self) -> None:
+        """Do what waits until there is nothing to take, again and again."""
+
     def begins_anew(self) -> bool:
         """Tell whether the topic has to be read from its beginning again."""
         return False
@@ -74,6 +77,8 @@ class TopicFeed:
                 if self.begins_anew():
                     consumer.assign(beginning)
                 first = consumer.poll(POLL_S)
+                if first is None:
+                    self.rest()
                 # `consume(n, timeout)` would wait for all n.
                 for message in () if first is None else (first, *consumer.consume(_CHUNK, 0)):
                     self._hear(message)

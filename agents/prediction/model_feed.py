@@ -51,6 +51,10 @@ class ModelFeed(TopicFeed):
             self._parts = SnapshotParts(self._served.is_in_use)
         return bool(missing)
 
+    def rest(self) -> None:
+        """Give up what was replaced."""
+        self._served.give_up_retired()
+
     def take(self, message: Message) -> None:
         """Take in a snapshot, or a part of one."""
         offset = message.offset() or 0

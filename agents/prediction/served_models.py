@@ -11,7 +11,9 @@ from agents.deployments.deployed import Deployed
 from agents.observability import metric_list
 from agents.observability.metrics import Metrics
 from agents.prediction.asking_time import BUDGET_S, asking_p99_s
+from agents.prediction.retired_models import RetiredModels
 from online_models.ensemble import EnsembleScorer
+from online_models.estimator import Estimator
 from online_models.lineage import Position
 from online_models.scorer import Scores
 from online_models.signing import Verifier
@@ -28,6 +30,15 @@ _OF_THE_SERVED: Final = (
     *(metric_list.MODEL_VERSION, metric_list.MODEL_AGE_SECONDS),
     *(metric_list.MODEL_ASKING_SECONDS, metric_list.MODEL_MAY_SERVE),
 )
+
+
+PAUSE_S: Final = 0.0001
+"""Long enough for a thread that waits for the interpreter to wake up and take it."""
+
+
+def let_others_go_first() -> None:
+    """Let other threads have the interpreter, whatever Python's switch interval."""
+    time.sleep(PAUSE_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +71,8 @@ class ServedModels:
         Where we are (`online_models.snapshot.environment_of`).
     stopwatch
         Measures how long each takes to answer.
+    pause
+        Called now and then while a model is read or given up.
     """
 
     def __init__(
@@ -72,6 +85,7 @@ class ServedModels:
         *,
         environment: str = "",
         stopwatch: Callable[[], float] = time.thread_time,
+        pause: Callable[[], None] = let_others_go_first,
     ) -> None:
         self.by_name: Final[dict[str, Served]] = {}
         """By name, or `name@version`. A batch looks here once, at its start."""
@@ -84,6 +98,10 @@ class ServedModels:
         self._verifier = verifier
         self._metrics = metrics
         self._stopwatch = stopwatch
+        self._pause = pause
+        self._read: dict[str, tuple[Estimator, list[object]]] = {}
+        """Models as they were read, and the pieces of each."""
+        self._retired = RetiredModels(pause)
 
     def offer(self, name: str, blob: bytes | None) -> bool:
         """Serve a snapshot from now on if it is good; tell whether that came true.
@@ -104,10 +122,13 @@ class ServedModels:
             return False
         manifest, may_serve = snapshot.manifest, self._is_quick(name, snapshot)
         self._positions[name] = manifest.position
+        self._retire(name)
         self.by_name[name] = Served(
             *(manifest.model, manifest.version, manifest.created_at),
             *(snapshot.scorer, may_serve, manifest.recent_log_loss),
         )
+        self._read[name] = snapshot.scorer.model, snapshot.pieces
+        del snapshot
         metrics.counter(metric_list.SNAPSHOTS, model=name, result="loaded").inc()
         metrics.gauge(metric_list.MODEL_VERSION, model=name).set(manifest.version)
         return True
@@ -125,11 +146,20 @@ class ServedModels:
         if kept == self._sought:
             return frozenset()
         for name in [name for name in self.by_name if "@" in name and name not in kept]:
+            self._retire(name)
             del self.by_name[name], self._positions[name]
             for spec in _OF_THE_SERVED:
                 self._metrics.remove(spec, model=name)
         self._sought = kept
         return kept - self.by_name.keys()
+
+    def _retire(self, name: str) -> None:
+        if name in self._read:
+            self._retired.add(*self._read.pop(name))
+
+    def give_up_retired(self) -> None:
+        """Give up models that were replaced and that no batch uses any more."""
+        self._retired.give_up()
 
     def _decoded(self, name: str, blob: bytes) -> ServableSnapshot:
         model, version = split(name)
@@ -140,6 +170,7 @@ class ServedModels:
             schema=self._schema,
             target=self._target,
             environment=self._environment,
+            pause=self._pause,
         )
         found = snapshot.manifest.version
         if version is not None and found != version:

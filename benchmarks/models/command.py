@@ -1,6 +1,6 @@
 """`python -m benchmarks models`: how good each model of the catalogue is, and what it costs.
 
-`--only learning` leaves accuracy and costs out.
+`--only swap` leaves all else out.
 """
 
 import argparse
@@ -14,6 +14,7 @@ from typing import Any, Final
 from benchmarks.models.accuracy import DELAY_ROWS, accuracies
 from benchmarks.models.cost import TAUGHT, cost
 from benchmarks.models.learning import FEATURES, learning
+from benchmarks.models.swap import swap
 from benchmarks.models.tasks import STREAMS, figures_of
 from benchmarks.peers.report import table
 from online_models import catalogue
@@ -47,12 +48,25 @@ LEARNING: Final = {
     "snapshot_ms": "write ms",
 }
 
+SWAP: Final = {
+    "model": "model",
+    "whole_kib": "KiB, one pickle",
+    "pieces_kib": "in pieces",
+    "pieces": "pieces",
+    "idle_ms": "nothing happens ms",
+    "before_ms": "one pickle ms",
+    "before_max_ms": "longest",
+    "after_ms": "in pieces ms",
+    "after_max_ms": "longest",
+    "ratio": "before : after",
+}
+
 
 def run(argv: Sequence[str]) -> int:
     """Measure, and print tables or JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks models", description=__doc__)
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--only", choices=("accuracy", "cost", "learning", "tasks"))
+    parser.add_argument("--only", choices=("accuracy", "cost", "learning", "swap", "tasks"))
     options = parser.parse_args(argv)
     figures = measure(options.only)
     print(json.dumps(figures, indent=1) if options.json else tables(figures))
@@ -62,7 +76,7 @@ def run(argv: Sequence[str]) -> int:
 def measure(only: str | None = None) -> dict[str, Any]:
     """Measure everything, or one of it, one after the other in this process."""
     load_before = os.getloadavg()[0]
-    good, dear, taught = [], [], []
+    good, dear, taught, swapped = [], [], [], []
     if only in (None, "accuracy"):
         for name, figures in accuracies():
             _tell(f"accuracy of {name}")
@@ -78,6 +92,9 @@ def measure(only: str | None = None) -> dict[str, Any]:
     for task in STREAMS if only in (None, "tasks") else ():
         _tell(f"{task}: figures and costs")
         others[task] = list(figures_of(task))
+    for name in catalogue.names("binary") if only in (None, "swap") else ():
+        _tell(f"swap of {name}")
+        swapped.append({"model": name, **swap(name)})
     return {
         "machine": {
             "cores": os.cpu_count(),
@@ -88,6 +105,7 @@ def measure(only: str | None = None) -> dict[str, Any]:
         "cost": dear,
         "learning": taught,
         "tasks": others,
+        "swap": swapped,
     }
 
 
@@ -105,6 +123,7 @@ def tables(figures: dict[str, Any]) -> str:
             f"Asked and taught outcome by outcome, {len(FEATURES)} features; and one snapshot:",
             *(LEARNING, "learning"),
         ),
+        ("Longest time that others wait for the interpreter in a swap:", SWAP, "swap"),
     ):
         if figures[what]:
             written += [title, table(columns, figures[what])]

@@ -1,5 +1,6 @@
 """Ensembles of trees: the most accurate, and the dearest to teach, to ask and to carry."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from river import base, ensemble, forest, tree
@@ -12,10 +13,11 @@ _MAX_DEPTH: Final = 8
 
 
 class LeveragingBagging(ensemble.LeveragingBaggingClassifier):
-    """River's, as bytes that name no function.
+    """River's, as bytes that name no function, and gone once nobody uses it.
 
-    It keeps one of its own methods as an attribute, and a pickle of that asks for `getattr`, which
-    would open every door that the restricted unpickler keeps shut.
+    It keeps one of its own methods as an attribute. A pickle of that asks for `getattr`, which
+    would open every door that the restricted unpickler keeps shut; and it would live until the
+    garbage collector comes by, which in a worker may take a quarter of an hour.
 
     Examples
     --------
@@ -24,12 +26,13 @@ class LeveragingBagging(ensemble.LeveragingBaggingClassifier):
     False
     """
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_bagging_fct"}
+    @property
+    def _bagging_fct(self) -> Callable[..., Any]:
+        return self._leveraging_bag  # what River sets it to for the method that we use
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self._bagging_fct = self._leveraging_bag
+    @_bagging_fct.setter
+    def _bagging_fct(self, method: Callable[..., Any]) -> None:
+        pass
 
 
 def _binary_forest_v1() -> base.Classifier:

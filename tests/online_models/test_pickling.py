@@ -1,18 +1,26 @@
+import copyreg
 import functools
+import gc
 import io
+import itertools
 import os
 import pickle
 import random
+import weakref
 from collections.abc import Hashable
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from river import datasets
+from river import datasets, proba
+from river.tree.splitter import GaussianSplitter
 
 from online_models import catalogue, pickling
 from schemas.errors import SnapshotRefused
+
+IMMUTABLE = (str, int, float, bool, bytes, type(None), tuple)
 
 
 class Reduces:
@@ -85,6 +93,21 @@ def taught(name: str, n: int = 500):
     return model, [{f"f{j}": rng.gauss(0, 1) for j in range(10)} for _ in range(50)]
 
 
+@functools.cache
+def grown_model(name: str) -> Any:
+    """One that has learned much, and all of it the other way round; nobody is to teach it."""
+    model = catalogue.make(name)
+    for is_other in (False, True):
+        for features, label in datasets.Phishing().take(600):
+            model.learn_one(features, label != is_other)
+    return model
+
+
+@functools.cache
+def grown(name: str) -> bytes:
+    return pickling.dumps((grown_model(name),))
+
+
 @pytest.mark.parametrize("name", catalogue.names("binary"))
 def test_a_copy_predicts_and_learns_like_the_original(name):
     model, questions = taught(name)
@@ -96,15 +119,18 @@ def test_a_copy_predicts_and_learns_like_the_original(name):
 
 
 def named_in(blob: bytes) -> set[tuple[str, str]]:
-    """Tell every class and function that a pickle asks for."""
+    """Tell every class and function that pickles ask for, but for one another."""
     asked = set()
+    read: list[object] = []
 
     class Listens(pickle.Unpickler):
         def find_class(self, module: str, name: str):
+            if (module, name) == ("online_models.pickling", "_piece"):
+                return read.__getitem__
             asked.add((module, name))
             return super().find_class(module, name)
 
-    Listens(io.BytesIO(blob)).load()
+    read.extend(Listens(io.BytesIO(piece)).load() for piece in pickling.pieces_of(blob))
     return asked
 
 
@@ -121,6 +147,105 @@ def test_nothing_is_let_in_that_no_model_needs():
             needed |= named_in(pickling.dumps((model,)))
 
     assert needed == pickling._ALLOWED
+
+
+TREES = tuple(
+    name for name in catalogue.names("binary") if len(pickling.pieces_of(grown(name))) > 1
+)
+MOST_BYTES = 1 << 15
+"""Of a piece: a millisecond to read."""
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_no_piece_is_so_large_that_reading_it_keeps_others_waiting(name):
+    blob = grown(name)
+    sizes = [len(piece) for piece in pickling.pieces_of(blob)]
+    pauses: list[None] = []
+    read: list[object] = []
+    (model,) = pickling.loads(blob, pause=lambda: pauses.append(None), pieces=read)
+
+    assert max(sizes) <= MOST_BYTES
+    assert len(pauses) >= sum(sizes) // (2 * MOST_BYTES)
+    assert len(read) == len(sizes)
+    assert read[-1] == (model,)
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_what_a_former_release_wrote_in_one_pickle_is_read_as_the_same_model(name):
+    model: Any = pickling.loads(grown(name))[0]
+    out = io.BytesIO()
+    former = pickle.Pickler(out, protocol=5)
+    former.dispatch_table = {
+        **copyreg.dispatch_table,
+        proba.Gaussian: pickling._reduce_gaussian,
+    }
+    former.dump((model,))
+    read: Any = pickling.loads(out.getvalue())[0]
+
+    assert pickling.fingerprint(read) == pickling.fingerprint(model)
+    for features, label in datasets.Phishing().take(300):
+        read.learn_one(features, not label)
+        model.learn_one(features, not label)
+    assert pickling.fingerprint(read) == pickling.fingerprint(model)
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_what_pieces_share_makes_no_difference_once_it_is_shared_no_more(name):
+    """Only what a tree copies its leaves' splitters from, which nothing is ever noted in."""
+    found: dict[int, tuple[object, set[int]]] = {}
+    numbers = itertools.count()
+
+    class Notes(pickle.Pickler):
+        def __init__(self, out: io.BytesIO) -> None:
+            super().__init__(out, protocol=5)
+            self.number = next(numbers)
+
+        def persistent_id(self, obj: object) -> None:
+            if type(obj) not in IMMUTABLE and not callable(obj):
+                found.setdefault(id(obj), (obj, set()))[1].add(self.number)
+
+    pickling._Writer(Notes).write((grown_model(name),))
+    shared = [
+        each
+        for each, where in found.values()
+        if len(where) > 1 and type(each) not in pickling._APART
+    ]
+    templates = [each for each in shared if isinstance(each, GaussianSplitter)]
+    states = [vars(each) for each in templates]
+
+    assert templates != []
+    assert all(state["_att_dist_per_class"] == {} for state in states)
+    inside = {id(each) for state in states for each in (state, *state.values())}
+    assert [each for each in shared if each not in templates and id(each) not in inside] == []
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        msgspec.msgpack.encode([pickle.dumps(os.system)]),
+        msgspec.msgpack.encode([pickle.dumps(1), pickle.dumps(eval)]),
+        msgspec.msgpack.encode([pickle.dumps((pickling._piece, 0))]),
+        msgspec.msgpack.encode([pickle.dumps(Reduces(pickling._piece, (7,)))]),
+        msgspec.msgpack.encode([pickle.dumps(Reduces(pickling._piece, ("a",)))]),
+        msgspec.msgpack.encode([]),
+        msgspec.msgpack.encode(["no bytes"]),
+        msgspec.msgpack.encode([grown(TREES[0])]),
+    ],
+)
+def test_a_piece_may_no_more_than_a_whole_pickle_may(attack):
+    with pytest.raises(SnapshotRefused):
+        pickling.loads(attack)
+
+
+@pytest.mark.parametrize("name", catalogue.names("binary"))
+def test_a_model_is_gone_once_nobody_uses_it(name):
+    """Without waiting for the garbage collector, which is kept from the hot path."""
+    gc.disable()
+    try:
+        model = weakref.ref(pickling.copy(grown_model(name)))
+        assert model() is None
+    finally:
+        gc.enable()
 
 
 def test_unused_random_generators_are_left_out():

@@ -1,5 +1,7 @@
 """Which snapshots are taken into service: nobody who may write to `models` sets a model back."""
 
+import weakref
+
 import pytest
 
 from agents.deployments.deployed import Deployed
@@ -103,3 +105,35 @@ def test_a_snapshot_of_a_former_release_is_served_until_it_would_set_the_model_b
     ]
 
     assert versions == [20, 40, 40]
+
+
+def test_a_model_that_was_replaced_goes_in_pieces_once_no_batch_uses_it():
+    tree = "binary_hoeffding_tree_v1"
+    pauses: list[None] = []
+    served = ServedModels(
+        Deployed(PIPELINE),
+        FOLD.schema,
+        TARGET,
+        Verifier([SIGNER.public_pem()]),
+        Metrics(),
+        environment=HERE,
+        stopwatch=lambda: 0.0,
+        pause=lambda: pauses.append(None),
+    )
+    for n in (20, 40):
+        learner = Learner(tree, feature_names=FOLD.names, schema=FOLD.schema, target=TARGET)
+        for offset, outcome in enumerate(OUTCOMES[:n]):
+            learner.learn(outcome, offset)
+        assert served.offer(tree, encode(learner, SIGNER, at_ms=0, environment=HERE))
+        if n == 20:
+            in_a_batch, model = served.by_name[tree], weakref.ref(served._read[tree][0])
+    served.give_up_retired()
+    while_used = len(served._retired)
+    del in_a_batch
+    n_pauses = len(pauses)
+    served.give_up_retired()
+
+    assert (while_used, len(served._retired)) == (1, 0)
+    assert model() is None
+    assert len(pauses) > n_pauses
+    assert served.by_name[tree].version == 40

@@ -16,7 +16,7 @@ from schemas.outcomes import Outcome
 from tests.online_models.conftest import FEATURES, SCHEMA, TARGET, _make_log
 
 SIGNER = Signer.generate()
-OURS = {"schema": SCHEMA, "target": TARGET}
+OURS: dict[str, Any] = {"schema": SCHEMA, "target": TARGET}
 
 Meaning = Callable[[list[float], random.Random], LabelValue | None]
 
