@@ -34,7 +34,8 @@ class Settings(BaseSettings):
     rebalancing: Literal["range", "cooperative-sticky", "consumer"] = "range"
     """How workers of a role share out the partitions: Kafka's assignors, or its newer protocol."""
     standby: int = Field(default=0, ge=0, le=3)
-    """How many workers of a role may go at once without anybody reading a whole changelog."""
+    """How many workers of a role may go at once without anybody reading a whole changelog; unset,
+    `learn` is ready for 1."""
     stall_timeout_s: float = Field(default=120.0, ge=10.0)
     """A worker that gets nothing through for so long ends; must be longer than any batch takes."""
     dead_letter_limit: float = Field(default=0.5, ge=0.0, le=1.0)

@@ -97,7 +97,7 @@ def run(role: str, slot: int, settings: Settings) -> NoReturn:
             delivery=settings.delivery if role in _TRANSACTIONAL else "at_least_once",
             rebalancing=settings.rebalancing,
             stall_timeout_s=settings.stall_timeout_s,
-            standby=settings.standby,
+            standby=_standby(role, settings),
             **_PATIENCE.get(role, {}),
         ),
         metrics,
@@ -132,6 +132,12 @@ def run(role: str, slot: int, settings: Settings) -> NoReturn:
         # After all that Faust has to say of a crash, the reason once more, for who reads the end.
         if app.failure is not None:
             sys.stderr.write(f"thalweg: {app.failure}\n")
+
+
+def _standby(role: str, settings: Settings) -> int:
+    """Tell how many failures to be ready for; a learner's copy is cheap, as one topic holds it."""
+    is_said = "standby" in settings.model_fields_set
+    return 1 if role == "learn" and not is_said else settings.standby
 
 
 def _not_ready(app: App, worker: Worker) -> str | None:

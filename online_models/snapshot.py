@@ -230,6 +230,20 @@ def decode(
     return Snapshot(manifest, learner)
 
 
+def read_manifest(
+    blob: bytes,
+    verifier: Verifier,
+    *,
+    model: str,
+    schema: str,
+    target: str,
+    environment: str = "",
+) -> Manifest:
+    """Check a snapshot as `decode` does, and load nothing: it may turn out to be no model."""
+    ours = {"model": model, "schema": schema, "target": target, "environment": environment}
+    return _checked(blob, verifier, **ours)[0]
+
+
 def decode_servable(
     blob: bytes,
     verifier: Verifier,

@@ -6,7 +6,7 @@ what is in the changelog is exactly what is committed, and a partition that is l
 it is forgotten here and restored there.
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class Restoring(Protocol):
@@ -17,6 +17,14 @@ class Restoring(Protocol):
 
     def complete(self) -> None:
         """Do what is left to do once the changelog is at its end: indexes, replays."""
+
+
+@runtime_checkable
+class KeptWarm(Protocol):
+    """State with more to do than to take records in, while it is a copy of another worker's."""
+
+    def keep_warm(self) -> None:
+        """Do some of what `complete` would have to do; called a few times a second."""
 
 
 class KeyedState(Protocol):

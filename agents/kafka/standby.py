@@ -20,12 +20,14 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from confluent_kafka.admin import AdminClient
 
 from agents.kafka.client_settings import KafkaSettings
-from agents.kafka.keyed_state import KeyedState, Restoring
+from agents.kafka.keyed_state import KeptWarm, KeyedState, Restoring
 from agents.kafka.standby_plan import warm_partitions
 
 logger = logging.getLogger(__name__)
 
 PLAN_EVERY_S: Final = 3.0
+FIRST_PLAN_EVERY_S: Final = 0.5
+"""The first one is waited for, and a broker that has just started has no groups yet."""
 CHUNK: Final = 1_000
 POLL_S: Final = 0.2
 BROKER_TIMEOUT_S: Final = 5.0
@@ -104,9 +106,11 @@ class Standby:
             while not self._closing.is_set():
                 if time.monotonic() >= plan_at_s:
                     self._plan(reader, admin)
-                    plan_at_s = time.monotonic() + PLAN_EVERY_S
+                    every_s = PLAN_EVERY_S if self._is_planned else FIRST_PLAN_EVERY_S
+                    plan_at_s = time.monotonic() + every_s
                 self._follow(reader)
                 self._tell(reader)
+                self._keep_warm()
         finally:
             reader.close()
 
@@ -173,6 +177,12 @@ class Standby:
                     copy.next_offset = message.offset() or 0
                 else:
                     logger.warning("following the state of others: %s", error.str())
+
+    def _keep_warm(self) -> None:
+        for copy in list(self._copies.values()):
+            with self._lock:  # who takes it over meanwhile needs what is being done
+                if copy.is_warm and isinstance(copy.state, KeptWarm):
+                    copy.state.keep_warm()
 
     def _tell(self, reader: Consumer) -> None:
         with self._lock:

@@ -1,10 +1,14 @@
 """From what stands on `models` to learners that go on."""
 
+import contextlib
+import logging
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
+from confluent_kafka import KafkaException
 
 from agents.learning.rollout_gate import KEY as COMPARISON
 from agents.observability.learner_metrics import LearnerMetrics
@@ -15,10 +19,15 @@ from online_models.late_learners import At, LateLearners
 from online_models.learner import Learner
 from online_models.lineage import Rebuilt
 from online_models.signing import Verifier
-from online_models.snapshot import Snapshot, decode
-from schemas.errors import SnapshotRefused
+from online_models.snapshot import Manifest, Snapshot, decode, read_manifest
+from schemas.errors import DeliveryFailed, SnapshotRefused
 from schemas.outcomes import Outcome
 from streams.feature_set import FeatureSet
+
+logger = logging.getLogger(__name__)
+
+WARM_EVERY_S: Final = 10.0
+"""How often a standby looks at what is new, at most half of its time."""
 
 _decode_outcome: Final = msgspec.msgpack.Decoder(Outcome).decode
 
@@ -53,14 +62,19 @@ class Curriculum:
         SnapshotRefused
             When it is not to be gone on from.
         """
-        return decode(
-            blob,
-            self.verifier,
-            model=name,
-            schema=self.features.schema,
-            target=self.pipeline.label.target,
-            environment=self.environment,
-        )
+        return decode(blob, self.verifier, **self._ours(name))
+
+    def manifest(self, name: str, blob: bytes) -> Manifest:
+        """Check a snapshot without loading it; raises likewise."""
+        return read_manifest(blob, self.verifier, **self._ours(name))
+
+    def _ours(self, name: str) -> dict[str, str]:
+        return {
+            "model": name,
+            "schema": self.features.schema,
+            "target": self.pipeline.label.target,
+            "environment": self.environment,
+        }
 
     def outcomes(self, start: int, end: int) -> Iterator[At]:
         """Read the log between two offsets; what is no outcome was set aside when it came."""
@@ -88,14 +102,24 @@ class LearnersRestoring:
     The champion learns at once what is committed but not in its snapshot: nobody else can take its
     place. The others do so later, and nobody waits for them.
 
+    A standby does most of that ahead of time: every so often it loads what is new, and lets its
+    champion learn what is committed.
+
     Parameters
     ----------
     champion
         Tells which of the pipeline's models somebody waits for, once the changelog is at its end.
+    stopwatch
+        Seconds, by a clock that nobody sets.
     """
 
     def __init__(
-        self, curriculum: Curriculum, champion: Callable[[], str], metrics: LearnerMetrics
+        self,
+        curriculum: Curriculum,
+        champion: Callable[[], str],
+        metrics: LearnerMetrics,
+        *,
+        stopwatch: Callable[[], float] = time.monotonic,
     ) -> None:
         self.learners: dict[str, Learner] = {}
         self.late = LateLearners((), 0)
@@ -112,8 +136,11 @@ class LearnersRestoring:
         self._curriculum = curriculum
         self._champion = champion
         self._metrics = metrics
+        self._stopwatch = stopwatch
         self._parts = SnapshotParts(curriculum.pipeline.models.__contains__)
         self._snapshots: dict[str, bytes] = {}
+        self._warm: dict[str, _Warm] = {}
+        self._warm_again_at_s = 0.0
 
     @property
     def places(self) -> dict[str, int]:
@@ -136,8 +163,26 @@ class LearnersRestoring:
             return
         if whole.blob is None:
             self._snapshots.pop(whole.model, None)
+            self._warm.pop(whole.model, None)
         else:
             self._snapshots[whole.model] = whole.blob
+
+    def keep_warm(self) -> None:
+        """Load what is new, and let the champion learn what is committed, every ten seconds."""
+        began_at_s = self._stopwatch()
+        if began_at_s < self._warm_again_at_s:
+            return
+        for name in self._snapshots:
+            with contextlib.suppress(SnapshotRefused):  # `complete` tells, should it matter then
+                self._refresh(name)
+        champion = self._warm.get(self._champion())
+        if champion is not None:
+            try:
+                self._learn_committed(champion.learner)
+            except (DeliveryFailed, KafkaException) as failure:
+                logger.warning("a standby cannot learn ahead, and tries again: %r", failure)
+        ended_at_s = self._stopwatch()
+        self._warm_again_at_s = ended_at_s + max(WARM_EVERY_S, ended_at_s - began_at_s)
 
     def complete(self) -> None:
         """Load snapshots, or begin anew where there is no good one, and let the champion go on."""
@@ -145,26 +190,60 @@ class LearnersRestoring:
             self._metrics.refused(name, reason)
         learners = {name: self._learner(name) for name in self._curriculum.pipeline.models}
         champion = learners.pop(self._champion())
-        end = self._curriculum.log.committed_end()
-        n_before = champion.n_learned
-        for offset, outcome in self._curriculum.outcomes(1 + champion.through, end):
-            champion.learn(outcome, offset)
-        if champion.n_learned > n_before:
+        end = self._learn_committed(champion)
+        warm = self._warm.get(champion.model)
+        if champion.n_learned > (0 if warm is None else warm.n_published):
             self.learned_again = frozenset({champion.model})
         self.late = LateLearners(learners.values(), end)
         in_time = self.late.teach(lambda: False)
         self.learners = {learner.model: learner for learner in (champion, *in_time)}
 
+    def _learn_committed(self, learner: Learner) -> int:
+        """Learn what is committed; tell the offset behind it."""
+        end = self._curriculum.log.committed_end()
+        for offset, outcome in self._curriculum.outcomes(1 + learner.through, end):
+            learner.learn(outcome, offset)
+        return end
+
     def _learner(self, name: str) -> Learner:
-        blob = self._snapshots.get(name)
-        if blob is not None:
+        if name in self._snapshots:
             try:
-                snapshot = self._curriculum.load(name, blob)
+                warm = self._refresh(name)
             except SnapshotRefused as refusal:
                 self._metrics.refused(name, str(refusal))
             else:
-                self.rebuilt[name] = snapshot.manifest.was_rebuilt
-                return snapshot.learner
+                self.rebuilt[name] = warm.rebuilt
+                return warm.learner
         learner = self._curriculum.new_learner(name)
         self.from_nothing.append(learner)
         return learner
+
+    def _refresh(self, name: str) -> "_Warm":
+        """Load the newest snapshot of a model, unless a learner is at hand that knows more."""
+        blob, warm = self._snapshots[name], self._warm.pop(name, None)
+        if warm is None or warm.blob is not blob:
+            manifest = self._curriculum.manifest(name, blob)
+            if (
+                warm is not None
+                and warm.rebuilt == manifest.was_rebuilt
+                and warm.learner.progress.lineage == manifest.lineage
+                and warm.learner.through >= manifest.through
+            ):
+                learner = warm.learner
+            else:
+                learner = self._curriculum.load(name, blob).learner
+            warm = _Warm(blob, learner, manifest.was_rebuilt, manifest.n_learned)
+        self._warm[name] = warm
+        return warm
+
+
+@dataclass(frozen=True, slots=True)
+class _Warm:
+    """A learner that is at hand."""
+
+    blob: bytes
+    """The newest snapshot when it was looked at last, which it knows at least."""
+    learner: Learner
+    rebuilt: Rebuilt
+    n_published: int
+    """Outcomes that the snapshot has learned."""

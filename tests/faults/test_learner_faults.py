@@ -23,6 +23,7 @@ from faust.types.tuples import TP
 
 from agents import pipeline
 from agents.admin import topic_admin
+from agents.deployments import desk
 from agents.deployments import log as deployment_log
 from agents.kafka.client_settings import KafkaSettings
 from agents.kafka.log_reader import read_to_end
@@ -34,6 +35,7 @@ from online_models.learner import Learner
 from online_models.signing import Verifier
 from online_models.snapshot import Snapshot, decode, environment_of
 from schemas import topics
+from schemas.deployments import split
 from schemas.outcomes import Outcome
 from tests.agents.outcome_log import FOLD, make_outcomes
 from tests.faults.cluster import Cluster
@@ -182,7 +184,8 @@ class LearnerRun:
     def snapshots(self) -> dict[str, Snapshot]:
         """Load the newest snapshot of each model."""
         keys = [path.read_bytes() for path in self._keys.trusted_keys_dir.iterdir()]
-        parts, verifier = SnapshotParts(self._pipeline.models.__contains__), Verifier(keys)
+        ours, verifier = self._pipeline.models, Verifier(keys)
+        parts = SnapshotParts(lambda name: name.partition("@")[0] in ours)
         newest: dict[str, bytes] = {}
         models = TP(topics.MODELS.named(self.settings.topic_prefix), 0)
         for _, key, value in read_to_end(self._kafka, models):
@@ -194,7 +197,7 @@ class LearnerRun:
             model: decode(
                 blob,
                 verifier,
-                model=model,
+                model=split(model)[0],
                 schema=FOLD.schema,
                 target=target,
                 environment=environment_of(self.settings.topic_prefix, self._pipeline.use_case),
@@ -210,12 +213,39 @@ class LearnerRun:
         def all_reach() -> bool:
             nonlocal found
             found = self.snapshots()
-            return found.keys() == models and all(
-                snapshot.manifest.through == last for snapshot in found.values()
+            return models <= found.keys() and all(
+                found[model].manifest.through == last for model in models
             )
 
         wait_until(all_reach, SETTLED_S, every_s=0.5)
         return found
+
+    def wish(self) -> None:
+        """Let a version of each model be kept with the next outcome."""
+        for model in self._pipeline.models:
+            desk.keep(self.settings, self._pipeline, model, by="ada", why="a test")
+
+    def check_versions(self, log: list[tuple[int, Outcome]]) -> None:
+        """Hold every version that is kept against the log: its event, and its snapshot.
+
+        They are in one transaction, so there are both or neither.
+        """
+        registry = deployment_log.read(self.settings, self._pipeline.use_case).registry
+        kept = {
+            reference: standing.registered
+            for reference, standing in registry.standings.items()
+            if standing.registered is not None
+        }
+        snapshots = {name: each for name, each in self.snapshots().items() if "@" in name}
+
+        assert registry.wanted == {}
+        assert {event.model for event in kept.values()} == set(self._pipeline.models)
+        assert snapshots.keys() == kept.keys()
+        for name, event in kept.items():
+            expected = self.expected([each for each in log if each[0] <= event.through])
+            assert snapshots[name].manifest.through == event.through
+            found = snapshots[name].learner.fingerprint()
+            assert found == expected[event.model].fingerprint(), name
 
     def check(self) -> None:
         """Hold what a learner comes to that starts now against the log."""
@@ -236,7 +266,8 @@ class LearnerRun:
         """See that the gates of the rollout decided each step once, and all in their order."""
         rollout = self._pipeline.rollout
         assert rollout is not None
-        decided = deployment_log.read(self.settings, self._pipeline.use_case).entries
+        log = deployment_log.read(self.settings, self._pipeline.use_case)
+        decided = [each for each in log.entries if each.event.rollout]
 
         assert {each.event.by for each in decided} == {"learn"}
         assert [each.refusal for each in decided] == [None] * len(decided)
@@ -279,11 +310,13 @@ def test_a_learner_that_is_killed_again_and_again_learns_each_outcome_once(learn
             if learning.dice.random() < 0.5:
                 learning.wait_learning()
             learning.outcomes.wait_for(learning.dice.randrange(1, 200))
+            learning.wish()  # the next outcomes come within TICK_S
             learning.kill()
             learning.start()
         learning.wait_learning()
         learning.outcomes.wait_for(50)
     learning.check()
+    learning.check_versions(learning.log())
 
 
 @only_full

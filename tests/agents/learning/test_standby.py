@@ -1,0 +1,124 @@
+"""A learner's standby does ahead of time what it would have to do, and comes to the same."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agents.learning.restoring import WARM_EVERY_S, LearnersRestoring
+from online_models.snapshot import encode
+from tests.agents.learning.test_rebuild import MODELS, Role, uninterrupted
+from tests.agents.test_learn import CHALLENGER, CHAMPION, SIGNER
+
+
+class Copied(Role):
+    """A learner, and a standby that follows what it publishes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.elapsed_s = 0.0
+        self.copy = self.training.begin_restore(0)
+        self.copy._stopwatch = lambda: self.elapsed_s
+
+    def keep_warm(self) -> None:
+        self.elapsed_s += WARM_EVERY_S
+        self.copy.keep_warm()
+
+    def _publish(self, topic, value, key, headers):
+        super()._publish(topic, value, key, headers)
+        self.copy.restore(key, value)
+
+    def take_over(self, copy: LearnersRestoring) -> dict[str, bytes]:
+        copy.complete()
+        self.training.install(0, copy)
+        for _ in range(5):
+            self.go_on(1_000)
+        return {name: each.fingerprint() for name, each in self.training.learners.items()}
+
+
+@settings(max_examples=30, deadline=None)
+@given(data=st.data())
+def test_whenever_a_standby_looks_and_takes_over_it_has_learned_each_outcome_once(data):
+    role = Copied()
+    for action in data.draw(
+        st.lists(st.sampled_from(["learn", "learn", "look", "go on", "decide"]), max_size=25)
+    ):
+        role.now_s += data.draw(st.sampled_from([0.1, 20.0]))
+        match action:
+            case "learn":
+                role.learn()
+            case "look":
+                role.keep_warm()
+            case "go on":
+                role.go_on(30)
+            case "decide":
+                role.decide(data.draw(st.sampled_from(MODELS)))
+    found = role.take_over(role.copy)
+
+    assert found == uninterrupted(role.log.n_committed)
+    assert {
+        name: role.served.by_name[name].version for name in role.served.by_name
+    } == dict.fromkeys(role.snapshots, role.log.n_committed)
+
+
+def test_at_the_takeover_nothing_is_left_to_be_loaded_or_learned(monkeypatch):
+    role = Copied()
+    for _ in range(6):
+        role.now_s += 0.3
+        role.learn()
+    role.keep_warm()
+    behind = role.copy._warm[CHAMPION].n_published
+    loaded: list[str] = []
+    load = type(role.copy._curriculum).load
+
+    def noted_load(self, name, blob):
+        loaded.append(name)
+        return load(self, name, blob)
+
+    monkeypatch.setattr(type(role.copy._curriculum), "load", noted_load)
+    learned: list[int] = []
+    outcomes = type(role.copy._curriculum).outcomes
+
+    def noted(self, start, end):
+        learned.append(end - start)
+        return outcomes(self, start, end)
+
+    monkeypatch.setattr(type(role.copy._curriculum), "outcomes", noted)
+    role.copy.complete()
+
+    assert behind < 60
+    assert (loaded, learned) == ([], [0])
+    assert role.copy.learned_again == frozenset({CHAMPION})
+
+
+def test_a_standby_looks_seldom_and_spends_at_most_half_of_its_time():
+    role = Copied()
+    role.learn()
+    ticks = iter([0.0, 100.0, 150.0, 199.0, 200.0, 201.0])
+    role.copy._stopwatch = lambda: next(ticks)
+    role.copy.keep_warm()
+    first = role.copy._warm[CHAMPION]
+    role.copy.keep_warm()
+    role.copy.keep_warm()
+    role.learn()
+    role.copy.keep_warm()
+
+    assert first.learner.n_learned == 20
+    assert list(ticks) == []
+
+
+def test_a_snapshot_that_is_to_be_refused_is_not_served_from_memory():
+    role = Copied()
+    role.learn()
+    role.keep_warm()
+    stranger = encode(
+        role.training.learners[CHALLENGER],
+        SIGNER,
+        at_ms=0,
+        environment="staging-/purchase-intent",
+    )
+    role.copy.restore(CHALLENGER.encode(), stranger)
+    role.keep_warm()
+    role.copy.complete()
+
+    assert [learner.model for learner in role.copy.from_nothing] == [CHALLENGER]
+    assert [learner.n_learned for learner in role.copy.late.learners] == [0]
+    assert role.copy.learners[CHAMPION].n_learned == 10
