@@ -6,6 +6,7 @@ what is in the changelog is exactly what is committed, and a partition that is l
 it is forgotten here and restored there.
 """
 
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 
@@ -25,6 +26,14 @@ class KeptWarm(Protocol):
 
     def keep_warm(self) -> None:
         """Do some of what `complete` would have to do; called a few times a second."""
+
+
+@runtime_checkable
+class MayTakeLong(Protocol):
+    """State whose `complete` may take minutes, and ends early when nobody needs it any more."""
+
+    is_cancelled: Callable[[], bool]
+    """Asked now and then; what was not completed is thrown away."""
 
 
 class KeyedState(Protocol):

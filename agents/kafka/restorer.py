@@ -9,7 +9,7 @@ from typing import Final
 from faust.types.tuples import TP
 
 from agents.kafka.client_settings import KafkaSettings
-from agents.kafka.keyed_state import KeyedState, Restoring
+from agents.kafka.keyed_state import KeyedState, MayTakeLong, Restoring
 from agents.kafka.log_reader import read_to_end
 from agents.kafka.standby import Copy, Standby
 
@@ -103,7 +103,11 @@ class Restorer:
             if key is not None:
                 restore(key, value)
                 restoration.n_records += 1
+        if restoration.cancelled.is_set():
+            return
+        if isinstance(state, MayTakeLong):
+            state.is_cancelled = restoration.cancelled.is_set
+        state.complete()
         if not restoration.cancelled.is_set():
-            state.complete()
             restoration.ratio = 1.0
             self._on_restored(restoration)

@@ -121,6 +121,8 @@ class LearnersRestoring:
         *,
         stopwatch: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.is_cancelled: Callable[[], bool] = lambda: False
+        """Without a snapshot the champion learns the whole log, which may take minutes."""
         self.learners: dict[str, Learner] = {}
         self.late = LateLearners((), 0)
         self.learned_again: frozenset[str] = frozenset()
@@ -202,6 +204,8 @@ class LearnersRestoring:
         """Learn what is committed; tell the offset behind it."""
         end = self._curriculum.log.committed_end()
         for offset, outcome in self._curriculum.outcomes(1 + learner.through, end):
+            if self.is_cancelled():
+                break
             learner.learn(outcome, offset)
         return end
 

@@ -3,6 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agents.kafka.keyed_state import MayTakeLong
 from agents.learning.restoring import WARM_EVERY_S, LearnersRestoring
 from online_models.snapshot import encode
 from tests.agents.learning.test_rebuild import MODELS, Role, uninterrupted
@@ -122,3 +123,16 @@ def test_a_snapshot_that_is_to_be_refused_is_not_served_from_memory():
     assert [learner.model for learner in role.copy.from_nothing] == [CHALLENGER]
     assert [learner.n_learned for learner in role.copy.late.learners] == [0]
     assert role.copy.learners[CHAMPION].n_learned == 10
+
+
+def test_who_is_needed_no_more_does_not_learn_the_log_to_its_end():
+    role = Role()
+    for _ in range(6):
+        role.learn()
+    asked = iter([False] * 20)
+    restoring = role.training.begin_restore(0)
+    restoring.is_cancelled = lambda: next(asked, True)
+    restoring.complete()
+
+    assert isinstance(restoring, MayTakeLong)
+    assert restoring.learners[CHAMPION].n_learned == 20
