@@ -2,6 +2,7 @@
 
 With options of their own: `python -m benchmarks peers` compares the transport with others,
 `python -m benchmarks handover` lets workers join, leave and die under load, and
+`python -m benchmarks beside` measures predict beside a forest that learns, and
 `python -m benchmarks soak` watches a worker's memory for half an hour. Without a broker,
 `python -m benchmarks features` tells what rolling features cost,
 `python -m benchmarks online` how quickly Redis tells them,
@@ -15,7 +16,7 @@ import json
 import os
 import sys
 
-from benchmarks import labels, latency, online_reads, throughput
+from benchmarks import beside, labels, latency, online_reads, throughput
 from benchmarks.drift import command as drift
 from benchmarks.features import command as features
 from benchmarks.handover import command as handover
@@ -28,6 +29,7 @@ BENCHMARKS = {"throughput": throughput.run, "latency": latency.run}
 OTHERS = {
     "peers": peers.run,
     "handover": handover.run,
+    "beside": beside.run,
     "soak": soak.run,
     "features": features.run,
     "online": online_reads.run,

@@ -29,8 +29,9 @@ READY_TIMEOUT_S = 60.0
 class Rig:
     """What is measured against; as real as in production, on one machine."""
 
-    def __init__(self, delivery: Delivery) -> None:
+    def __init__(self, delivery: Delivery, *, pipeline: str = shop.PIPELINE) -> None:
         self.delivery = delivery
+        self._pipeline = pipeline
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -51,27 +52,36 @@ class Rig:
     def start_worker(self) -> None:
         """Start predict, and wait until records can flow through it."""
         self._metrics_port = free_port()
-        log = self._stack.enter_context((self._data_dir / "predict.log").open("wb"))
+        worker = self._start("predict", self._metrics_port)
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        while self.sample("thalweg_ready") != 1.0:
+            if worker.poll() is not None or time.monotonic() > deadline:
+                raise SystemExit((self._data_dir / "predict.log").read_text()[-2_000:])
+            time.sleep(0.05)
+
+    def start_learner(self) -> int:
+        """Start learn, which nobody waits for; tell its process id."""
+        return self._start("learn", 0).pid
+
+    def _start(self, role: str, metrics_port: int) -> subprocess.Popen[bytes]:
+        log = self._stack.enter_context((self._data_dir / f"{role}.log").open("wb"))
         told = {
             "KAFKA_BOOTSTRAP": self.settings.kafka_bootstrap,
             "DELIVERY": self.delivery,
+            "SIGNING_KEY_FILE": self._keys.signing_key_file,
             "TRUSTED_KEYS_DIR": self._keys.trusted_keys_dir,
-            "METRICS_PORT": self._metrics_port,
-            "PIPELINE": shop.PIPELINE,
+            "METRICS_PORT": metrics_port,
+            "PIPELINE": self._pipeline,
         }
         worker = subprocess.Popen(
-            [sys.executable, "-m", "agents.cli", "worker", "predict"],
+            [sys.executable, "-m", "agents.cli", "worker", role],
             env=os.environ | {f"THALWEG_{name}": str(value) for name, value in told.items()},
             stdout=log,
             stderr=log,
         )
         self._stack.callback(worker.wait)
         self._stack.callback(worker.terminate)
-        deadline = time.monotonic() + READY_TIMEOUT_S
-        while self.sample("thalweg_ready") != 1.0:
-            if worker.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit((self._data_dir / "predict.log").read_text()[-2_000:])
-            time.sleep(0.05)
+        return worker
 
     def sample(self, name: str) -> float:
         """Read one figure of the worker; 0 while there is none."""
