@@ -191,6 +191,7 @@ class Pipeline:
             )
         self._check_all_learn()
         self._check_scores_are_probabilities()
+        self._check_gates()
         if self.label.action is not None and self.label.action not in self.actions:
             raise InvalidDeclaration(
                 f"the label rule waits for the action {self.label.action!r}, which is none of the"
@@ -290,6 +291,19 @@ class Pipeline:
                     f"{what} needs models that tell how probable it is, as `binary_...` do, not"
                     f" {self.champion}"
                 )
+
+    def _check_gates(self) -> None:
+        """Gates count each label as one: what stands for many would need bounds of its own."""
+        if self.rollout is None or self.rollout.gates is None:
+            return
+        rule, review = self.label, self.review
+        for choice, is_chosen in (
+            ("keep_negatives", rule.keep_negatives < 1.0),
+            ("fake_negatives", rule.fake_negatives),
+            ("a review with weighted=True", review is not None and review.weighted),
+        ):
+            if is_chosen:
+                raise InvalidDeclaration(f"gates of a rollout do not go with {choice}")
 
     def _check_verdicts_count(self, review: Review) -> None:
         rule = self.label

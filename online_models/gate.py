@@ -8,6 +8,7 @@ a difference being cut to one nat: no single label decides.
 import math
 from dataclasses import dataclass
 from typing import Final, Literal
+from zlib import crc32
 
 import msgspec
 
@@ -33,16 +34,30 @@ class Gates:
     tolerance: float = 0.0
     """Nats a label by which the candidate's log loss may be larger without being called harm. With
     0, a step needs a candidate that is better for sure."""
+    one_in: int = 1
+    """Of so many outcomes one counts, drawn by its prediction's id. Where the labels of a visit
+    resemble each other, as many as a visit has: else the same is counted again and again."""
     promotes: bool = False
     """Whether, after the last step, the candidate becomes the champion by itself too."""
 
     def __post_init__(self) -> None:
         if self.min_labels < 1:
             raise InvalidDeclaration(f"min_labels is 1 or more, not {self.min_labels}")
+        if self.one_in < 1:
+            raise InvalidDeclaration(f"one_in is 1 or more, not {self.one_in}")
         if not 0 < self.error < 1:
             raise InvalidDeclaration(f"error is a probability between 0 and 1, not {self.error}")
         if not 0 <= self.tolerance < MOST:
             raise InvalidDeclaration(f"tolerance is from 0 to {MOST} nats, not {self.tolerance}")
+
+    def counts(self, prediction_id: str) -> bool:
+        """Tell whether an outcome is one of those that count; the same whoever asks again.
+
+        >>> gates = Gates(one_in=10)
+        >>> sum(gates.counts(f"shop:e{n}") for n in range(10_000))
+        1031
+        """
+        return self.one_in == 1 or crc32(f"gate:{prediction_id}".encode()) % self.one_in == 0
 
 
 class Comparison(msgspec.Struct, array_like=True):
@@ -52,7 +67,7 @@ class Comparison(msgspec.Struct, array_like=True):
     --------
     >>> comparison = Comparison("tree-2026", exposure=0.02)
     >>> for offset in range(3_000):
-    ...     comparison.update(offset, offset % 5 == 0, candidate=0.25, champion=0.4, weight=1.0)
+    ...     comparison.update(offset, offset % 5 == 0, candidate=0.25, champion=0.4)
     >>> comparison.verdict(Gates(), n_steps=3)
     'step'
     >>> comparison.verdict(Gates(min_labels=5_000), n_steps=3) is None  # not enough labels
@@ -67,15 +82,15 @@ class Comparison(msgspec.Struct, array_like=True):
     """Offset of the last outcome; earlier ones never count again."""
     differences: ConfidenceSequence = msgspec.field(default_factory=ConfidenceSequence)
     """Loss of the candidate less that of the champion."""
+    candidate: str = ""
+    champion: str = ""
 
-    def update(
-        self, offset: int, label: bool, *, candidate: float, champion: float, weight: float
-    ) -> None:
-        """Take in an outcome, the scores both gave it before, and how many it stands for."""
+    def update(self, offset: int, label: bool, *, candidate: float, champion: float) -> None:
+        """Take in an outcome, and the scores both gave it before."""
         if offset <= self.through:
             return
         self.through = offset
-        difference = weight * (_loss(label, candidate) - _loss(label, champion))
+        difference = _loss(label, candidate) - _loss(label, champion)
         self.differences.update(min(max(difference, -MOST), MOST))
 
     def verdict(self, gates: Gates, *, n_steps: int) -> Verdict | None:

@@ -166,13 +166,16 @@ class Registry:
 
     def _concerns(self, event: Deployment) -> tuple[Change | None, ...]:
         """Find what took effect last about the same matter."""
+        found = self.rollouts.get(event.rollout)
+        # Whoever names a rollout decides about it, and promotes whom it found better.
+        rollout = None if found is None else Change(found.offset, found.event)
         if event.kind in (STEPPED, STOPPED):
-            found = self.rollouts.get(event.rollout)
-            return self.swapped, None if found is None else Change(found.offset, found.event)
+            return self.swapped, rollout
         own = self.standings.get(event.reference)
         return (
             None if own is None else own.change,
             self.swapped if event.kind in (PROMOTED, ROLLED_BACK) else None,
+            rollout if event.kind == PROMOTED else None,
         )
 
     def _objection(self, event: Deployment) -> str | None:

@@ -50,13 +50,18 @@ class Rollouts(Mapping[str, RolloutStanding]):
         return len(self.by_name)
 
     def now(self, declared: Rollout | None, *, champion: str) -> Rollout | None:
-        """Tell a declared rollout as it is by now; `None`: it is over, or compares nothing."""
+        """Tell a declared rollout as it is by now; `None`: it is over, or compares nothing.
+
+        Nor is one that another candidate had under this name: what was decided was about that one.
+        """
         if declared is None or declared.candidate == champion:
             return None
         standing = self.get(declared.name)
         if standing is None:
             return declared
-        return None if standing.is_over else replace(declared, exposure=standing.exposure)
+        if standing.is_over or standing.candidate != declared.candidate:
+            return None
+        return replace(declared, exposure=standing.exposure)
 
     def objection(self, event: Deployment, champion: str | None) -> str | None:
         """Tell why a step or a stop that comes next would take no effect; `None`: it would."""

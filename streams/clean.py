@@ -214,7 +214,8 @@ class LabelCleaner:
                 Reason.MISSING_FIELD, "the record lacks both `event_id` and `prediction_id`"
             )
         _check_id("event_id", label.event_id)
-        _check_id("prediction_id", label.prediction_id)
+        # Of the use case and the event's id.
+        _check_id("prediction_id", label.prediction_id, 2 * MAX_ID_LENGTH)
         label.label = self._value(label.label)
         return label
 
@@ -266,9 +267,9 @@ def _invalid(field: str, problem: str) -> InvalidRecord:
     return InvalidRecord(Reason.INVALID_FIELD, f"`{field}` {problem}", field=field)
 
 
-def _check_id(field: str, text: str | None) -> None:
-    if text is not None and not 0 < len(text) <= MAX_ID_LENGTH:
-        raise _invalid(field, f"has {len(text)} characters, not 1 to {MAX_ID_LENGTH}")
+def _check_id(field: str, text: str | None, longest: int = MAX_ID_LENGTH) -> None:
+    if text is not None and not 0 < len(text) <= longest:
+        raise _invalid(field, f"has {len(text)} characters, not 1 to {longest}")
 
 
 def _check_utf8(value: bytes) -> None:

@@ -82,23 +82,22 @@ class RolloutGate:
             return None  # the step that these outcomes would tell of is over
         comparison = self._comparison
         standing = registry.rollouts.get(rollout.name)
-        begun = (rollout.name, rollout.exposure, -1 if standing is None else standing.offset)
-        if comparison is None or begun != (
-            *(comparison.rollout, comparison.exposure),
-            comparison.since,
-        ):
-            comparison = self._comparison = Comparison(*begun)
         candidate, champion = rollout.candidate, split(self._deployed.roles.champion)[0]
+        begun = (rollout.name, rollout.exposure, -1 if standing is None else standing.offset)
+        if comparison is None or (*begun, candidate, champion) != (
+            *(comparison.rollout, comparison.exposure, comparison.since),
+            *(comparison.candidate, comparison.champion),
+        ):
+            comparison = Comparison(*begun, candidate=candidate, champion=champion)
+            self._comparison = comparison
+        counts = rollout.gates.counts
 
         def compare(offset: int, outcome: Outcome, scores: Scores) -> None:
             ours, theirs = scores.get(candidate), scores.get(champion)
-            if ours is not None and theirs is not None:
-                comparison.update(
-                    *(offset, bool(outcome.label)),
-                    candidate=ours,
-                    champion=theirs,
-                    weight=outcome.judged,
-                )
+            if ours is None or theirs is None or outcome.judged == 0.0:
+                return
+            if counts(outcome.prediction_id):
+                comparison.update(offset, bool(outcome.label), candidate=ours, champion=theirs)
 
         return compare
 

@@ -41,9 +41,9 @@ class PredictMetrics:
         self._are_probabilities = are_probabilities
         self._seconds = metrics.histogram(metric_list.PROCESSING_SECONDS)
         self._sizes = metrics.histogram(metric_list.BATCH_RECORDS)
-        self._outcomes = {
-            label: counter(metric_list.OUTCOMES, label=label) for label in _labels_of(says)
-        }
+        # Told from the start, as reasons are below.
+        for label in _labels_of(says):
+            counter(metric_list.OUTCOMES, label=label)
         # Told from the start: what appears with its first reason has not grown, to Prometheus.
         self._degraded = {
             reason: counter(metric_list.DEGRADED, reason=reason) for reason in REASONS
@@ -110,8 +110,9 @@ class PredictMetrics:
 
     def outcomes(self, labels: Sequence[LabelValue | None]) -> None:
         """Count predictions whose labels became known."""
-        for label, n in Counter(labels).items():
-            self._outcomes[_label_of(label)].inc(n)
+        for label, n in Counter(map(_label_of, labels)).items():
+            # What waited may be of another label rule, which this release no longer has.
+            self._metrics.counter(metric_list.OUTCOMES, label=label).inc(n)
 
     def degraded(self, reasons: Mapping[str, int]) -> None:
         """Count why predictions were less than the best."""

@@ -170,6 +170,8 @@ def answered(body: bytes) -> tuple[str, bool, str, str]:
 
     >>> answered(b"prediction_id=shop%3Ae1&label=true&by=ada&why=")
     ('shop:e1', True, 'ada', '')
+    >>> answered(b"prediction_id=shop%3Ae1+&label=false&by=+ada")
+    ('shop:e1 ', False, 'ada', '')
     >>> answered(b"prediction_id=shop%3Ae1&label=true")
     Traceback (most recent call last):
     ValueError: the form lacks `by`
@@ -178,11 +180,13 @@ def answered(body: bytes) -> tuple[str, bool, str, str]:
         found = parse_qs(body.decode("ascii"))
     except UnicodeDecodeError as error:
         raise ValueError("the form is not encoded as one") from error
-    fields = {name: values[0].strip() for name, values in found.items()}
+    fields = {name: values[0] for name, values in found.items()}
+    for name in ("by", "why"):  # an id is what it is, to its last space
+        fields[name] = fields.get(name, "").strip()
     for name in ("prediction_id", "label", "by"):
         if not fields.get(name):
             raise ValueError(f"the form lacks `{name}`")
     if fields["label"] not in ("true", "false"):
         raise ValueError("`label` is true or false")
-    by, why = fields["by"][:MOST_WORDS], fields.get("why", "")[:MOST_WORDS]
+    by, why = fields["by"][:MOST_WORDS], fields["why"][:MOST_WORDS]
     return fields["prediction_id"], fields["label"] == "true", by, why

@@ -131,3 +131,20 @@ def test_what_rests_on_probabilities_needs_models_that_tell_some(
 
     with pytest.raises(InvalidDeclaration, match=what):
         replace(PIPELINE, **(others | declared))
+
+
+@pytest.mark.parametrize(
+    ("declared", "choice"),
+    [
+        ({"label": replace(PIPELINE.label, keep_negatives=0.1)}, "keep_negatives"),
+        ({"label": replace(PIPELINE.label, fake_negatives=True)}, "fake_negatives"),
+        ({"review": Review(confidence=0.5, per_day=10, weighted=True)}, "weighted=True"),
+    ],
+)
+def test_gates_count_each_label_as_one(declared: dict[str, Any], choice: str) -> None:
+    candidate = "binary_ftrl_v1"
+    rollout = Rollout(name="r", candidate=candidate, exposure=0.0, steps=(0.5,), gates=Gates())
+    gated = replace(PIPELINE, challengers=(candidate,), rollout=rollout)
+
+    with pytest.raises(InvalidDeclaration, match=f"gates .* do not go with .*{choice}"):
+        replace(gated, **declared)

@@ -116,10 +116,10 @@ GATES = Gates(min_labels=200)
 scores = st.floats(0, 1)
 
 
-def compared(pairs: list[tuple[bool, float, float]], weight: float = 1.0) -> Comparison:
+def compared(pairs: list[tuple[bool, float, float]]) -> Comparison:
     made = Comparison("tree", 0.1)
     for offset, (label, candidate, champion) in enumerate(pairs):
-        made.update(offset, label, candidate=candidate, champion=champion, weight=weight)
+        made.update(offset, label, candidate=candidate, champion=champion)
     return made
 
 
@@ -149,12 +149,12 @@ def test_who_is_as_good_steps_where_a_little_harm_is_tolerated_and_waits_where_n
     assert alike.verdict(Gates(min_labels=200, tolerance=0.02), n_steps=3) == "step"
 
 
-@given(st.lists(st.tuples(st.booleans(), scores, scores), max_size=30), st.floats(0, 1e7))
-def test_no_label_decides_alone_and_none_counts_twice(pairs, weight):
-    made = compared(pairs, weight)
+@given(st.lists(st.tuples(st.booleans(), scores, scores), max_size=30))
+def test_no_label_decides_alone_and_none_counts_twice(pairs):
+    made = compared(pairs)
     whole = msgspec.msgpack.encode(made)
     for offset, (label, candidate, champion) in enumerate(pairs):
-        made.update(offset, label, candidate=candidate, champion=champion, weight=weight)
+        made.update(offset, label, candidate=candidate, champion=champion)
 
     assert abs(made.differences.total) <= MOST * len(pairs)
     assert made.differences.n == len(pairs)
@@ -167,6 +167,7 @@ def test_no_label_decides_alone_and_none_counts_twice(pairs, weight):
     [
         ({"min_labels": 0}, "min_labels"),
         ({"error": 1}, "error"),
+        ({"one_in": 0}, "one_in"),
         ({"tolerance": -0.1}, "tolerance"),
     ],
 )

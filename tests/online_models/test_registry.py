@@ -62,7 +62,9 @@ class Desk:
         swaps = event.kind in (PROMOTED, ROLLED_BACK)
         if event.kind in (STEPPED, STOPPED):
             return self._roll_out(event, offset)
-        matters = (subject, "champion") if swaps else (subject,)
+        matters = [subject, *(["champion"] if swaps else [])]
+        if event.kind == PROMOTED:
+            matters.append(f"/{event.rollout}")
         decided_at = max(self.decided_at.get(matter, -1) for matter in matters)
         if event.kind == REGISTERED:
             refused = False

@@ -3,16 +3,20 @@
 import json
 import random
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from online_models.assignment import BUCKETS, Rollout, bucket
 from online_models.experiment import MIN_USERS, Group, effect
+from online_models.registry import Registry
 from online_models.sample_ratio import evidence
+from schemas.deployments import Deployment
 from schemas.errors import InvalidDeclaration
 
 USERS = [f"user-{n}" for n in range(20_000)]
@@ -142,3 +146,38 @@ def test_a_ratio_as_planned_is_never_suspected_and_a_wrong_one_soon_is():
     assert n_wrong <= 2  # of 200 experiments, at one in a thousand
     assert len(found_after) == 200
     assert fmean(found_after) < 1_500
+
+
+def about_a_rollout(kind: str, by: str, expects: int = -1, **fields: object) -> Deployment:
+    known = {"use_case": "intent", "model": "tree", "at": 0, "rollout": "tree-2026"}
+    return msgspec.convert(
+        {**known, "kind": kind, "by": by, "expects": expects, **fields}, Deployment
+    )
+
+
+@pytest.mark.parametrize(
+    "faster",
+    [about_a_rollout("stopped", "ada", 6), about_a_rollout("stepped", "ada", 6, exposure=0.0)],
+)
+def test_who_was_told_that_a_rollout_is_over_is_not_overruled_by_a_gate(faster):
+    """The gate had read the log up to the step that somebody took back."""
+    registry = Registry("intent").fold(about_a_rollout("stepped", "learn", exposure=0.5), 6)
+    registry = registry.fold(faster, 7)
+    promoted = about_a_rollout("promoted", "learn", 6, replaces="logistic")
+
+    refusal = registry.refusal(promoted)
+    assert refusal is not None
+    assert "ada" in refusal.reason
+    assert registry.fold(promoted, 8).champion != "tree"
+
+
+def test_a_name_belongs_to_one_candidate():
+    """What was decided about one says nothing of another."""
+    declared = Rollout(name="tree-2026", candidate="tree", exposure=0.0, steps=(0.5,))
+    registry = Registry("intent").fold(about_a_rollout("stepped", "learn", exposure=0.5), 6)
+
+    now = registry.rollouts.now(declared, champion="logistic")
+    assert now is not None
+    assert now.exposure == 0.5
+    other = replace(declared, candidate="ftrl")
+    assert registry.rollouts.now(other, champion="logistic") is None

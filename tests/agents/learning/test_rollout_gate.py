@@ -183,3 +183,26 @@ def test_a_record_of_another_release_begins_anew(caplog):
 
     assert gate.comparing() is not None
     assert "compared anew" in caplog.text
+
+
+def test_another_candidate_of_the_same_name_begins_with_nothing():
+    both = replace(SHOP, challengers=(BETTER, "binary_ftrl_v1"), rollout=ROLLOUT)
+    shadow = replace(ROLLOUT, gates=replace(GATES, min_labels=1_000))
+    patient = replace(both, rollout=shadow)
+    run = Run(patient).learn(200)
+    before = msgspec.msgpack.decode(run.recorded, type=Comparison)
+    run.driver.deploy(replace(patient, rollout=replace(shadow, candidate="binary_ftrl_v1")))
+    run.learn(20)
+    after = msgspec.msgpack.decode(run.recorded, type=Comparison)
+
+    assert (before.candidate, before.differences.n) == (BETTER, 200)
+    assert (after.candidate, after.differences.n) == ("binary_ftrl_v1", 20)
+
+
+def test_of_outcomes_that_resemble_each_other_one_in_so_many_counts():
+    gates = replace(GATES, one_in=10)
+    run = Run(replace(SHOP, rollout=replace(ROLLOUT, gates=gates))).learn(300)
+    compared = msgspec.msgpack.decode(run.recorded, type=Comparison)
+
+    drawn = [each for each in OUTCOMES[:300] if gates.counts(each.prediction_id)]
+    assert compared.differences.n == len(drawn) < 60

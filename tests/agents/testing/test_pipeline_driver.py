@@ -295,3 +295,26 @@ def test_however_often_learn_crashes_it_learns_each_outcome_once(history, data):
 
 def values(driver: PipelineDriver, topic: topics.Topic) -> list[bytes | None]:
     return [record.value() for record in driver.read(topic)]
+
+
+@pytest.mark.parametrize("positive", ["at_once", "at_maturity"])
+def test_labels_of_a_former_rule_cost_no_event(positive):
+    """A class that was said early, of an event that comes under a rule of yes and no."""
+    hour = timedelta(hours=1)
+    binary = replace(PIPELINE, label=reported_within(hour, positive=positive))
+    classes = replace(
+        binary,
+        label=reported_within(hour, says=str, positive=positive),
+        champion="multiclass_softmax_v1",
+        challengers=(),
+    )
+    driver = PipelineDriver(classes)
+    event = {"user_id": "ada", "action": "home", "event_id": "e1", "ts": driver.now_ms}
+    driver.label({"user_id": "ada", "event_id": "e1", "label": "billing", "ts": driver.now_ms + 1})
+    driver.deploy(replace(binary, challengers=()))
+    driver.publish(event)
+    driver.advance(3 * hour)
+    driver.publish({**event, "event_id": "e2", "ts": driver.now_ms})
+
+    assert len(driver.predictions) == 2
+    assert driver.read(topics.DEAD_LETTERS) == []
