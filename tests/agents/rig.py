@@ -1,7 +1,10 @@
 """Worker processes on topics of their own, that come back when they are killed."""
 
 import os
+import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
 
 import msgspec
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -27,6 +30,10 @@ class Rig:
         Role and slot of each.
     environ
         Settings that the workers are told beside the rig's.
+    metrics_ports
+        By role, where they answer over HTTP, if they do.
+    module
+        What is run, as `thalweg` would be.
     """
 
     def __init__(
@@ -34,6 +41,9 @@ class Rig:
         settings: Settings,
         workers: Iterable[tuple[str, int]],
         environ: Mapping[str, str] | None = None,
+        *,
+        metrics_ports: Mapping[str, int] = MappingProxyType({}),
+        module: str = "agents.cli",
     ) -> None:
         self.settings = settings
         self.client = KafkaSettings(bootstrap=settings.kafka_bootstrap, group="rig")
@@ -45,15 +55,12 @@ class Rig:
             "THALWEG_TOPIC_PREFIX": settings.topic_prefix,
             **(environ or {}),
         }
-        children = [
-            fleet.child(
-                fleet.Process(f"{role}-{slot}", ("worker", role, "--slot", str(slot)), 0),
-                settings,
-                keys,
-                os.environ | told,
-            )
-            for role, slot in workers
-        ]
+        children = []
+        for role, slot in workers:
+            command = ("worker", role, "--slot", str(slot))
+            planned = fleet.Process(f"{role}-{slot}", command, metrics_ports.get(role, 0))
+            child = fleet.child(planned, settings, keys, os.environ | told)
+            children.append(replace(child, argv=(sys.executable, "-m", module, *command)))
         self.supervisor = Supervisor(children, settings.data_dir / "logs", lambda death: None)
 
     def kill(self, number: int) -> None:

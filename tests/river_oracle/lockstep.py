@@ -4,8 +4,7 @@ Each question is answered by a model that has learned exactly the answers which 
 labels are published first, then what the model made of them is served, then the question comes.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, cast
 
@@ -18,29 +17,11 @@ from schemas.predictions import Prediction
 from schemas.tasks import LABELS, task_name
 from streams.features import field_value
 from streams.label_rule import reported_within
+from tests.river_oracle.by_river import Row
 
 STEP = timedelta(minutes=1)
 """Between two questions; longer than models wait to be published."""
 NEVER = timedelta(days=10_000)
-
-
-@dataclass
-class Answered:
-    """What the pipeline said to each question."""
-
-    predictions: list[Prediction]
-
-    @property
-    def scores(self) -> list[float]:
-        return [each.score for each in self.predictions]
-
-    @property
-    def decisions(self) -> list[bool]:
-        return [each.decision for each in self.predictions]
-
-    @property
-    def versions(self) -> list[int]:
-        return [each.model_version for each in self.predictions]
 
 
 def field(column: str) -> str:
@@ -48,9 +29,9 @@ def field(column: str) -> str:
     return "x_" + "".join(letter if letter.isalnum() else "_" for letter in column).lower()
 
 
-def pipeline_of(columns: Iterable[str], model: str) -> Pipeline:
+def pipeline_of(columns: Iterable[Hashable], model: str) -> Pipeline:
     """Declare a pipeline whose features are the columns themselves."""
-    fields = [field(column) for column in columns]
+    fields = [field(str(column)) for column in columns]
     record = msgspec.defstruct(
         "Row", [(name, float | None, None) for name in fields], bases=(UserEvent,), gc=False
     )
@@ -64,22 +45,26 @@ def pipeline_of(columns: Iterable[str], model: str) -> Pipeline:
     )
 
 
-def ask(rows: Iterable[tuple[Mapping[str, Any], Any]], model: str, *, delay: int) -> Answered:
+def event(n: int, x: Mapping[Hashable, Any], now_ms: int) -> dict[str, Any]:
+    """Ask what a row's label is; each row is a user of its own."""
+    asked = {"event_id": str(n), "user_id": f"u{n}", "action": "ask", "ts": now_ms}
+    return asked | {field(str(column)): float(value) for column, value in x.items()}
+
+
+def label(n: int, y: Any, now_ms: int) -> dict[str, Any]:
+    """Tell a row's label."""
+    return {"event_id": str(n), "user_id": f"u{n}", "label": y, "ts": now_ms}
+
+
+def ask(rows: Sequence[Row], model: str, *, delay: int) -> list[Prediction]:
     """Ask one row after the other; each label becomes known so many rows later."""
-    rows = list(rows)
     driver = PipelineDriver(pipeline_of(rows[0][0], model))
-
-    def answer(n: int) -> None:
-        label = {"event_id": str(n), "user_id": f"u{n}", "label": rows[n][1], "ts": driver.now_ms}
-        driver.label(label)
-
-    for n, (x, _) in enumerate(rows):
+    for n, (x, y) in enumerate(rows):
         driver.advance(STEP)
         if delay and n >= delay:
-            answer(n - delay)
-        event = {"event_id": str(n), "user_id": f"u{n}", "action": "ask", "ts": driver.now_ms}
-        driver.publish(event | {field(column): float(value) for column, value in x.items()})
+            driver.label(label(n - delay, rows[n - delay][1], driver.now_ms))
+        driver.publish(event(n, x, driver.now_ms))
         if not delay:
             driver.advance(STEP)
-            answer(n)
-    return Answered(driver.predictions)
+            driver.label(label(n, y, driver.now_ms))
+    return driver.predictions
