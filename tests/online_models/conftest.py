@@ -16,10 +16,12 @@ DEAR = tuple(forests.RECIPES)
 """Models that take milliseconds to teach: laws are tried on them once, not fifteen times."""
 BINARY = catalogue.names("binary")
 CHEAP = tuple(name for name in BINARY if name not in DEAR)
+HORIZON_MS = 1_000
+"""After it an event's label is known."""
 MakeLog = Callable[..., list[Outcome]]
 
 
-def _make_log(seed: int, n: int, *, horizon_ms: int = 1_000) -> list[Outcome]:
+def _make_log(seed: int, n: int, *, horizon_ms: int = HORIZON_MS) -> list[Outcome]:
     rng = random.Random(seed)
     outcomes = []
     for i in range(n):

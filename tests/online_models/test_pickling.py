@@ -19,6 +19,7 @@ from river.tree.splitter import GaussianSplitter
 
 from online_models import catalogue, pickling
 from schemas.errors import SnapshotRefused
+from tests.online_models.tasks.small import small
 
 IMMUTABLE = (str, int, float, bool, bytes, type(None), tuple)
 
@@ -86,7 +87,7 @@ STREAMS: dict[str, tuple[datasets.base.Dataset, ...]] = {
 
 def taught(name: str, n: int = 500):
     rng = random.Random(0)
-    model = catalogue.make(name)
+    model = small(name)
     for _ in range(n):
         x: dict[Hashable, float] = {f"f{j}": rng.gauss(0, 1) for j in range(10)}
         model.learn_one(x, x["f0"] + x["f1"] > 1)
@@ -139,7 +140,7 @@ def test_nothing_is_let_in_that_no_model_needs():
     needed = set()
     for name in catalogue.NAMES:
         for stream in STREAMS[catalogue.task(name).name]:
-            model: Any = catalogue.recipe(name).make()
+            model = small(name)
             for n, (features, label) in enumerate(stream.take(1_200)):
                 if n in {0, 50, 400}:
                     needed |= named_in(pickling.dumps((model,)))

@@ -2,11 +2,12 @@
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
 import msgspec
+from hypothesis import strategies as st
 
 from online_models import snapshot
 from online_models.learner import Learner
@@ -69,24 +70,37 @@ def answers(learner: Learner, log: list[Outcome]) -> list[Answer]:
     return told
 
 
-def replays_to_the_same_bits(model: str, log: list[Outcome], *, at: int, start: int) -> None:
-    """Compare a learner with one that was restored after `at` and replayed from `start`."""
+Cut = tuple[int, int]
+"""Of a log: after how many outcomes a snapshot is taken, and from which its reader learns again."""
+
+
+def cuts(length: int, *, n: int) -> st.SearchStrategy[list[Cut]]:
+    """Draw cuts of a log."""
+    at = st.integers(0, length)
+    cut = at.flatmap(lambda at: st.tuples(st.just(at), st.integers(0, at)))
+    return st.lists(cut, min_size=n, max_size=n)
+
+
+def replays_to_the_same_bits(model: str, log: list[Outcome], cuts: Sequence[Cut]) -> None:
+    """Compare a learner with those that were restored from its snapshots on the way."""
     uninterrupted = learner_of(model)
-    expected = [uninterrupted.learn(outcome, offset) for offset, outcome in enumerate(log)]
+    states = [msgspec.msgpack.encode(uninterrupted.state())]
+    expected = []
+    wanted = {at for at, _ in cuts}
+    for offset, outcome in enumerate(log):
+        expected.append(uninterrupted.learn(outcome, offset))
+        is_wanted = offset + 1 in wanted
+        states.append(msgspec.msgpack.encode(uninterrupted.state()) if is_wanted else b"")
+    answered = answers(uninterrupted, log)
 
-    first = taught(model, log[:at])
-    state = msgspec.msgpack.encode(first.state())
-    second = Learner.from_state(
-        model,
-        feature_names=FEATURES,
-        **OURS,
-        state=msgspec.msgpack.decode(state, type=first.task.state),
-    )
-    replayed = [second.learn(log[offset], offset) for offset in range(start, len(log))]
+    for at, start in cuts:
+        state = msgspec.msgpack.decode(states[at], type=uninterrupted.task.state)
+        restored = Learner.from_state(model, feature_names=FEATURES, **OURS, state=state)
+        replayed = [restored.learn(log[offset], offset) for offset in range(start, len(log))]
 
-    assert replayed == [None] * (at - start) + expected[at:]
-    assert second.progress == uninterrupted.progress
-    assert answers(second, log) == answers(uninterrupted, log)
+        assert replayed == [None] * (at - start) + expected[at:]
+        assert restored.progress == uninterrupted.progress
+        assert answers(restored, log) == answered
 
 
 def is_gone_on_from(model: str, log: list[Outcome]) -> None:

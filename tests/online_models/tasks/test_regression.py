@@ -20,6 +20,7 @@ from tests.online_models.conftest import FEATURES
 
 from .laws import (
     answers,
+    cuts,
     dear,
     is_gone_on_from,
     learner_of,
@@ -37,19 +38,15 @@ def make_log(seed: int, n: int) -> list[Outcome]:
 
 
 @pytest.mark.parametrize("model", [name for name in NAMES if not dear(name)])
-@settings(max_examples=5, deadline=None)
-@given(seed=st.integers(0, 999), data=st.data())
-def test_a_restored_learner_that_replays_the_log_equals_one_never_interrupted(model, seed, data):
-    log = make_log(seed, 300)
-    at = data.draw(st.integers(0, len(log)), label="snapshot after")
-    start = data.draw(st.integers(0, at), label="replay from")
-
-    replays_to_the_same_bits(model, log, at=at, start=start)
+@settings(max_examples=3, deadline=None)
+@given(seed=st.integers(0, 999), cuts=cuts(300, n=2))
+def test_a_restored_learner_that_replays_the_log_equals_one_never_interrupted(model, seed, cuts):
+    replays_to_the_same_bits(model, make_log(seed, 300), cuts)
 
 
 @pytest.mark.parametrize("model", [name for name in NAMES if dear(name)])
 def test_a_restored_forest_equals_one_never_interrupted_too(model):
-    replays_to_the_same_bits(model, make_log(3, 200), at=120, start=60)
+    replays_to_the_same_bits(model, make_log(3, 200), [(120, 60)])
 
 
 @models
