@@ -105,8 +105,17 @@ def split(model: str, blob: bytes, *, place: int) -> list[tuple[bytes, bytes]]:
     ]
     hashes = tuple(hashlib.sha256(part).digest() for part in parts)
     head = Head(whole.signature, whole.manifest, b"", place, hashes)
-    keys = (f"{model}/part/{place}/{n}".encode() for n in range(len(parts)))
-    return [*zip(keys, parts, strict=True), (model.encode(), msgspec.msgpack.encode(head))]
+    *keys, key = keys_of(model, len(parts), place=place)
+    return [*zip(keys, parts, strict=True), (key, msgspec.msgpack.encode(head))]
+
+
+def keys_of(model: str, n_parts: int, *, place: int) -> list[bytes]:
+    """Name the records of a snapshot, in the order they are written in.
+
+    >>> keys_of("binary_forest_v1@700", 1, place=0)
+    [b'binary_forest_v1@700/part/0/0', b'binary_forest_v1@700']
+    """
+    return [*(f"{model}/part/{place}/{n}".encode() for n in range(n_parts)), model.encode()]
 
 
 class SnapshotParts:

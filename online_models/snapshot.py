@@ -135,6 +135,7 @@ def encode(
     at_ms: int,
     environment: str = "",
     rebuilt: Rebuilt = NEVER_REBUILT,
+    version: int | None = None,
 ) -> bytes:
     """Write a learner as it is now.
 
@@ -144,6 +145,8 @@ def encode(
         The only one in which the snapshot is to be loaded; empty: any.
     rebuilt
         How it was learned anew, if it was.
+    version
+        Another one than the learner's own, of a model that was not trained by `learn`.
 
     Examples
     --------
@@ -165,7 +168,7 @@ def encode(
         Manifest(
             format=_FORMAT,
             model=learner.model,
-            version=learner.version,
+            version=learner.version if version is None else version,
             n_learned=learner.n_learned,
             through=learner.through,
             schema=learner.schema,

@@ -86,6 +86,9 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     metrics: dict[str, float] = {}
     """Of a registered version: how good it had been by then; of a gate's decision: what it rests
     on."""
+    parts: int = 0
+    """Of a version that was trained from the offline store: records that its snapshot has beside
+    its head, since another one than who wrote them takes them away once it is archived."""
     rollout: str = ""
     """Name of the rollout that was stepped or stopped, or that a promotion or rollback ended."""
     exposure: float | None = None

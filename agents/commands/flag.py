@@ -31,8 +31,8 @@ def _share(_: object, value: float | None) -> None:
         raise ValueError(f"a share is from 0 to 1, not {value}")
 
 
-def _not_blank(_: object, value: str) -> None:
-    if not value.strip():
+def _not_blank(_: object, value: str | None) -> None:
+    if value is not None and not value.strip():
         raise ValueError("must say something")
 
 

@@ -8,6 +8,7 @@ from agents.commands import model_figures
 from agents.commands.flag import Count, Flag
 from agents.commands.model_decisions import promote, rollback
 from agents.commands.model_rebuild import rebuild
+from agents.commands.model_training import train
 from agents.commands.model_versions import archive, diff, export, keep
 
 if TYPE_CHECKING:
@@ -169,6 +170,7 @@ def history(*, limit: Count = 20, json: Flag = False) -> int:
 
 app.command(promote)
 app.command(rollback)
+app.command(train)
 app.command(keep)
 app.command(rebuild)
 app.command(archive)

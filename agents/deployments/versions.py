@@ -3,7 +3,8 @@
 A version is a snapshot under a key of its own, `name@version`, beside that of the model as it goes
 on learning. Its one writer is the learner: snapshot and event are in the transaction of a batch, so
 there is either both or nothing. What somebody else wants of it stands in the log of deployments,
-and is done with the next batch.
+and is done with the next batch. Versions that were trained from the offline store have others
+written (`agents.deployments.trained_versions`); what becomes of them is the learner's concern.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -18,6 +19,7 @@ from agents.kafka.batch import Batch
 from agents.pipeline import Pipeline
 from online_models import catalogue
 from online_models.catalogue.parameters import parameters
+from online_models.chunks import keys_of
 from online_models.learner import Learner
 from online_models.registry import Registry
 from schemas.deployments import ARCHIVED, REGISTERED, Deployment, reference
@@ -77,7 +79,10 @@ class Versions:
             return  # what comes next depends on it; or another worker is the writer now
         if registry is not self._settled or learners.keys() != self._newest.keys():
             self._settled = registry
-            self._newest = {model: next(reversed(_kept(registry, model)), 0) for model in learners}
+            self._newest = {
+                model: next(reversed(_kept(registry, model, by=BY)), 0) for model in learners
+            }
+            self._note_trained(registry)
             for model, wish in registry.wanted.items():
                 if model in learners:
                     why = f"{wish.event.by}: {wish.event.why}"
@@ -113,6 +118,14 @@ class Versions:
                     expects=registry.offset,
                 )
                 self._write(batch, event)
+
+    def _note_trained(self, registry: Registry) -> None:
+        """Note the records of versions that others wrote since we began."""
+        for version, standing in registry.standings.items():
+            event = standing.registered
+            if event is not None and event.by != BY and standing.state != "archived":
+                keys = keys_of(version, event.parts, place=0)
+                self._published.setdefault(version, keys)
 
     def _drop_archived(self, batch: Batch, registry: Registry) -> None:
         for version in sorted(self._published):
@@ -183,8 +196,10 @@ def _is_taken(registry: Registry, learner: Learner) -> bool:
     return (found.through, found.schema, found.target) != ours
 
 
-def _kept(registry: Registry, model: str) -> list[int]:
+def _kept(registry: Registry, model: str, *, by: str | None = None) -> list[int]:
     """Tell the versions of a model that are kept, that which was registered first before others.
+
+    `by` leaves out what others registered: the numbers of what was trained count no outcomes.
 
     Not by number: a model that begins anew, with other features, counts from 0 again.
     """
@@ -193,4 +208,6 @@ def _kept(registry: Registry, model: str) -> list[int]:
         for standing in registry.standings.values()
         if standing.registered is not None and standing.state != "archived"
     ]
-    return [event.version or 0 for event in events if event.model == model]
+    return [
+        event.version or 0 for event in events if event.model == model and by in (None, event.by)
+    ]

@@ -32,6 +32,18 @@ WARM_EVERY_S: Final = 10.0
 _decode_outcome: Final = msgspec.msgpack.Decoder(Outcome).decode
 
 
+def new_learner(pipeline: Pipeline, features: FeatureSet, name: str) -> Learner:
+    """Make a learner that has learned nothing, of what the pipeline asks about."""
+    rule, lateness = pipeline.label, pipeline.allowed_lateness
+    return Learner(
+        name,
+        feature_names=features.names,
+        schema=features.schema,
+        target=rule.target,
+        label_delay=rule.horizon + lateness,
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curriculum:
     """What is to be learned, from which log, and whose snapshots are believed."""
@@ -45,14 +57,7 @@ class Curriculum:
 
     def new_learner(self, name: str) -> Learner:
         """Make a learner that has learned nothing."""
-        rule, lateness = self.pipeline.label, self.pipeline.allowed_lateness
-        return Learner(
-            name,
-            feature_names=self.features.names,
-            schema=self.features.schema,
-            target=rule.target,
-            label_delay=rule.horizon + lateness,
-        )
+        return new_learner(self.pipeline, self.features, name)
 
     def load(self, name: str, blob: bytes) -> Snapshot:
         """Load a snapshot.

@@ -3,17 +3,20 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import msgspec
 import pytest
 from faust.types.tuples import TP
 
 from agents.deployments import decisions
 from agents.deployments.log import DeploymentLog, decoded
+from agents.deployments.trained_versions import next_version, registration
 from agents.learning.publication import CHALLENGER_INTERVAL_S
 from agents.learning.training import Training
 from agents.testing import PipelineDriver
 from examples.shop.pipeline import PIPELINE
 from online_models import chunks
 from online_models.registry import Registry
+from online_models.snapshot import encode
 from schemas import topics
 from schemas.deployments import REGISTERED, reference
 from schemas.errors import InvalidDeclaration, ThalwegError
@@ -279,3 +282,70 @@ def test_a_version_whose_snapshot_is_another_is_refused(caplog):
 def test_a_policy_that_keeps_nothing_is_refused(policy):
     with pytest.raises(InvalidDeclaration, match="keep_every"):
         replace(PIPELINE, **policy)
+
+
+class Trained(Kept):
+    """Beside `learn`, somebody trains versions from the archive."""
+
+    def register(self, *, at_ms: int) -> str:
+        driver = self.driver
+        learner = driver._training.learners[CHAMPION]
+        version = next_version(self.log().registry, CHAMPION, at_ms)
+        blob = encode(learner, driver._signer, at_ms=at_ms, version=version)
+        event = registration(
+            *(learner, version, blob),
+            use_case=PIPELINE.use_case,
+            at=at_ms,
+            by="ada@desk",
+            why="new prices",
+        )
+        for key, value in chunks.split(event.reference, blob, place=0):
+            driver.append(value, topic=topics.MODELS, key=key)
+        driver.append(msgspec.json.encode(event), topic=topics.DEPLOYMENTS, key=b"")
+        driver._follow_deployments()
+        return event.reference
+
+
+AT_MS = 1_795_837_512_000
+
+
+def test_a_trained_version_serves_under_the_time_of_its_training_and_leaves_whole(monkeypatch):
+    monkeypatch.setattr(chunks, "PART_BYTES", 500)
+    trained = Trained()
+    trained.learn(3)
+    version = trained.register(at_ms=AT_MS)
+    then = trained.score(CHAMPION)
+    trained.driver.promote(version)
+    trained.learn(3)
+    answer = trained.answer()
+    score = trained.score(version)
+    in_parts = [key for key in trained.snapshots() if key.startswith(f"{version}/part/")]
+    trained.driver.promote(CHALLENGER)
+    trained.driver.promote(CHAMPION)
+    trained.driver.archive(version)
+    trained.learn(1)
+
+    assert version == f"{CHAMPION}@20261128034512"
+    assert answer == (CHAMPION, 20261128034512, [])
+    assert score == then != trained.score(CHAMPION)
+    assert len(in_parts) > 1
+    assert [key for key in trained.snapshots() if key.startswith(version)] == []
+
+
+def test_trained_versions_answer_no_wish_and_are_no_beginning_of_counting():
+    trained = Trained(keep_every=4, keep_versions=3)
+    trained.learn(1)
+    trained.driver.keep(CHAMPION)
+    versions = [trained.register(at_ms=AT_MS) for _ in range(2)]
+    wanted = [*trained.log().registry.wanted]
+    trained.learn(4)
+    found = [e for e in decisions.versions(trained.log().registry) if e.startswith(CHAMPION)]
+    parents = {e.event.reference: e.event.parent for e in trained.log().entries if e.event.version}
+
+    assert versions == [f"{CHAMPION}@20261128034512", f"{CHAMPION}@20261128034513"]
+    assert wanted == [CHAMPION]
+    assert found == [*versions, f"{CHAMPION}@2"]
+    assert parents[f"{CHAMPION}@2"] == ""
+    trained.learn(6)
+    found = [e for e in decisions.versions(trained.log().registry) if e.startswith(CHAMPION)]
+    assert found == [f"{CHAMPION}@{version}" for version in (2, 6, 10)]

@@ -1,0 +1,117 @@
+"""`thalweg models train` on a real broker: who registers, beside whom, and what becomes of it."""
+
+import msgspec
+import pytest
+from confluent_kafka import KafkaException, Producer
+
+from agents import cli
+from agents.kafka.client_settings import KafkaSettings
+from agents.offline import tables
+from agents.offline.file_system import FileSystem
+from agents.offline.table_writer import TableWriter
+from examples.shop.pipeline import PIPELINE
+from online_models.signing import Verifier
+from online_models.snapshot import decode, environment_of
+from schemas import topics
+from tests.agents.deployments.published import CHALLENGER, CHAMPION
+from tests.agents.deployments.test_commands import Desk, desk_of  # noqa: F401  # a fixture
+from tests.agents.outcome_log import FOLD, make_outcomes
+
+pytestmark = pytest.mark.integration
+
+N = 60
+
+
+@pytest.fixture
+def trainer(desk_of, tmp_path, monkeypatch):  # noqa: F811  # the fixture
+    """A desk with an archive of outcomes."""
+    table, files = tables.OUTCOMES, FileSystem(str(tmp_path / "offline"))
+    rows = [
+        (*table.row(msgspec.msgpack.encode(outcome)), 0, offset)
+        for offset, outcome in enumerate(make_outcomes(N))
+    ]
+    writer = TableWriter(files, table.name, table.schema, event_at=table.event_at)
+    writer.write("outcomes-0-abc", 0, N, rows)
+    monkeypatch.setenv("THALWEG_OFFLINE_STORE", files.root)
+    return desk_of
+
+
+def fails(desk: Desk, *words: str) -> str:
+    """Tell the last line of what is said, below that of the progress."""
+    assert cli.main(["models", *words]) == cli.EX_ERROR
+    return desk.capsys.readouterr().err.splitlines()[-1]
+
+
+def abandoned(desk: Desk) -> Producer:
+    """Leave half of a registration behind, as who is killed in the middle of it."""
+    kafka = KafkaSettings(
+        bootstrap=desk.settings.kafka_bootstrap,
+        group=f"{desk.settings.topic_prefix}models-train",
+    )
+    producer = Producer(kafka.transactional_producer(0) | {"log_level": 0})
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    models = topics.MODELS.named(desk.settings.topic_prefix)
+    producer.produce(models, b"half", f"{CHALLENGER}@7".encode(), 0)
+    assert producer.flush(30) == 0
+    return producer
+
+
+def test_a_trained_version_is_registered_whole_and_whoever_began_before_is_fenced(trainer):
+    """Who reads `models` waits for nobody who is dead: the successor ends what was left open."""
+    said = trainer.run("train", CHALLENGER)
+    before = trainer.parts()
+    killed = abandoned(trainer)
+    registered = trainer.json("train", CHALLENGER, "--register", "--why", "new prices")
+    version = registered["registered"]
+    with pytest.raises(KafkaException, match="fenced"):
+        killed.commit_transaction(30)
+    again = trainer.json("train", CHALLENGER, "--register", "--why", "once more")["registered"]
+    after = trainer.parts()
+    trainer.run("promote", version, "--why", "better")
+    exported = trainer.json("export", version, trainer.env["THALWEG_TRUSTED_KEYS_DIR"] + "/backup")
+    with open(exported["snapshot"], "rb") as file:
+        manifest = decode(
+            file.read(),
+            Verifier([trainer.signer.public_pem()]),
+            model=CHALLENGER,
+            schema=FOLD.schema,
+            target=PIPELINE.label.target,
+            environment=environment_of(trainer.settings.topic_prefix, PIPELINE.use_case),
+        ).manifest
+
+    assert "not to be told apart" in said
+    assert before.keys() == {CHAMPION, CHALLENGER}  # nothing was published
+    assert registered["candidate"]["learned"] == N
+    assert after == before | dict.fromkeys((version, again), ("development", "retired"))
+    assert (manifest.n_learned, manifest.through) == (N, N - 1)
+    assert version == f"{CHALLENGER}@{manifest.version}" < again
+    assert trainer.parts()[version] == ("production", "champion")
+    history = trainer.json("history")
+    assert [(each["kind"], each["why"], each["took_effect"]) for each in history] == [
+        ("registered", "new prices", True),
+        ("registered", "once more", True),
+        ("promoted", "better", True),
+    ]
+
+
+def test_what_cannot_be_trained_is_said_in_a_line(trainer, monkeypatch):
+    said = {
+        "--register needs --why": ("train", CHALLENGER, "--register"),
+        "the pipeline does not name `binary_forest_v1`": (
+            *("train", "binary_forest_v1", "--register"),
+            *("--why", "w"),
+        ),
+        "no model `tree`": ("train", "tree"),
+        "has learned nothing": ("train", CHALLENGER, "--since", "2026-01-01"),
+        "--since": ("train", CHALLENGER, "--since", "yesterday"),
+    }
+    for expected, words in said.items():
+        assert expected in fails(trainer, *words)
+
+    monkeypatch.delenv("THALWEG_SIGNING_KEY_FILE")
+    words = ("train", CHALLENGER, "--register", "--why", "w")
+    assert "THALWEG_SIGNING_KEY_FILE" in trainer.fails(*words, code=cli.EX_CONFIG)
+    monkeypatch.setenv("THALWEG_KAFKA_BOOTSTRAP", "127.0.0.1:1")
+    against = trainer.json("train", CHALLENGER, "--against", CHAMPION)
+    assert against["champion"]["model"] == CHAMPION
