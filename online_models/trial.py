@@ -39,7 +39,7 @@ class Trial:
     until: float = float("inf")
     comparison: Comparison | None = field(init=False)
     """The loss of the candidate less that of the champion, as the gates of a rollout compare them;
-    `None` where scores are no probabilities."""
+    `None` where scores are no probabilities, or an outcome stands for others than itself."""
     of_champion: Any = field(init=False)
     """How good the champion was in the span (`online_models.progress.Evaluation`)."""
 
@@ -63,10 +63,10 @@ class Trial:
         theirs = self.champion.learn(outcome, offset)
         progress.prequential = of_all
         ours = self.candidate.learn(outcome, offset)
-        if self.comparison is not None and ours is not None and theirs is not None:
-            self.comparison.update(
-                *(offset, bool(outcome.label)),
-                candidate=ours,
-                champion=theirs,
-                weight=outcome.judged,
-            )
+        if self.comparison is None or outcome.judged == 0.0:
+            return
+        if outcome.judged != 1.0:
+            self.comparison = None
+        elif ours is not None and theirs is not None:
+            label = bool(outcome.label)
+            self.comparison.update(offset, label, candidate=ours, champion=theirs)

@@ -150,12 +150,7 @@ def test_both_are_compared_on_the_outcomes_of_the_span(tmp_path, since, until):
         assert of_champion is not None
         assert score is not None
         evaluation.update(outcome.label is True, of_champion)
-        comparison.update(
-            *(offset, outcome.label is True),
-            candidate=score,
-            champion=of_champion,
-            weight=1.0,
-        )
+        comparison.update(offset, outcome.label is True, candidate=score, champion=of_champion)
 
     learner, told = train(archived(tmp_path, LOG, 150), since=since, until=until)
 
