@@ -77,7 +77,8 @@ class Ensemble:
 class EnsembleScorer:
     """The face an ensemble shows in the hot path: that of a model.
 
-    Members that cannot answer an event are left out of its answer.
+    Members that cannot answer an event are left out of its answer; where only those can that weigh
+    nothing, they answer alike.
 
     Parameters
     ----------
@@ -96,6 +97,10 @@ class EnsembleScorer:
     >>> ensemble = EnsembleScorer([(0.75, constant(0.2)), (0.25, constant(0.6))])
     >>> round(ensemble.score({}), 2), ensemble.degraded_reason
     (0.3, None)
+    >>> failing = Scorer(dummy.NoChangeClassifier(), n_learned=0)
+    >>> ensemble = EnsembleScorer([(1.0, failing), (0.0, constant(0.6))])
+    >>> ensemble.score({}), ensemble.degraded_reason
+    (0.6, None)
     """
 
     __slots__ = ("_members", "degraded_reason", "n_learned")
@@ -108,6 +113,7 @@ class EnsembleScorer:
     def score(self, features: dict[str, float]) -> float:
         """Estimate the probability of a positive label."""
         total = whole = 0.0
+        unweighed: list[float] = []
         fallback: float | None = None
         reason: str | None = None
         for weight, member in self._members:
@@ -115,10 +121,12 @@ class EnsembleScorer:
             if member.degraded_reason is None:
                 total += weight * score
                 whole += weight
+                if weight == 0.0:  # not judged yet, or far behind
+                    unweighed.append(score)
             elif fallback is None:
                 fallback, reason = score, member.degraded_reason
-        if whole > 0.0:
+        if whole > 0.0 or unweighed:
             self.degraded_reason = None
-            return total / whole
+            return total / whole if whole > 0.0 else sum(unweighed) / len(unweighed)
         self.degraded_reason = reason
         return 0.5 if fallback is None else fallback

@@ -19,6 +19,9 @@ FALSE_ALARMS: Final = 1e-4
 MOST_USERS: Final = 100_000
 """Users of an experiment that are remembered, some 10 MB; then all are counted anew."""
 
+SETTLING: Final = 5_000
+"""Predictions in a group that is not the user's: more are not left over from another rollout."""
+
 Group = Literal["control", "candidate"]
 
 
@@ -73,6 +76,7 @@ class SampleRatio:
             name=rollout.name, candidate=rollout.candidate, exposure=1.0, split=rollout.split
         ).variant
         self._turn = 0
+        self._n_elsewhere = 0
         self._begin()
 
     def _begin(self) -> None:
@@ -83,14 +87,17 @@ class SampleRatio:
     def add(self, user_id: str, variant: Group) -> None:
         """Count a user; begin anew with one whom another rollout put where they are.
 
-        Its predictions may still come, and its shares may be others.
+        Its predictions may still come, and its shares may be others. Where they go on coming, they
+        are counted in the group whose answers they get: then it is the assignment that is wrong.
         """
         who = hash(user_id)
         if who in self._seen:
             return
         if self._variant(user_id) != variant:
-            self._begin()
-            return
+            self._n_elsewhere += 1
+            if self._n_elsewhere <= SETTLING:
+                self._begin()
+                return
         if len(self._seen) >= self._most_users:
             self._turn += 1
             self._begin()

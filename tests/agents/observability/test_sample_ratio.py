@@ -135,3 +135,19 @@ def test_the_watch_role_emits_the_alert():
 
     assert [each.kind for each in found] == ["sample_ratio"]
     assert metrics.samples()['thalweg_alerts_total{kind="sample_ratio",level="warning"}'] == 1
+
+
+def test_users_who_go_on_getting_the_other_groups_answers_are_noticed():
+    ratio, found = SampleRatio(ROLLOUT), None
+    for n in range(60_000):
+        user = f"user-{n}"
+        variant = ROLLOUT.variant(user)
+        if variant == "champion":
+            continue
+        if variant == "candidate" and n % 3 == 0:  # a worker that lost its way
+            variant = "control"
+        ratio.add(user, variant)
+        found = found or ratio.mismatch()
+
+    assert found is not None
+    assert found.share < 0.4
