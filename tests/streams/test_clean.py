@@ -274,7 +274,7 @@ def test_a_label_may_name_its_prediction_instead_of_the_event():
         ({"label": None}, Reason.INVALID_FIELD),
         ({"event_id": None}, Reason.MISSING_FIELD),
         ({"event_id": ""}, Reason.INVALID_FIELD),
-        ({"prediction_id": "x" * (MAX_ID_LENGTH + 1)}, Reason.INVALID_FIELD),
+        ({"prediction_id": "x" * (2 * MAX_ID_LENGTH + 1)}, Reason.INVALID_FIELD),
         ({"ts": NOW + 5 * MINUTE + 1}, Reason.FUTURE_TS),
     ],
 )

@@ -102,9 +102,9 @@ def test_topics_grow_with_users_and_what_they_do() -> None:
 
 
 def test_who_does_more_costs_more() -> None:
-    states = [costs(PIPELINE, events_per_day=n)[1].state for n in (1, 24, 240, 1_440)]
+    states = [costs(PIPELINE, events_per_day=n)[1].state for n in (1, 24, 100)]
 
-    assert states[0] == states[1] < states[2] < states[3]
+    assert states[0] == states[1] < states[2]
 
 
 def test_an_update_is_as_long_as_is_said() -> None:

@@ -74,10 +74,9 @@ def post(site: Site, fields: dict[str, str], origin: str | None) -> tuple[int, s
 
 @pytest.mark.integration
 def test_a_person_answers_on_the_page_and_no_other_page_does(
-    make_site: MakeSite, monkeypatch: pytest.MonkeyPatch, page: Page
+    make_site: MakeSite, page: Page
 ) -> None:
-    monkeypatch.setenv("THALWEG_PIPELINE", "examples.shop.rollout")
-    site = make_site()
+    site = make_site(pipeline="examples.shop.rollout")
     for n in (1, 2):
         site._produce(topics.REVIEW_QUEUE, f"u{n}", msgspec.json.encode(item(n)))
 
