@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,8 +37,14 @@ def test_the_configuration_of_compose_is_one(program: Callable[[str], str]) -> N
 class Prometheus:
     """A server that scrapes the workers of `thalweg up`."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, log: Path) -> None:
         self._url = url
+        self._log = log
+
+    @property
+    def said(self) -> str:
+        """What it and the system it scrapes said last."""
+        return self._log.read_text(encoding="utf-8")[-2_000:]
 
     def get(self, path: str, **parameters: str) -> Any:
         answer = requests.get(f"{self._url}/api/v1/{path}", parameters, timeout=10)
@@ -109,7 +116,7 @@ def prometheus(
             process = subprocess.Popen(command, cwd=OPS.parent, stdout=log, stderr=log)
             closing.callback(process.wait)
             closing.callback(process.send_signal, signal.SIGINT)
-        running = Prometheus(f"http://127.0.0.1:{ports['prometheus']}")
+        running = Prometheus(f"http://127.0.0.1:{ports['prometheus']}", path / "log")
         wait_until(running.is_up, 30)
         yield running
 
@@ -128,7 +135,7 @@ def test_every_panel_shows_something(prometheus: Prometheus) -> None:
     try:
         wait_until(is_all_shown, WITHIN_S, every_s=1)
     except TimeoutError:
-        pytest.fail(f"nothing to show: {sorted(asked)}")
+        pytest.fail(f"nothing to show: {sorted(asked)}\n{prometheus.said}")
 
 
 def test_every_rule_evaluates(prometheus: Prometheus) -> None:
