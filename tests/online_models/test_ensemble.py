@@ -70,10 +70,14 @@ def test_who_cannot_answer_is_left_out_and_if_nobody_can_the_first_says_why():
     assert (none.score({}), none.degraded_reason) == (0.1, "model_failed")
 
 
-def test_a_member_without_weight_answers_nothing_but_nobody_else_can():
-    alone = EnsembleScorer([(0.0, Fixed(0.3)), (1.0, Fixed(0.1, "model_failed"))])
+def test_members_without_weight_answer_where_nobody_else_can():
+    """A model's own answer, untried as it is, is better than the base rate of one that failed."""
+    failed = (1.0, Fixed(0.1, "model_failed"))
+    left = EnsembleScorer([(0.0, Fixed(0.3)), failed, (0.0, Fixed(0.5))])
+    weighed = EnsembleScorer([(0.0, Fixed(0.3)), (0.5, Fixed(0.9)), failed])
 
-    assert (alone.score({}), alone.degraded_reason) == (0.1, "model_failed")
+    assert (left.score({}), left.degraded_reason) == (0.4, None)
+    assert (weighed.score({}), weighed.degraded_reason) == (0.9, None)
 
 
 @pytest.mark.parametrize("members", [(), ("a",), ("a", "a"), ("a", "b", "a")])
