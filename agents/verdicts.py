@@ -4,6 +4,7 @@ Nobody else can tell: whether an event is too far in the future depends on the m
 predict took it in.
 """
 
+import logging
 import time
 from collections.abc import Sequence
 from typing import Final
@@ -12,6 +13,8 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Top
 
 from agents.kafka.client_settings import KafkaSettings
 from schemas import dead_letters
+
+logger = logging.getLogger(__name__)
 
 TIMEOUT_S: Final = 10.0
 
@@ -90,6 +93,11 @@ class Verdicts:
         # Ours last: see `DeadLetters`.
         headers = dict(message.headers() or ())
         if headers.get(dead_letters.TOPIC) == self._events.encode():
-            place = headers[dead_letters.PARTITION], headers[dead_letters.OFFSET]
-            partition, at = (int(number or b"") for number in place)
+            try:
+                place = headers[dead_letters.PARTITION], headers[dead_letters.OFFSET]
+                partition, at = (int(number or b"") for number in place)
+            except (KeyError, ValueError):
+                # The topic is ours alone: whoever wrote this can write it again.
+                logger.warning("a dead letter at offset %s does not say where it stood", offset)
+                return
             self._set_aside.add((partition, at))

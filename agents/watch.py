@@ -24,6 +24,7 @@ from agents.observability import metric_list
 from agents.observability.accuracy import AccuracyWatch
 from agents.observability.accuracy_alert import accuracy_alert, accuracy_reading, alert_headers
 from agents.observability.estimated_accuracy import EstimatedAccuracy
+from agents.observability.judged_outcomes import judged_outcomes
 from agents.observability.lag_reader import GroupLag
 from agents.observability.metrics import Metrics
 from agents.observability.quality_alert import QualityWatch
@@ -115,10 +116,10 @@ def _learn_what_scores_are_worth(
     @app.agent(_topic(app, settings, topics.OUTCOMES))
     async def learn_what_scores_are_worth(batches: faust.StreamT[Batch]) -> AsyncIterator[int]:
         async for batch in batches:
-            if estimates is not None:
-                estimates.outcomes(batch.records)
-            if served is not None:
-                served.outcomes(batch.records)
+            if estimates is not None and served is not None:
+                outcomes = judged_outcomes(batch.records)
+                estimates.outcomes(outcomes)
+                served.outcomes(outcomes)
             yield len(batch)
 
     @app.timer(ESTIMATE_INTERVAL_S)  # type: ignore[untyped-decorator]

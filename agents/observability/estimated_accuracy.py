@@ -15,6 +15,7 @@ from agents.observability.accuracy import (
     MIN_PER_LABEL,
     roc_auc_error,
 )
+from agents.observability.judged_outcomes import JudgedOutcome
 from agents.observability.metrics import Metrics
 from online_models.calibration import Reliability
 from online_models.estimated_quality import estimate
@@ -32,28 +33,7 @@ class _Scored(msgspec.Struct):
     model: str
 
 
-class _Judged(msgspec.Struct, array_like=True):
-    """What it needs of an outcome, up to `judged`; what lies between is not decoded."""
-
-    prediction_id: str
-    use_case: str
-    user_id: str
-    event_at: int
-    labelled_at: int
-    label: bool
-    score: float
-    model: str
-    model_version: int = 0
-    """0: no model was there to answer."""
-    schema: msgspec.Raw = msgspec.Raw()
-    features: msgspec.Raw = msgspec.Raw()
-    target: msgspec.Raw = msgspec.Raw()
-    weight: msgspec.Raw = msgspec.Raw()
-    judged: float = 1.0
-
-
 _decode_scored = msgspec.json.Decoder(_Scored).decode
-_decode_judged = msgspec.msgpack.Decoder(_Judged).decode
 
 
 class EstimatedAccuracy:
@@ -67,13 +47,9 @@ class EstimatedAccuracy:
         self._reliability: dict[str, Reliability] = {}
         self._scores: deque[tuple[str, float]] = deque(maxlen=WINDOW)
 
-    def outcomes(self, records: Iterable[Message]) -> None:
-        """Learn from outcomes what scores are worth; what is none is passed over."""
-        for record in records:
-            try:
-                judged = _decode_judged(record.value() or b"")
-            except msgspec.MsgspecError:
-                continue
+    def outcomes(self, outcomes: Iterable[JudgedOutcome]) -> None:
+        """Learn from outcomes what scores are worth."""
+        for judged in outcomes:
             if judged.judged > 0.0 and judged.model_version:
                 reliability = self._reliability.setdefault(judged.model, Reliability())
                 reliability.update(judged.label, judged.score, judged.judged)

@@ -4,38 +4,13 @@ from collections.abc import Iterable
 from math import isnan
 from typing import Final
 
-import msgspec
-from confluent_kafka import Message
-
 from agents.observability import metric_list
+from agents.observability.judged_outcomes import JudgedOutcome
 from agents.observability.metrics import Metrics
 from online_models.prequential import Prequential
 
 MOST_MODELS: Final = 20
 """Who answered last are remembered; more than a pipeline ever has."""
-
-
-class _Served(msgspec.Struct, array_like=True):
-    """What it needs of an outcome, up to `judged`; what lies between is not decoded."""
-
-    prediction_id: msgspec.Raw
-    use_case: msgspec.Raw
-    user_id: msgspec.Raw
-    event_at: msgspec.Raw
-    labelled_at: msgspec.Raw
-    label: bool
-    score: float
-    model: str
-    model_version: int = 0
-    """0: no model was there to answer."""
-    schema: msgspec.Raw = msgspec.Raw()
-    features: msgspec.Raw = msgspec.Raw()
-    target: msgspec.Raw = msgspec.Raw()
-    weight: msgspec.Raw = msgspec.Raw()
-    judged: float = 1.0
-
-
-_decode = msgspec.msgpack.Decoder(_Served).decode
 
 
 class ServedAccuracy:
@@ -51,13 +26,9 @@ class ServedAccuracy:
         self._by_model: dict[str, Prequential] = {}
         self._told: set[str] = set()
 
-    def outcomes(self, records: Iterable[Message]) -> None:
-        """Judge outcomes; what is none is passed over."""
-        for record in records:
-            try:
-                served = _decode(record.value() or b"")
-            except msgspec.MsgspecError:
-                continue
+    def outcomes(self, outcomes: Iterable[JudgedOutcome]) -> None:
+        """Judge outcomes."""
+        for served in outcomes:
             if served.judged > 0.0 and served.model_version:
                 found = self._by_model.pop(served.model, None) or Prequential()
                 self._by_model[served.model] = found  # the last to answer stands last

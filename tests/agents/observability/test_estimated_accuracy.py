@@ -1,11 +1,13 @@
 """Estimates before labels: those of each model, of good answers alone, and near what comes."""
 
 import random
+from typing import Any
 
 import msgspec
 import pytest
 
 from agents.observability.estimated_accuracy import MIN_OUTCOMES, EstimatedAccuracy
+from agents.observability.judged_outcomes import judged_outcomes
 from agents.observability.metrics import Metrics
 from online_models.prequential import WINDOW, Prequential
 from schemas.outcomes import Outcome
@@ -49,7 +51,7 @@ def estimates(metrics):
 
 
 def test_what_is_estimated_comes_true(estimates, metrics):
-    estimates.outcomes([outcome(*each) for each in drawn(1, 5_000)])
+    estimates.outcomes(judged_outcomes([outcome(*each) for each in drawn(1, 5_000)]))
     later = drawn(2, WINDOW)
     estimates.predictions([prediction(score) for _, score in later])
     estimates.tell()
@@ -70,10 +72,10 @@ def test_what_is_estimated_comes_true(estimates, metrics):
 
 def test_nothing_is_said_before_there_are_outcomes(estimates, metrics):
     estimates.predictions([prediction(score) for _, score in drawn(2, 200)])
-    estimates.outcomes([outcome(*each) for each in drawn(1, MIN_OUTCOMES - 1)])
+    estimates.outcomes(judged_outcomes([outcome(*each) for each in drawn(1, MIN_OUTCOMES - 1)]))
     estimates.tell()
     before = metrics.samples()
-    estimates.outcomes([outcome(True, 0.5)])
+    estimates.outcomes(judged_outcomes([outcome(True, 0.5)]))
     estimates.tell()
 
     assert before == {}
@@ -81,7 +83,7 @@ def test_nothing_is_said_before_there_are_outcomes(estimates, metrics):
 
 
 def test_an_auc_of_next_to_no_positives_is_not_estimated(estimates, metrics):
-    estimates.outcomes([outcome(False, 0.1)] * MIN_OUTCOMES)
+    estimates.outcomes(judged_outcomes([outcome(False, 0.1)] * MIN_OUTCOMES))
     estimates.predictions([prediction(0.1)] * 100)
     estimates.tell()
 
@@ -93,7 +95,7 @@ def test_an_auc_of_next_to_no_positives_is_not_estimated(estimates, metrics):
 
 def test_models_are_kept_apart_and_go_with_their_predictions(estimates, metrics):
     for model, label in (("good", True), ("bad", False)):
-        estimates.outcomes([outcome(label, 0.7, model)] * MIN_OUTCOMES)
+        estimates.outcomes(judged_outcomes([outcome(label, 0.7, model)] * MIN_OUTCOMES))
     estimates.predictions([prediction(0.7, "good"), prediction(0.7, "bad")])
     estimates.tell()
     both = metrics.samples()
@@ -108,9 +110,11 @@ def test_models_are_kept_apart_and_go_with_their_predictions(estimates, metrics)
 
 def test_an_outcome_counts_as_the_many_it_stands_for_or_not_at_all(estimates, metrics):
     """A tenth of the negatives, and revisions and fake negatives beside them."""
-    estimates.outcomes([outcome(True, 0.5)] * MIN_OUTCOMES)
-    estimates.outcomes([outcome(False, 0.5, judged=10.0)] * (3 * MIN_OUTCOMES // 10))
-    estimates.outcomes([outcome(False, 0.5, judged=0.0)] * MIN_OUTCOMES)
+    estimates.outcomes(judged_outcomes([outcome(True, 0.5)] * MIN_OUTCOMES))
+    estimates.outcomes(
+        judged_outcomes([outcome(False, 0.5, judged=10.0)] * (3 * MIN_OUTCOMES // 10))
+    )
+    estimates.outcomes(judged_outcomes([outcome(False, 0.5, judged=0.0)] * MIN_OUTCOMES))
     estimates.predictions([prediction(0.5)] * WINDOW)
     estimates.tell()
 
@@ -120,7 +124,7 @@ def test_an_outcome_counts_as_the_many_it_stands_for_or_not_at_all(estimates, me
 
 def test_what_a_constant_was_worth_says_nothing_of_the_model(estimates, metrics):
     """While there is no model, its name stands with version 0."""
-    estimates.outcomes([outcome(True, 0.5, version=0)] * MIN_OUTCOMES)
+    estimates.outcomes(judged_outcomes([outcome(True, 0.5, version=0)] * MIN_OUTCOMES))
     estimates.predictions([prediction(0.5)])
     estimates.tell()
 
@@ -128,8 +132,8 @@ def test_what_a_constant_was_worth_says_nothing_of_the_model(estimates, metrics)
 
 
 def test_answers_without_a_model_and_garbage_are_passed_over(estimates, metrics):
-    garbage = [Record(None), Record(b""), Record(b"{"), Record(b"\xff"), Record(b"[]")]
-    estimates.outcomes([*garbage, *[outcome(False, 0.2)] * MIN_OUTCOMES])
+    garbage: list[Any] = [Record(None), Record(b""), Record(b"{"), Record(b"\xff"), Record(b"[]")]
+    estimates.outcomes(judged_outcomes([*garbage, *[outcome(False, 0.2)] * MIN_OUTCOMES]))
     estimates.predictions([*garbage, prediction(0.9, source="default"), prediction(0.2)])
     estimates.tell()
 

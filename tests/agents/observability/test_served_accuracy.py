@@ -6,6 +6,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents.observability.judged_outcomes import judged_outcomes
 from agents.observability.metrics import Metrics
 from agents.observability.served_accuracy import MOST_MODELS, ServedAccuracy
 from online_models.prequential import Prequential
@@ -42,7 +43,7 @@ def test_each_is_judged_by_what_it_answered_as_often_as_it_stands_for(found):
     metrics = Metrics()
     expected: dict[str, Prequential] = {}
     served = ServedAccuracy(metrics)
-    served.outcomes(record(*each) for each in found)
+    served.outcomes(judged_outcomes(record(*each) for each in found))
     for model, label, score, judged, version in found:
         if judged > 0 and version > 0:
             expected.setdefault(model, Prequential()).update(label, score, judged)
@@ -59,7 +60,7 @@ def test_each_is_judged_by_what_it_answered_as_often_as_it_stands_for(found):
 def test_what_is_no_outcome_is_passed_over():
     metrics = Metrics()
     served = ServedAccuracy(metrics)
-    served.outcomes(cast(Any, [Record(None), Record(b""), Record(b"\x93")]))
+    served.outcomes(judged_outcomes(cast(Any, [Record(None), Record(b""), Record(b"\x93")])))
 
     assert told(served, metrics) == {}
 
@@ -67,9 +68,9 @@ def test_what_is_no_outcome_is_passed_over():
 def test_who_answers_no_more_is_forgotten():
     metrics = Metrics()
     served = ServedAccuracy(metrics)
-    served.outcomes([record("first", True, 0.5)])
+    served.outcomes(judged_outcomes([record("first", True, 0.5)]))
     before = told(served, metrics)
-    served.outcomes(record(f"m{n}", True, 0.5) for n in range(MOST_MODELS))
+    served.outcomes(judged_outcomes(record(f"m{n}", True, 0.5) for n in range(MOST_MODELS)))
     after = told(served, metrics)
 
     assert len(before) == 1
