@@ -34,8 +34,10 @@ format: $(VENV)/.dev  ## put the code into its form
 bench: $(VENV)/.dev  ## measure throughput and latency against their budgets
 	$(BIN)/python -m benchmarks $(ARGS)
 
+HISTORIES := tests/agents/kafka/test_takeover.py tests/agents/kafka/test_incremental.py \
+  tests/agents/prediction/test_interruptions.py tests/online_models/test_registry.py
 faults: $(VENV)/.dev  ## fail workers and three brokers for half an hour; ARGS="-k killed"
-	FAULTS=full $(BIN)/python -m pytest -s tests/faults $(ARGS)
+	FAULTS=full $(BIN)/python -m pytest -s tests/faults $(HISTORIES) $(ARGS)
 
 feast: $(VENV)/.dev  ## set Feast up beside .venv, for the tests that it reads what we write
 	$(BIN)/python -m tests.agents.feast.environment

@@ -1,5 +1,6 @@
 """The real servers that tests share: one broker and one Redis server for the whole run."""
 
+import gc
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,10 +11,22 @@ from agents.embedded import process
 from agents.embedded.kafka import EmbeddedKafka
 from agents.embedded.valkey import EmbeddedRedis
 from tests import histories
+from tests.faults.size import FULL, SIZE
 
-# How long an example takes says more about the machine's mood than about the code.
-settings.register_profile("thalweg", deadline=None)
+# How long an example takes says more about the machine's mood than about the code. Examples differ
+# from run to run.
+settings.register_profile("thalweg", deadline=None, max_examples=100 if SIZE is FULL else 50)
 settings.load_profile("thalweg")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Keep the garbage collector, as a worker does (`agents.garbage`), from what lives for long.
+
+    Hundreds of megabytes of modules and tests are looked through in each full collection.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(5_000, 50, 50)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

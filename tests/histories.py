@@ -10,14 +10,26 @@ from typing import cast
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
+from tests.faults.size import FULL, SIZE
+
 STEPS = 16
+PART = 1 if SIZE is FULL else 4
+"""What part of them an ordinary run tries: one of so many, others each time."""
 counted: Counter[str] = Counter()
 """Histories by machine; told at the end of the test run."""
 
 
 def run_histories(machine: type[RuleBasedStateMachine], *, n: int, settled: bool = True) -> None:
-    """Run `n` histories; with `settled` false, stop at the first failure, unshrunk and unsaved."""
+    """Run `n` histories, or an ordinary run's part of them.
+
+    Parameters
+    ----------
+    settled
+        Whether none may fail. Otherwise stop at the first failure, which is looked for among all
+        `n`, unshrunk and unsaved.
+    """
     n_runs = 0
+    n = n // PART if settled else n
 
     def made() -> RuleBasedStateMachine:
         nonlocal n_runs

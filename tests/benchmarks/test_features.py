@@ -49,7 +49,7 @@ def test_fausts_newest_window_holds_what_came_since_it_began():
 def test_every_figure_is_measured_and_told(monkeypatch):
     monkeypatch.setattr("benchmarks.features.folds.HISTORY", timedelta(days=1))
     monkeypatch.setattr("benchmarks.features.peers.HISTORY", timedelta(days=1))
-    figures = measure([100, 300], Effort(users=2, events=20, rounds=1))
+    figures = measure([100, 300], Effort(users=1, events=2, rounds=1))
 
     assert json.loads(json.dumps(figures)) == figures
     assert figures["thirty_us"] == pytest.approx(30 * figures["feature_us"])

@@ -46,7 +46,7 @@ from tests.waiting import wait_until
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).resolve().parents[2]
-KILLS = 30 if SIZE is FULL else 5
+KILLS = 30 if SIZE is FULL else 3
 PIPELINE = f"tests.faults.{'forest' if SIZE is FULL else 'rollout'}_pipeline"
 IN_TRANSACTION = 10
 TICK_S = 0.1

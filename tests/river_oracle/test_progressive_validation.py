@@ -13,12 +13,12 @@ from tests.river_oracle.lockstep import ask
 @pytest.mark.parametrize(
     ("dataset", "n", "model"),
     [
-        ("Bananas", 500, "binary_logistic_v2"),
-        ("Bananas", 500, "binary_hoeffding_tree_v1"),
-        ("ImageSegments", 500, "multiclass_softmax_v1"),
-        ("ImageSegments", 500, "multiclass_hoeffding_adaptive_v1"),
-        ("TrumpApproval", 500, "regression_linear_v1"),
-        ("TrumpApproval", 500, "regression_hoeffding_adaptive_v1"),
+        ("Bananas", 400, "binary_logistic_v2"),
+        ("Bananas", 400, "binary_hoeffding_tree_v1"),
+        ("ImageSegments", 400, "multiclass_softmax_v1"),
+        ("ImageSegments", 400, "multiclass_hoeffding_adaptive_v1"),
+        ("TrumpApproval", 400, "regression_linear_v1"),
+        ("TrumpApproval", 400, "regression_hoeffding_adaptive_v1"),
     ],
 )
 def test_a_pipeline_is_evaluated_as_river_evaluates_its_model(dataset, n, model, delay):

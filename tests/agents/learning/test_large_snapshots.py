@@ -35,7 +35,7 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.integration
 
 FOREST = "binary_leveraging_bagging_v1"
-WIDE = tuple(f"feature_{n}" for n in range(2_000))
+WIDE = tuple(f"feature_{n}" for n in range(1_400))
 """What makes a forest large within seconds: each leaf of each tree looks at every feature."""
 TARGET = PIPELINE.label.target
 SIGNER = Signer.generate()

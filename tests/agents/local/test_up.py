@@ -127,7 +127,7 @@ def archived(tmp_path: Path) -> int:
 
 
 @pytest.mark.integration
-def test_it_replays_survives_a_kill_ends_in_order_and_goes_on(up, flags, tmp_path):
+def test_it_replays_refuses_another_survives_a_kill_ends_in_order_and_goes_on(up, flags, tmp_path):
     soon = {"THALWEG_ARCHIVE_INTERVAL_S": "0.5"}
     first = up([*flags, "--json", "--rate", "0", "--limit", str(N_EVENTS)], **soon)
     assert first.line() == "ready"
@@ -138,6 +138,11 @@ def test_it_replays_survives_a_kill_ends_in_order_and_goes_on(up, flags, tmp_pat
     assert whole.models[0].outcomes > 0
     assert len({model.outcomes for model in whole.models}) == 1
     wait_until(lambda: archived(tmp_path) == N_EVENTS, timeout_s=60)
+
+    beside = up([*flags, "--no-replay"])
+    _, err = beside.process.communicate(timeout=30)
+    assert beside.process.returncode == 78
+    assert "in use" in err
 
     killed = first.worker("predict")
     assert killed is not None
@@ -154,16 +159,3 @@ def test_it_replays_survives_a_kill_ends_in_order_and_goes_on(up, flags, tmp_pat
     assert resumed.figures.events_in == resumed.figures.predictions_out == 2 * N_EVENTS
     assert resumed.figures.lost == resumed.figures.duplicated == 0
     assert second.process.wait(END_S) == 0
-
-
-@pytest.mark.integration
-def test_a_second_one_on_the_same_data_is_refused(up, flags, tmp_path):
-    first = up([*flags, "--no-replay"])
-    wait_until((tmp_path / "data" / "kafka.pid").exists, timeout_s=60)
-
-    second = up([*flags, "--no-replay"])
-    _, err = second.process.communicate(timeout=30)
-
-    assert second.process.returncode == 78
-    assert "in use" in err
-    assert first.end(signal.SIGTERM) in (0, 130)  # 130: it was not ready yet

@@ -61,7 +61,7 @@ def event_ids(run: PartitionRun) -> set[str]:
     return {event_id for segment in segments for event_id in segment.event_ids}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(seed=seeds, cuts=cut_points, drawn=poisons)
 def test_poison_is_set_aside_in_order_and_leaves_no_trace_however_batches_are_cut(
     seed: int, cuts: list[int], drawn: dict[int, str]
