@@ -61,6 +61,13 @@ class TopicFeed:
     def at_end(self) -> None:
         """Do what waits until all that is there was taken; then it has caught up."""
 
+    def at_lull(self) -> None:
+        """Do what need not wait for the end: all that arrived so far was taken.
+
+        Called once it has caught up only. The broker tells the end with the next, empty answer,
+        for which it waits as long as a fetch may.
+        """
+
     def rest(self) -> None:
         """Do what waits until there is nothing to take, again and again."""
 
@@ -80,8 +87,11 @@ class TopicFeed:
                 if first is None:
                     self.rest()
                 # `consume(n, timeout)` would wait for all n.
-                for message in () if first is None else (first, *consumer.consume(_CHUNK, 0)):
+                arrived = () if first is None else (first, *consumer.consume(_CHUNK, 0))
+                for message in arrived:
                     self._hear(message)
+                if 0 < len(arrived) <= _CHUNK and self.caught_up.is_set():
+                    self.at_lull()
         except BaseException as failure:  # noqa: BLE001  # whatever it is, the worker must end
             self._on_failure(failure)
         finally:

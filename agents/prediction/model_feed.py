@@ -63,11 +63,15 @@ class ModelFeed(TopicFeed):
             self._newest[whole.model] = whole.blob, message
         self._seen_to = max(self._seen_to, offset + 1)
 
-    def at_end(self) -> None:
+    def at_lull(self) -> None:
         """Offer the newest of each model."""
         for name, (blob, message) in self._newest.items():
             self._offer(name, blob, message)
         self._newest.clear()
+
+    def at_end(self) -> None:
+        """Tell what is still incomplete, having offered the newest of each model."""
+        self.at_lull()
         self._told = self._tell_incomplete(self._parts.incomplete(), self._told)
         self._sought = frozenset()
 
