@@ -198,15 +198,18 @@ class _Canonical(pickle.Pickler):
     """Writes equal models as equal bytes, which nobody reads.
 
     A pickle tells whether two equal strings are one object, feature names, say. Models that were
-    read back have strings of their own, which makes no difference to what they do.
+    read back have strings of their own, which makes no difference to what they do. It also tells
+    in which order a set of strings is kept, which is the process's affair.
     """
 
     def __init__(self, out: io.BytesIO, names: dict[str, int]) -> None:
         super().__init__(out, protocol=5)
         self._names = names
 
-    def persistent_id(self, obj: Any) -> int | None:  # noqa: ANN401  # as inherited
-        return self._names.setdefault(obj, len(self._names)) if type(obj) is str else None
+    def persistent_id(self, obj: Any) -> int | list[str] | None:  # noqa: ANN401  # as inherited
+        if type(obj) is str:
+            return self._names.setdefault(obj, len(self._names))
+        return sorted(map(repr, obj)) if type(obj) is set else None
 
 
 class _RestrictedUnpickler(pickle.Unpickler):
