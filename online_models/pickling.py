@@ -12,7 +12,9 @@ import hashlib
 import io
 import pickle  # only `_RestrictedUnpickler` reads, and only what was signed
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from types import FunctionType
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -213,16 +215,43 @@ class _Canonical(pickle.Pickler):
 
 
 class _RestrictedUnpickler(pickle.Unpickler):
-    def __init__(self, piece: bytes, read: Sequence[object]) -> None:
+    def __init__(self, piece: bytes, read: Sequence[object], classes: set[type]) -> None:
         super().__init__(io.BytesIO(piece))
         self._read = read
+        self._classes = classes
+        """Filled with those that the pickle asks for."""
 
     def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401  # as inherited
         if (module, name) == _REFERENCE:
             return self._read.__getitem__
         if (module, name) not in _ALLOWED:
             raise SnapshotRefused(f"pickle asks for {module}.{name}, which no model needs")
-        return super().find_class(module, name)
+        found = super().find_class(module, name)
+        if isinstance(found, FunctionType):
+            return partial(found)  # a pickle may set attributes of what it is given
+        if isinstance(found, type) and found not in self._classes:
+            self._classes.add(found)
+            if found not in _AS_DEFINED:
+                copyreg._slotnames(found)  # type: ignore[attr-defined]  # noqa: SLF001  # kept there
+                _AS_DEFINED[found] = dict(vars(found))
+        return found
+
+
+_AS_DEFINED: Final[dict[type, dict[str, Any]]] = {}
+"""Attributes of the classes that pickles have asked for."""
+
+
+def _put_right(classes: Iterable[type]) -> list[type]:
+    """Give classes the attributes back that a pickle changed; tell which ones it did."""
+    changed = [each for each in classes if vars(each) != _AS_DEFINED[each]]
+    for each in changed:
+        before = _AS_DEFINED[each]
+        for name in set(vars(each)) - before.keys():
+            delattr(each, name)
+        for name, value in before.items():
+            if vars(each).get(name) is not value:
+                setattr(each, name, value)
+    return changed
 
 
 def dumps(models: tuple[Estimator, ...]) -> bytes:
@@ -280,17 +309,23 @@ def loads(
     """
     read: list[object] = [] if pieces is None else pieces
     n_bytes = 0
+    classes: set[type] = set()
     try:
         for piece in pieces_of(blob):
             if n_bytes + len(piece) > _AT_ONCE:
                 pause()
                 n_bytes = 0
-            read.append(_RestrictedUnpickler(piece, read).load())
+            read.append(_RestrictedUnpickler(piece, read, classes).load())
             n_bytes += len(piece)
     except SnapshotRefused:
         raise
     except Exception as error:  # a pickle can raise anything
         raise SnapshotRefused(f"pickle cannot be read: {error!r}") from error
+    finally:
+        changed = _put_right(classes)
+    if changed:
+        names = ", ".join(sorted(each.__name__ for each in changed))
+        raise SnapshotRefused(f"pickle changes what all models share: {names}")
     models = read[-1] if read else None
     if not (isinstance(models, tuple) and all(isinstance(model, Estimator) for model in models)):
         raise SnapshotRefused(f"pickle holds {type(models).__name__}, not a tuple of models")

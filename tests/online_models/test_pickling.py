@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from river import datasets, proba
+from river import datasets, linear_model, proba
 from river.tree.splitter import GaussianSplitter
 
 from online_models import catalogue, pickling
@@ -68,6 +68,41 @@ def test_dotted_names_do_not_reach_through_an_allowed_class():
 def test_a_pickle_of_harmless_values_is_no_model_either(value):
     with pytest.raises(SnapshotRefused):
         pickling.loads(pickle.dumps(value))
+
+
+def sets_attribute(of: str, name: str, value: bytes) -> bytes:
+    """Make a pickle that sets an attribute of a class or function, and gives a good model."""
+    good = pickling.dumps((catalogue.make("binary_logistic_v1"),))
+    asked = f"c{of}\n".encode()
+    attribute = pickle.SHORT_BINUNICODE + bytes([len(name)]) + name.encode()
+    return b"\x80\x05" + asked + b"N}(" + attribute + value + b"u\x86b0" + good[2:]
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        ("predict_proba_one", b"cbuiltins\nfloat\n"),  # instead of its own
+        ("_loss", b"cbuiltins\nfloat\n"),  # one that it has not
+    ],
+    ids=["replaced", "added"],
+)
+def test_a_pickle_that_changes_a_class_is_refused_and_changes_nothing(attack):
+    """The models that are served already are of the same class."""
+    before = dict(vars(linear_model.LogisticRegression))
+    blob = sets_attribute("river.linear_model.log_reg\nLogisticRegression", *attack)
+
+    with pytest.raises(SnapshotRefused, match="changes what all models share: LogisticRegression"):
+        pickling.loads(blob)
+    assert dict(vars(linear_model.LogisticRegression)) == before
+
+
+def test_a_pickle_changes_no_function():
+    before = dict(vars(pickling.slot)), pickling.slot.__defaults__
+    blob = sets_attribute("online_models.pickling\nslot", "__defaults__", b"K\x01\x85")
+
+    with pytest.raises(SnapshotRefused):
+        pickling.loads(blob)
+    assert (dict(vars(pickling.slot)), pickling.slot.__defaults__) == before
 
 
 @given(junk=st.binary(max_size=200))
