@@ -24,6 +24,7 @@ from online_models.lineage import Position, Rebuilt
 from online_models.progress import LearnerState
 from online_models.scorer import Scores
 from online_models.signing import Signer, Verifier
+from schemas.deployments import split
 from schemas.errors import SnapshotRefused
 
 _FORMAT: Final = "thalweg-snapshot-3"
@@ -205,7 +206,8 @@ def decode(
     Parameters
     ----------
     model
-        Whose it should be: the name it was published under, which nobody signed.
+        Whose it should be: what it was published under, `name` or `name@version`, which nobody
+        signed.
     schema
         Hash of the features that the pipeline computes.
     target
@@ -223,11 +225,11 @@ def decode(
     manifest, state = _checked(blob, verifier, **ours)
     with _refusing_what_cannot_be_loaded():
         learner = Learner.from_state(
-            model,
+            manifest.model,
             feature_names=manifest.feature_names,
             schema=schema,
             target=target,
-            state=_state(state, model),
+            state=_state(state, manifest.model),
         )
         _check_scores(learner.scorer(), manifest)
     return Snapshot(manifest, learner)
@@ -266,7 +268,7 @@ def decode_servable(
     ours = {"model": model, "schema": schema, "target": target, "environment": environment}
     manifest, state = _checked(blob, verifier, **ours)
     with _refusing_what_cannot_be_loaded():
-        found = _state(state, model)
+        found = _state(state, manifest.model)
         pieces: list[object] = []
         (estimator,) = pickling.loads(found.model, pause=pause, pieces=pieces)
         scorer = found.progress.scorer(estimator)
@@ -281,7 +283,9 @@ def _checked(
     envelope = _envelope(blob)
     verifier.verify(envelope.signature, envelope.manifest)
     manifest = _manifest(envelope.manifest)
-    _check_is_ours(manifest, model, schema, target)
+    name, version = split(model)
+    _check_is_ours(manifest, name, schema, target)
+    _check_version(manifest, version)
     if manifest.environment not in ("", environment):
         raise SnapshotRefused(
             f"snapshot is for environment {manifest.environment}, expected {environment or 'none'}"
@@ -321,6 +325,19 @@ def _check_is_ours(manifest: Manifest, model: str, schema: str, target: str) -> 
     ):
         if found != expected:
             raise SnapshotRefused(f"snapshot is for {what} {found}, expected {expected}")
+
+
+def _check_version(manifest: Manifest, version: int | None) -> None:
+    found = manifest.version
+    if version is not None and found != version:
+        raise SnapshotRefused(f"snapshot is of version {found}, expected {version}")
+    # Who counts outcomes has at most one for each offset. The numbers of versions that were trained
+    # apart are times, and far larger: under the model's own name such a one would be gone on from.
+    if version is None and found > manifest.through + 1:
+        raise SnapshotRefused(
+            f"snapshot is of version {found}, which was trained apart from the model that goes on"
+            " learning"
+        )
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from agents.pipeline import Pipeline
 from agents.serving.samples import parse
 from agents.settings import Settings
 from online_models.signing import Verifier
-from online_models.snapshot import Manifest, Snapshot, decode, environment_of
+from online_models.snapshot import Snapshot, decode, environment_of
 from schemas.errors import SnapshotRefused
 from schemas.telemetry import Telemetry
 
@@ -82,12 +82,20 @@ def follow(
     said = ""
     while True:
         told = newest_telemetry.read(settings)
+        refused = ""
         left = lag((each for name, each in told.items() if name.startswith(_LEARNERS)), model)
         if not left:  # it has caught up, or has not begun
             found = published_models.snapshots(settings).get(model)
             if found is not None and found[0].rebuilt >= decision:
-                return _held_against(decision, *found, former=former, load=load)
+                try:
+                    learned_anew = load(found[1])
+                except SnapshotRefused as refusal:  # anybody may have written that it obeys
+                    refused = str(refusal)
+                else:
+                    return _held_against(decision, learned_anew, former=former, load=load)
         line = "no `learn` worker tells of it yet" if left is None else f"{left:,} offsets to go"
+        if refused:
+            line = f"{line}; what stands on `models` is refused: {refused}"
         if line != said:
             tell(line)
             said = line
@@ -132,12 +140,12 @@ def _loader(settings: Settings, pipeline: Pipeline, model: str) -> Callable[[byt
 
 def _held_against(
     decision: int,
-    manifest: Manifest,
-    blob: bytes,
+    learned_anew: Snapshot,
     *,
     former: bytes | None,
     load: Callable[[bytes], Snapshot],
 ) -> Rebuild:
+    manifest = learned_anew.manifest
     refused, same = None, None
     if former is not None:
         try:
@@ -146,7 +154,7 @@ def _held_against(
             refused = str(refusal)
         else:
             if found.manifest.through == manifest.through:
-                same = found.learner.fingerprint() == load(blob).learner.fingerprint()
+                same = found.learner.fingerprint() == learned_anew.learner.fingerprint()
     return Rebuild(
         model=manifest.model,
         decision=decision,

@@ -17,7 +17,7 @@ from agents.pipeline import Pipeline
 from online_models.chunks import SnapshotParts, owner
 from online_models.late_learners import At, LateLearners
 from online_models.learner import Learner
-from online_models.lineage import Rebuilt
+from online_models.lineage import Rebuilt, lineage_of
 from online_models.signing import Verifier
 from online_models.snapshot import Manifest, Snapshot, decode, read_manifest
 from schemas.errors import DeliveryFailed, SnapshotRefused
@@ -146,6 +146,8 @@ class LearnersRestoring:
         self._stopwatch = stopwatch
         self._parts = SnapshotParts(curriculum.pipeline.models.__contains__)
         self._snapshots: dict[str, bytes] = {}
+        self._stands_at: dict[int, str | None] = {}
+        """Offset -> whose outcome stands there."""
         self._warm: dict[str, _Warm] = {}
         self._warm_again_at_s = 0.0
 
@@ -179,15 +181,15 @@ class LearnersRestoring:
         began_at_s = self._stopwatch()
         if began_at_s < self._warm_again_at_s:
             return
-        for name in self._snapshots:
-            with contextlib.suppress(SnapshotRefused):  # `complete` tells, should it matter then
-                self._refresh(name)
-        champion = self._warm.get(self._champion())
-        if champion is not None:
-            try:
+        try:
+            for name in self._snapshots:
+                with contextlib.suppress(SnapshotRefused):  # `complete` tells, should it matter
+                    self._refresh(name)
+            champion = self._warm.get(self._champion())
+            if champion is not None:
                 self._learn_committed(champion.learner)
-            except (DeliveryFailed, KafkaException) as failure:
-                logger.warning("a standby cannot learn ahead, and tries again: %r", failure)
+        except (DeliveryFailed, KafkaException) as failure:
+            logger.warning("a standby cannot learn ahead, and tries again: %r", failure)
         ended_at_s = self._stopwatch()
         self._warm_again_at_s = ended_at_s + max(WARM_EVERY_S, ended_at_s - began_at_s)
 
@@ -241,9 +243,40 @@ class LearnersRestoring:
                 learner = warm.learner
             else:
                 learner = self._curriculum.load(name, blob).learner
+                self._check_log(learner)
             warm = _Warm(blob, learner, manifest.was_rebuilt, manifest.n_learned)
         self._warm[name] = warm
         return warm
+
+    def _check_log(self, learner: Learner) -> None:
+        """Refuse what comes of another log: its offsets would keep outcomes of ours from it.
+
+        Raises
+        ------
+        SnapshotRefused
+            The log was created anew since.
+        """
+        first = learner.progress.first
+        if not learner.progress.lineage:
+            return
+        if first not in self._stands_at:
+            found = next(iter(self._curriculum.outcomes(first, first + 1)), None)
+            self._stands_at[first] = None if found is None else found[1].prediction_id
+        prediction_id = self._stands_at[first]
+        if prediction_id is None:
+            return  # it cannot be told
+        ours = lineage_of(
+            model=learner.model,
+            schema=learner.schema,
+            target=learner.target,
+            first=first,
+            prediction_id=prediction_id,
+        )
+        if ours != learner.progress.lineage:
+            raise SnapshotRefused(
+                f"it comes of another log: it began with another outcome at offset {first} than the"
+                f" one that stands there, {prediction_id}"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,6 @@ from online_models.lineage import Position
 from online_models.scorer import Scores
 from online_models.signing import Verifier
 from online_models.snapshot import ServableSnapshot, decode_servable
-from schemas.deployments import split
 from schemas.errors import SnapshotRefused
 
 logger = logging.getLogger(__name__)
@@ -162,19 +161,15 @@ class ServedModels:
         self._retired.give_up()
 
     def _decoded(self, name: str, blob: bytes) -> ServableSnapshot:
-        model, version = split(name)
         snapshot = decode_servable(
             blob,
             self._verifier,
-            model=model,
+            model=name,
             schema=self._schema,
             target=self._target,
             environment=self._environment,
             pause=self._pause,
         )
-        found = snapshot.manifest.version
-        if version is not None and found != version:
-            raise SnapshotRefused(f"snapshot is of version {found}, expected {version}")
         served = self._positions.get(name)
         objection = None if served is None else snapshot.manifest.position.objection(served)
         if objection is not None:

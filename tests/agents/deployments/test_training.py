@@ -74,7 +74,7 @@ def test_a_trained_version_is_registered_whole_and_whoever_began_before_is_fence
         manifest = decode(
             file.read(),
             Verifier([trainer.signer.public_pem()]),
-            model=CHALLENGER,
+            model=version,
             schema=FOLD.schema,
             target=PIPELINE.label.target,
             environment=environment_of(trainer.settings.topic_prefix, PIPELINE.use_case),

@@ -6,8 +6,11 @@ from hypothesis import strategies as st
 from agents.kafka.keyed_state import MayTakeLong
 from agents.learning.restoring import WARM_EVERY_S, LearnersRestoring
 from online_models.snapshot import encode
-from tests.agents.learning.test_rebuild import MODELS, Role, uninterrupted
-from tests.agents.test_learn import CHALLENGER, CHAMPION, SIGNER
+from tests.agents.learning.test_late_learners import MemoryLog
+from tests.agents.learning.test_rebuild import HERE, LOG, MODELS, Role, uninterrupted
+from tests.agents.outcome_log import make_outcomes
+from tests.agents.record import PUBLISHED_MS
+from tests.agents.test_learn import CHALLENGER, CHAMPION, SIGNER, new_learners, outcomes_at
 
 
 class Copied(Role):
@@ -123,6 +126,42 @@ def test_a_snapshot_that_is_to_be_refused_is_not_served_from_memory():
     assert [learner.model for learner in role.copy.from_nothing] == [CHALLENGER]
     assert [learner.n_learned for learner in role.copy.late.learners] == [0]
     assert role.copy.learners[CHAMPION].n_learned == 10
+
+
+def test_a_version_that_was_trained_apart_is_not_gone_on_from():
+    """Its signature is good: whoever may write to `models` can put it under the model's name."""
+    role = Role()
+    for _ in range(3):
+        role.learn()
+    learner = new_learners()[CHALLENGER]
+    for offset, outcome in list(enumerate(make_outcomes(len(LOG))))[5:30]:
+        learner.learn(outcome, offset)
+    role.snapshots[CHALLENGER] = encode(
+        learner, SIGNER, at_ms=0, environment=HERE, version=20261128034512
+    )
+    role.start()
+    for _ in range(5):
+        role.go_on(1_000)
+    found = {name: each.fingerprint() for name, each in role.training.learners.items()}
+
+    assert found == uninterrupted(30)
+
+
+def test_on_a_log_that_was_created_anew_models_begin_anew():
+    """Offsets begin with 0 again: who goes on from what it had would pass over many."""
+    role = Role()
+    for _ in range(4):
+        role.learn()
+    log = [(offset, value) for offset, (_, value) in enumerate(LOG[50:80])]
+    role.log = MemoryLog(log, 0)
+    role.start()
+    learned_before = {name: each.n_learned for name, each in role.training.learners.items()}
+    for start in (0, 10, 20):
+        step = outcomes_at(log[start : start + 10])
+        role.training.learn(step, PUBLISHED_MS)
+
+    assert learned_before == dict.fromkeys(MODELS, 0)
+    assert {each.n_learned for each in role.training.learners.values()} == {30}
 
 
 def test_who_is_needed_no_more_does_not_learn_the_log_to_its_end():

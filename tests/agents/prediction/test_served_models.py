@@ -107,6 +107,18 @@ def test_a_snapshot_of_a_former_release_is_served_until_it_would_set_the_model_b
     assert versions == [20, 40, 40]
 
 
+def test_a_version_that_was_trained_apart_is_not_the_model_that_goes_on_learning(service, caplog):
+    """Its lineage is another one where it learned a span alone, so that alone would not tell."""
+    learner = Learner(CHAMPION, feature_names=FOLD.names, schema=FOLD.schema, target=TARGET)
+    for offset, outcome in list(enumerate(OUTCOMES))[10:]:
+        learner.learn(outcome, offset)
+    trained = encode(learner, SIGNER, at_ms=0, environment=HERE, version=20261128034512)
+    versions = [service.offer(blob) for blob in (snapshot(40), trained)]
+
+    assert versions == [40, 40]
+    assert "version 20261128034512, which was trained apart" in caplog.text
+
+
 def test_a_model_that_was_replaced_goes_in_pieces_once_no_batch_uses_it():
     tree = "binary_hoeffding_tree_v1"
     pauses: list[None] = []

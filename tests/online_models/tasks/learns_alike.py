@@ -1,4 +1,4 @@
-"""Teach models and print a hash of what they said and became: run with different seeds of hashes."""
+"""Teach models and print a hash of what they said and became, whatever the seed of hashes."""
 
 import hashlib
 import random

@@ -24,6 +24,6 @@ def told(hash_seed: str) -> dict[str, str]:
 def test_the_order_in_which_a_process_keeps_texts_changes_no_bit():
     """True and false have one order everywhere; classes have not, if they are kept in sets.
 
-    Nor does it change the fingerprint that tells whether a model which was learned anew is the same.
+    Nor does it change the fingerprint that tells whether a model learned anew is the same.
     """
     assert told("1") == told("2")
