@@ -16,6 +16,7 @@ from online_models.progress import Evaluation
 from online_models.trial import Trial
 from schemas.errors import ThalwegError
 
+_DAY_MS: Final = 86_400_000
 _EVERY: Final = 1_000
 """Outcomes after which is told how far it is."""
 
@@ -116,12 +117,14 @@ def train(
     ThalwegError
         There was nothing to be learned.
     """
+    if since is not None and until is not None and until < since:
+        raise ThalwegError(f"the last date, {until}, is before the first, {since}")
     features = pipeline.compiled()
     trial = Trial(
         new_learner(pipeline, features, model),
         new_learner(pipeline, features, champion),
         since=float("-inf") if since is None else _begin_ms(since),
-        until=float("inf") if until is None else _begin_ms(until + timedelta(days=1)),
+        until=float("inf") if until is None else _begin_ms(until) + _DAY_MS,
     )
     for n, (offset, outcome) in enumerate(log):
         trial.take(offset, outcome)

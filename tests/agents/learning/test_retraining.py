@@ -130,7 +130,7 @@ def test_trained_over_the_whole_log_it_is_the_online_model_to_the_last_bit(tmp_p
 
 @pytest.mark.parametrize(
     ("since", "until"),
-    [(None, None), (date(1970, 1, 2), None), (None, date(1970, 1, 2)), (date(1970, 1, 2),) * 2],
+    [(None, date.max), (date(1970, 1, 2), None), (None, date(1970, 1, 2)), (date(1970, 1, 2),) * 2],
 )
 def test_both_are_compared_on_the_outcomes_of_the_span(tmp_path, since, until):
     """The champion as it was online; the candidate as one that learned nothing else."""
@@ -209,9 +209,12 @@ def test_of_a_topic_that_was_created_anew_the_newer_log_counts(tmp_path):
 
 
 def test_what_cannot_be_trained_is_said(tmp_path):
+    files = FileSystem(str(tmp_path))
     with pytest.raises(EmptyTable, match="does `archive` run"):
-        TrainingLog(FileSystem(str(tmp_path)))
+        TrainingLog(files)
     with pytest.raises(ThalwegError, match="has learned nothing"):
         train(archived(tmp_path, LOG), since=date(2026, 1, 1))
+    with pytest.raises(ThalwegError, match="2026-01-01, is before the first, 2026-01-02"):
+        train(TrainingLog(files), since=date(2026, 1, 2), until=date(2026, 1, 1))
     with pytest.raises(ThalwegError, match="no model `multiclass_logistic_v1`"):
         retraining.check(PIPELINE, "multiclass_logistic_v1")
