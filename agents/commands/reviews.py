@@ -45,7 +45,7 @@ def ls(*, limit: Count = 20, json: Flag = False) -> int:
     from agents.commands.output import local_time, write_json, write_table  # noqa: PLC0415
 
     here, declared = _load()
-    items = reviews.waiting(here, declared.use_case)[:limit]
+    items = reviews.waiting(here, declared)[:limit]
     if json:
         write_json(msgspec.to_builtins(items))
         return 0
@@ -85,7 +85,7 @@ def show(prediction: str, /, *, json: Flag = False) -> int:
     from schemas.errors import ThalwegError  # noqa: PLC0415
 
     here, declared = _load()
-    found = {each.prediction_id: each for each in reviews.waiting(here, declared.use_case)}
+    found = {each.prediction_id: each for each in reviews.waiting(here, declared)}
     if prediction not in found:
         raise ThalwegError(f"no decision `{prediction}` waits for a verdict")
     item = found[prediction]
@@ -137,7 +137,7 @@ def answer(
 
     here, declared = _load()
     verdict = reviews.answer(
-        *(here, declared.use_case, prediction), label=label == "true", by=operator(), why=why
+        *(here, declared, prediction), label=label == "true", by=operator(), why=why
     )
     if json:
         write_json(msgspec.to_builtins(verdict))

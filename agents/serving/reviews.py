@@ -76,7 +76,7 @@ class ReviewPage:
             told = "Nobody is asked: Pipeline(review=Review(confidence=..., per_day=...))."
             return HTMLResponse(_page(use_case, told))
         try:
-            items = await asyncio.to_thread(reviews.waiting, self._settings, use_case)
+            items = await asyncio.to_thread(reviews.waiting, self._settings, self._pipeline)
         except DeliveryFailed as failure:
             return HTMLResponse(_page(use_case, str(failure)), 503)
         return HTMLResponse(page(use_case, items, by=request.query_params.get("by", "")))
@@ -97,7 +97,7 @@ class ReviewPage:
         try:
             await asyncio.to_thread(
                 reviews.answer,
-                *(self._settings, self._pipeline.use_case, prediction_id),
+                *(self._settings, self._pipeline, prediction_id),
                 label=label,
                 by=by,
                 why=why,

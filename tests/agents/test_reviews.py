@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from datetime import timedelta
 
 import msgspec
 import pytest
@@ -50,16 +51,19 @@ def test_a_person_is_asked_and_the_answer_is_learned(kafka, tmp_path, monkeypatc
     )
     try:
         now_ms = time.time_ns() // 1_000_000
-        event = {"user_id": "ada", "action": "home", "event_id": "e1", "ts": now_ms}
-        environment.produce(topics.USER_EVENTS, msgspec.json.encode(event), b"ada")
-        wait_until(lambda: bool(waiting()), timeout_s=60)
+        long_ago_ms = now_ms - 3 * PIPELINE.label.horizon // timedelta(milliseconds=1)
+        for event_id, ts in (("e0", long_ago_ms), ("e1", now_ms)):
+            event = {"user_id": "ada", "action": "home", "event_id": event_id, "ts": ts}
+            environment.produce(topics.USER_EVENTS, msgspec.json.encode(event), b"ada")
+        wait_until(lambda: [each["event_id"] for each in waiting()] == ["e1"], timeout_s=60)
         (item,) = waiting()
         listed = reviews("ls")[1]
         shown = reviews("show", item["prediction_id"])[1]
+        too_late = reviews("answer", f"{PIPELINE.use_case}:e0", "true")
         answered = reviews("answer", item["prediction_id"], "true", "--why", "she said so")
         again = reviews("answer", item["prediction_id"], "false")
-        wait_until(lambda: bool(outcomes()), timeout_s=30)
-        (outcome,) = outcomes()
+        wait_until(lambda: len(outcomes()) == 2, timeout_s=30)
+        settled, outcome = outcomes()
     finally:
         worker.terminate()
         worker.wait(30)
@@ -67,6 +71,9 @@ def test_a_person_is_asked_and_the_answer_is_learned(kafka, tmp_path, monkeypatc
     assert item["prediction_id"] == f"{PIPELINE.use_case}:e1"
     assert item["prediction_id"] in listed
     assert next(iter(item["features"])) in shown
+    assert too_late[0] == cli.EX_ERROR
+    assert "the horizon of its label may have passed" in too_late[2]
+    assert (settled.label, settled.by) == (False, "")
     assert answered[0] == 0
     assert again[0] == cli.EX_ERROR
     assert f"{outcome.by} said true" in again[2]

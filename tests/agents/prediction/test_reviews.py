@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.admin.reviews import verdict_on
+from agents.admin.reviews import is_past, verdict_on
 from agents.observability.metrics import Metrics
 from agents.prediction.predict_plan import PredictPlan
 from agents.testing import PipelineDriver
@@ -96,6 +96,24 @@ def test_the_first_verdict_counts():
 
     assert [each.by for each in driver.outcomes if each.user_id == "zoe"] == ["eve"]
     assert driver.metrics.samples()['thalweg_labels_total{fate="conflicting"}'] == 1
+
+
+def test_a_decision_waits_exactly_as_long_as_a_verdict_on_it_counts():
+    driver = driven()
+    visit(driver, "zoe")
+    item = driver.reviews[-1]
+    seen = []
+    for _ in range(2):
+        driver.advance((PIPELINE.label.horizon + PIPELINE.allowed_lateness) / 2)
+        visit(driver, "zoe")
+        is_waiting = not is_past(item, PIPELINE, driver.now_ms)
+        seen.append((is_waiting, [each.by for each in driver.outcomes if each.user_id == "zoe"]))
+    driver.advance(timedelta(milliseconds=1))
+    visit(driver, "zoe")
+
+    assert seen == [(True, []), (True, [])]
+    assert is_past(item, PIPELINE, driver.now_ms)
+    assert [each.by for each in driver.outcomes if each.user_id == "zoe"] == [""]
 
 
 def test_what_nobody_judges_is_labelled_as_ever():
