@@ -295,7 +295,9 @@ def _aggregate(worker: Worker) -> App:
 
 def _learn(worker: Worker) -> App:
     from agents import learn  # noqa: PLC0415
+    from agents.admin import asking_times  # noqa: PLC0415
     from agents.deployments.deployed import Deployed  # noqa: PLC0415
+    from agents.learning.candidate_service import CandidateService  # noqa: PLC0415
     from agents.learning.training import Training  # noqa: PLC0415
     from agents.outcome_log import KafkaOutcomeLog  # noqa: PLC0415
     from online_models.signing import Signer, Verifier  # noqa: PLC0415
@@ -316,6 +318,7 @@ def _learn(worker: Worker) -> App:
         deployed=deployed,
         deployments=worker.topic(topics.DEPLOYMENTS),
         environment=environment_of(worker.settings.topic_prefix, declared.use_case),
+        objection=CandidateService(lambda: asking_times.read(worker.settings)).objection,
     )
     app = worker.app(training)
     learn.build(app, worker.topic(topics.OUTCOMES), training)

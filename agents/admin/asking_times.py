@@ -1,6 +1,6 @@
 """How long models take to answer, as the workers that serve them told last."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -51,3 +51,29 @@ def slowest(told: Iterable[Telemetry]) -> dict[str, AskingTime]:
             if model not in found or found[model].p99_s < p99_s:
                 found[model] = AskingTime(p99_s, p99_s <= BUDGET_S)
     return found
+
+
+def objection(model: str, told: Mapping[str, AskingTime]) -> str | None:
+    """Tell why a model may not serve; `None`: it may, or nobody is there who serves.
+
+    Examples
+    --------
+    >>> told = {"binary_forest_v1": AskingTime(0.004, may_serve=False)}
+    >>> objection("binary_forest_v1", told)
+    'it takes 4.0 ms to answer where it takes longest, more than the 2 ms of who serves'
+    >>> objection("binary_ftrl_v1", told)
+    'no worker of `predict` has it in service, where others are'
+    >>> objection("binary_ftrl_v1", {}) is None
+    True
+    """
+    if not told:
+        return None
+    if model not in told:
+        return "no worker of `predict` has it in service, where others are"
+    asked = told[model]
+    if asked.may_serve:
+        return None
+    return (
+        f"it takes {asked.p99_s * 1_000:.1f} ms to answer where it takes longest, more than the"
+        f" {BUDGET_S * 1_000:.0f} ms of who serves"
+    )

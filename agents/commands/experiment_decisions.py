@@ -75,7 +75,13 @@ def show(*, json: Flag = False) -> int:
     json
         Write the answer as JSON.
     """
-    from agents.commands.output import local_time, write_json, write_table  # noqa: PLC0415
+    from agents.admin import asking_times  # noqa: PLC0415
+    from agents.commands.output import (  # noqa: PLC0415
+        console,
+        local_time,
+        write_json,
+        write_table,
+    )
     from agents.deployments import log  # noqa: PLC0415
 
     here, declared, rollout = load()
@@ -87,11 +93,13 @@ def show(*, json: Flag = False) -> int:
     stage = _stage(rollout, now, found)
     exposure = None if now is None else now.exposure
     following = None if now is None else now.next_exposure
+    objection = asking_times.objection(rollout.candidate, asking_times.read(here))
     if json:
         write_json(
             {
                 **{"name": rollout.name, "candidate": rollout.candidate, "stage": stage},
                 **{"exposure": exposure, "next": following, "split": rollout.split},
+                "may_not_serve": objection,
                 "history": [log.as_json(each) for each in told],
             }
         )
@@ -100,6 +108,8 @@ def show(*, json: Flag = False) -> int:
         ("rollout", "candidate", "stage", "exposure", "next"),
         [(rollout.name, rollout.candidate, stage, exposure, following)],
     )
+    if objection is not None:
+        console().print(f"{rollout.candidate} may not serve: {objection}", markup=False)
     write_table(
         ("at", "by", "decision", "why", "refused"),
         [

@@ -29,7 +29,10 @@ KEY: Final = b"rollout/comparison"
 SOURCE: Final = "/thalweg/learn"
 BY: Final = "learn"
 
-_OF_A_COMPARISON: Final = (metric_list.ROLLOUT_LABELS, metric_list.ROLLOUT_LOSS_DIFFERENCE)
+_OF_A_COMPARISON: Final = (
+    *(metric_list.ROLLOUT_LABELS, metric_list.ROLLOUT_LOSS_DIFFERENCE),
+    metric_list.ROLLOUT_WAITS,
+)
 
 Scores = Mapping[str, float | None]
 """What the models' earlier selves gave an outcome; `None`: it is not to be judged."""
@@ -46,11 +49,20 @@ class RolloutGate:
     ----------
     models, deployments
         Full names of the topics.
+    objection
+        Tells why a candidate may not serve, if so: then it is given no more users.
     """
 
     def __init__(
-        self, deployed: Deployed, metrics: Metrics, *, models: str, deployments: str
+        self,
+        deployed: Deployed,
+        metrics: Metrics,
+        *,
+        models: str,
+        deployments: str,
+        objection: Callable[[str], str | None] = lambda candidate: None,
     ) -> None:
+        self._objection = objection
         self._deployed = deployed
         self._metrics = metrics
         self._models = models
@@ -65,6 +77,8 @@ class RolloutGate:
             self._metrics.remove(spec)
         self._underway: Deployment | None = None
         """A decision of ours that the log, as far as it was read, does not have yet."""
+        self._waits_for: str | None = None
+        """Why a step that is due is not taken."""
         self._told = ""
         self._registry = self._deployed.registry
         self._rollout: Rollout | None = None
@@ -114,10 +128,12 @@ class RolloutGate:
         batch.emit(self._models, _encode(comparison), KEY, partition=0)
         self._is_recorded = True
         verdict = comparison.verdict(rollout.gates, n_steps=_n_steps(rollout))
+        if verdict != "step":
+            self._waits_for = None
         if verdict is None:
             return
         event = self._decision(verdict, comparison, rollout, rollout.gates, now_ms)
-        if event is not None:
+        if event is not None and not self._must_wait(event):
             logger.info("%s %s: %s", event.kind, event.subject, event.why)
             self._underway = event
             batch.emit(
@@ -127,6 +143,15 @@ class RolloutGate:
                 partition=0,
                 headers=headers(event, SOURCE),
             )
+
+    def _must_wait(self, event: Deployment) -> bool:
+        """Tell whether more users would go to a candidate that may not serve, and say why."""
+        before, self._waits_for = self._waits_for, None
+        if event.kind != STOPPED:
+            self._waits_for = self._objection(event.model)
+        if self._waits_for not in (None, before):
+            logger.warning("%s %s would be due: %s", event.kind, event.subject, self._waits_for)
+        return self._waits_for is not None
 
     def tell(self) -> None:
         """Set the metrics; once a second."""
@@ -141,6 +166,10 @@ class RolloutGate:
         self._metrics.gauge(metric_list.ROLLOUT_EXPOSURE, rollout=name).set(rollout.exposure)
         if rollout.gates is None or comparison is None or comparison.rollout != name:
             return
+        if self._waits_for is not None:
+            self._objection(rollout.candidate)  # asks again, should no outcome come for long
+        waits = self._metrics.gauge(metric_list.ROLLOUT_WAITS, rollout=name)
+        waits.set(float(self._waits_for is not None))
         n_labels = comparison.differences.n
         self._metrics.gauge(metric_list.ROLLOUT_LABELS, rollout=name).set(n_labels)
         interval = comparison.interval(rollout.gates, n_steps=_n_steps(rollout))

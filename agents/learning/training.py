@@ -65,6 +65,7 @@ class Training:
         deployed: Deployed | None = None,
         deployments: str = topics.DEPLOYMENTS.name,
         environment: str = "",
+        objection: Callable[[str], str | None] = lambda candidate: None,
         stopwatch: Callable[[], float] = time.thread_time,
     ) -> None:
         self.changelog: Final = models
@@ -101,7 +102,9 @@ class Training:
             deployments=deployments,
             encode=self._publication.version,
         )
-        self._gate = RolloutGate(self._deployed, metrics, models=models, deployments=deployments)
+        self._gate = RolloutGate(
+            self._deployed, metrics, models=models, deployments=deployments, objection=objection
+        )
         self._learned_again: frozenset[str] = frozenset()
         """Models that know more than their snapshots, of what no batch will carry."""
         self._learned_late: set[str] = set()

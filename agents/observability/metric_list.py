@@ -410,6 +410,12 @@ ROLLOUT_LOSS_DIFFERENCE: Final = GaugeSpec(
     "How much more log loss the candidate has than the champion: at least (low), at most (high).",
     ("end", "rollout"),
 )
+ROLLOUT_WAITS: Final = GaugeSpec(
+    "thalweg_rollout_waits",
+    "1",
+    "Whether a step by gates is due and not taken, since the candidate may not serve.",
+    ("rollout",),
+)
 ROLLOUT_USERS: Final = GaugeSpec(
     "thalweg_rollout_users",
     "users",
@@ -626,7 +632,7 @@ SECTIONS: Final[Mapping[str, tuple[MetricSpec, ...]]] = {
     ),
     "Rollouts": (
         *(ROLLOUT_EXPOSURE, ROLLOUT_LABELS, ROLLOUT_LOSS_DIFFERENCE),
-        *(ROLLOUT_USERS, ROLLOUT_SAMPLE_RATIO_EVIDENCE),
+        *(ROLLOUT_WAITS, ROLLOUT_USERS, ROLLOUT_SAMPLE_RATIO_EVIDENCE),
     ),
     "The online store": (
         *(USERS_WRITTEN, ENTITIES_WRITTEN),

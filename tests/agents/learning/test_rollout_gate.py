@@ -1,12 +1,16 @@
 """A rollout that steps by itself: what is decided follows from the log, whoever dies meanwhile."""
 
+from concurrent.futures import wait
 from dataclasses import replace
+from queue import SimpleQueue
 
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agents.admin.asking_times import AskingTime, objection
 from agents.deployments.deployed import Deployed
+from agents.learning.candidate_service import FRESH_S, CandidateService
 from agents.learning.rollout_gate import KEY, RolloutGate
 from agents.observability.metrics import Metrics
 from agents.testing import PipelineDriver
@@ -15,6 +19,7 @@ from online_models.assignment import Rollout
 from online_models.gate import Comparison, Gates
 from schemas import topics
 from schemas.deployments import Deployment
+from schemas.errors import DeliveryFailed
 from tests.agents.outcome_log import make_outcomes
 from tests.agents.record import Record, batch
 
@@ -158,6 +163,86 @@ def test_a_decision_is_made_once_however_long_its_event_takes():
         emitted.append([each.topic for each in step.outputs])
 
     assert emitted == [["models", "deployments"], [], [], []]
+
+
+def compared_with(gate, start, *, is_better):
+    """Compare a hundred outcomes with a champion that says nothing; tell what is decided."""
+    step = batch_of(OUTCOMES[start : start + 100], start)
+    compare = gate.comparing()
+    for offset, outcome in enumerate(OUTCOMES[start : start + 100], start):
+        if compare is not None:
+            truth = float(bool(outcome.label) == is_better)
+            compare(offset, outcome, {BETTER: truth, CHAMPION: 0.5})
+    gate.settle(step, 0)
+    return [each.topic for each in step.outputs]
+
+
+def test_a_candidate_that_may_not_serve_is_given_no_more_users_and_it_is_said_why(caplog):
+    metrics = Metrics()
+    asked = []
+
+    def objection(candidate):
+        asked.append(candidate)
+        return "it takes 4.0 ms"
+
+    gate = RolloutGate(
+        *(Deployed(PIPELINE), metrics),
+        models="models",
+        deployments="deployments",
+        objection=objection,
+    )
+    refused = [compared_with(gate, start, is_better=True) for start in (0, 100)]
+    said = [record.message for record in caplog.records]
+    gate.tell()  # asks again
+    waits = metrics.samples()['thalweg_rollout_waits{rollout="tree"}']
+    gate._objection = lambda candidate: None
+    decided = compared_with(gate, 200, is_better=True)
+
+    assert refused == [["models"], ["models"]]
+    assert said == ["stepped tree to an exposure of 0.05 would be due: it takes 4.0 ms"]
+    assert (waits, asked) == (1.0, [BETTER] * 3)
+    assert decided == ["models", "deployments"]
+
+
+def test_what_may_not_serve_is_stopped_all_the_same():
+    gate = RolloutGate(
+        *(Deployed(PIPELINE), Metrics()),
+        models="models",
+        deployments="deployments",
+        objection=lambda candidate: "it takes 4.0 ms",
+    )
+
+    assert compared_with(gate, 0, is_better=False) == ["models", "deployments"]
+
+
+def test_what_workers_tell_is_asked_while_it_matters_and_nobody_waits_for_it():
+    answers: SimpleQueue[dict[str, AskingTime] | DeliveryFailed] = SimpleQueue()
+    now_s = 0.0
+
+    def read():
+        answer = answers.get(timeout=10)
+        if isinstance(answer, DeliveryFailed):
+            raise answer
+        return answer
+
+    service = CandidateService(read, stopwatch=lambda: now_s)
+
+    def told(answer):
+        """What it says before and after workers told something."""
+        before = service.objection(BETTER)
+        answers.put(answer)
+        reading = service._reading
+        assert reading is not None
+        wait([reading], 10)
+        return before, service.objection(BETTER)
+
+    quick = AskingTime(0.001, may_serve=True)
+    unknown = "it is not known yet whether it may serve"
+    assert told({BETTER: quick}) == (unknown, None)
+    assert service._reading is None  # what is known is fresh
+    now_s += FRESH_S + 1
+    assert told(DeliveryFailed("no broker")) == (unknown, unknown)
+    assert told({CHAMPION: quick}) == (unknown, objection(BETTER, {CHAMPION: quick}))
 
 
 def test_its_figures_are_told_as_long_as_it_runs():
