@@ -191,6 +191,7 @@ class Pipeline:
             )
         self._check_all_learn()
         self._check_scores_are_probabilities()
+        self._check_rollout_is_of_the_champion()
         self._check_gates()
         if self.label.action is not None and self.label.action not in self.actions:
             raise InvalidDeclaration(
@@ -290,6 +291,24 @@ class Pipeline:
                 raise InvalidDeclaration(
                     f"{what} needs models that tell how probable it is, as `binary_...` do, not"
                     f" {self.champion}"
+                )
+
+    def _check_rollout_is_of_the_champion(self) -> None:
+        """Refuse a rollout where others answer in the champion's place.
+
+        The control group would have their answers, gates would compare with one who answers nobody,
+        and so would the candidate once it is promoted.
+        """
+        if self.rollout is None:
+            return
+        for choice, is_chosen in (
+            ("an ensemble", self.ensemble is not None),
+            ("routes", bool(self.routes)),
+        ):
+            if is_chosen:
+                raise InvalidDeclaration(
+                    f"the rollout {self.rollout.name} does not go with {choice}: its candidate is"
+                    " compared with the champion, in whose place others answer"
                 )
 
     def _check_gates(self) -> None:

@@ -42,9 +42,9 @@ def served(name, *, score=0.3, loss=0.3, version=7, may_serve=True):
     return Served(name, version, 0, cast(Scorer, Says(score)), may_serve, loss)
 
 
-def answer(pipeline, *models, user="ada", **features):
+def answer(pipeline, *models, **features):
     plan = PredictPlan(pipeline, Metrics(), lambda topic: topic.name)
-    _, chosen = plan.answering({each.name: each for each in models})(user)
+    _, chosen = plan.answering({each.name: each for each in models})("ada")
     every = dict.fromkeys(plan.features.names, 0.0) | features
     chosen = chosen.routed(every)
     return chosen, chosen.score(every)
@@ -105,13 +105,11 @@ def test_the_first_route_that_holds_is_taken():
     assert chosen == [TREE, LINEAR, TREE]
 
 
-def test_who_has_a_candidates_answers_has_them_in_every_segment():
-    rollout = Rollout(name="linear", candidate=LINEAR, exposure=1.0)
-    user = next(user for user in map(str, range(99)) if rollout.variant(user) == "candidate")
-    pipeline = replace(MOBILE, champion=TREE, challengers=(LINEAR,), rollout=rollout)
-    chosen, _ = answer(pipeline, served(LINEAR), served(TREE), user=user, platform_is_mobile=1.0)
-
-    assert chosen.model == LINEAR
+@pytest.mark.parametrize(("pipeline", "choice"), [(TOGETHER, "an ensemble"), (MOBILE, "routes")])
+def test_a_rollout_is_compared_with_who_answers_or_not_declared(pipeline, choice):
+    """Promoted, the candidate would answer nobody: the champion only stands in there."""
+    with pytest.raises(InvalidDeclaration, match=f"rollout tree does not go with {choice}"):
+        replace(pipeline, rollout=Rollout(name="tree", candidate=TREE, exposure=0.1))
 
 
 @pytest.mark.parametrize(
