@@ -15,8 +15,8 @@ from streams.state import Table
 class EarlyLabel(msgspec.Struct, array_like=True, gc=False, frozen=True):
     """What is said of a prediction that is not there yet.
 
-    >>> EarlyLabel.of([(7, False), (5, True)]).reports
-    ((5, True), (7, False))
+    >>> [report.at for report in EarlyLabel.of([Report(7, False), Report(5, True)]).reports]
+    [5, 7]
     """
 
     label: LabelValue
@@ -24,17 +24,19 @@ class EarlyLabel(msgspec.Struct, array_like=True, gc=False, frozen=True):
     """Event time at which it became known, ms."""
     later: tuple[Report, ...] = ()
     """What was said after it, by time, where the last word counts."""
+    by: str = ""
+    """Who judged it, as in `Report`."""
 
     @classmethod
     def of(cls, reports: Iterable[Report]) -> "EarlyLabel":
         """Put together what was said; one report at least."""
-        (at_ms, label), *later = gathered(reports)
-        return cls(label, at_ms, tuple(later))
+        (at_ms, label, by), *later = gathered(reports)
+        return cls(label, at_ms, tuple(later), by)
 
     @property
     def reports(self) -> tuple[Report, ...]:
         """All that was said, in the order of its times."""
-        return ((self.at, self.label), *self.later)
+        return (Report(self.at, self.label, self.by), *self.later)
 
 
 SPENT_TIMES: Final = 1_000
@@ -69,7 +71,7 @@ class EarlyLabels:
     >>> for name, at_ms in (("e1", 5_000), ("e2", 6_000)):
     ...     early.keep("ada", name, EarlyLabel(True, at_ms))
     >>> early.take("ada", "e1"), early.take("bob", "e2"), len(early)
-    (EarlyLabel(label=True, at=5000, later=()), None, 1)
+    (EarlyLabel(label=True, at=5000, later=(), by=''), None, 1)
     >>> early.give_up(watermark_ms=16_001), len(early)
     (1, 0)
     """

@@ -145,8 +145,7 @@ class LabelJoin:
         early = self._take_early(prediction)
         if self._settles_at_once:
             if early is not None:
-                at_ms, label = early.reports[-1]
-                return self._resolve(prediction, label, at_ms, said_at=at_ms)
+                return self._report(prediction, early.reports[-1])
             acted_at = self._positives.first_after(prediction.user_id, event_at)
             if acted_at is not None:
                 return self._resolve(prediction, True, acted_at)
@@ -185,26 +184,27 @@ class LabelJoin:
         """
         prediction_id = label.prediction_id or self._by_event.get(label.event_id or "", "")
         waiting = self._pending.get(prediction_id)
-        user_id, value, at_ms = str(label.user_id), label.label, int(label.ts)
+        user_id, report = str(label.user_id), Report(int(label.ts), label.label, label.by)
         if waiting is not None:
             if waiting.user_id != user_id:
                 self.fates.unknown += 1
                 return None
             if not self._settles_at_once:
-                self._note(waiting, (at_ms, value))
+                self._note(waiting, report)
                 return None
             self._take(prediction_id)
-            return self._resolve(waiting, value, at_ms, said_at=at_ms, by=label.by)
+            return self._report(waiting, report)
         if self._is_revisable and (settled := self._settled(label)) is not None:
             if settled.prediction.user_id != user_id:
                 self.fates.unknown += 1
                 return None
-            return self._revise(settled, (at_ms, value))
+            return self._revise(settled, report)
         name = label.prediction_id or label.event_id or ""
         if name in self._resolved or name in self._resolved_before:
-            self._count_again(value, self._resolved.get(name, self._resolved_before.get(name)))
+            known = self._resolved.get(name, self._resolved_before.get(name))
+            self._count_again(report.label, known)
         else:
-            self._keep_early(user_id, name, (at_ms, value))
+            self._keep_early(user_id, name, report)
         return None
 
     def advance(self, watermark_ms: int) -> list[Outcome]:
@@ -260,22 +260,20 @@ class LabelJoin:
 
     def _keep_early(self, user_id: str, name: str, report: Report) -> None:
         """Let a label wait, beside those that wait already if the last word counts."""
-        at_ms, label = report
         known = self._early.get(user_id, name)
         if known is None:
             self.fates.early += 1
-            self._early.keep(user_id, name, EarlyLabel(label, at_ms))
+            self._early.keep(user_id, name, EarlyLabel.of([report]))
             self.fates.unknown += self._early.give_up(self._watermark_ms)
             return
-        _, last = known.reports[-1]
-        self._count_again(label, last)
+        self._count_again(report.label, known.reports[-1].label)
         if self._gathers and report not in known.reports:
             self._early.keep(user_id, name, EarlyLabel.of([*known.reports, report]))
 
     def _note(self, prediction: Pending, report: Report) -> None:
         """Let a prediction that goes on waiting know what was said of it."""
         if prediction.reports:
-            self._count_again(report[1], prediction.reports[-1][1])
+            self._count_again(report.label, prediction.reports[-1].label)
         reports = self._counting(prediction, (*prediction.reports, report))
         if reports != prediction.reports:
             changed = msgspec.structs.replace(prediction, reports=reports)
@@ -288,7 +286,7 @@ class LabelJoin:
         """
         until_ms = prediction.event_at + self._horizon_ms
         ends_at = self._revisions.ends_at(prediction) if self._is_revisable else until_ms
-        self.fates.overdue += sum(at_ms > ends_at for at_ms, _ in reports)
+        self.fates.overdue += sum(report.at > ends_at for report in reports)
         last = latest(reports, until_ms=until_ms), latest(reports, until_ms=ends_at)
         return gathered(report for report in last if report is not None)
 
@@ -299,11 +297,11 @@ class LabelJoin:
         """
         last = latest(prediction.reports, until_ms=deadline)
         has_acted = self._positives.first_after(prediction.user_id, prediction.event_at) is not None
-        said_at: int | None
-        label: LabelValue | None
-        said_at, label = (None, has_acted or self._silence) if last is None else last
+        said_at = None if last is None else last.at
+        label = has_acted or self._silence if last is None else last.label
+        by = "" if last is None else last.by
         self.fates.conflicting += has_acted and not label
-        outcomes = [self._resolve(prediction, label, deadline, said_at=said_at)]
+        outcomes = [self._resolve(prediction, label, deadline, said_at=said_at, by=by)]
         if prediction.reports and prediction.reports[-1] != last:  # dated after the horizon
             settled = Settled(prediction, bool(label), said_at)
             outcomes.append(self._revise(settled, prediction.reports[-1]))
@@ -336,7 +334,7 @@ class LabelJoin:
         Its weight is its own and, once more, that of what it takes back. Learning cannot be undone,
         but what was learned wrongly is outweighed.
         """
-        at_ms, label = report[0], bool(report[1])
+        at_ms, label = report.at, bool(report.label)
         prediction = settled.prediction
         if at_ms > self._revisions.ends_at(prediction):
             self.fates.overdue += 1
@@ -356,6 +354,7 @@ class LabelJoin:
             weight=self._weight(prediction, label) + self._weight(prediction, not label),
             judged=0.0,
             revises=True,
+            by=report.by,
         )
 
     def _weight(self, prediction: Pending, label: LabelValue | None) -> float:
@@ -401,6 +400,10 @@ class LabelJoin:
                 for waiting_id, event_at in of_user.items()
             ]
             heapify(self._deadlines)
+
+    def _report(self, prediction: Pending, report: Report) -> Outcome | None:
+        """Make the outcome of a prediction that a report settles at once."""
+        return self._resolve(prediction, report.label, report.at, said_at=report.at, by=report.by)
 
     def _resolve(
         self,

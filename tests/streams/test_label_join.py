@@ -595,6 +595,26 @@ def test_a_label_that_came_first_resolves_its_prediction_at_once(names, value):
     assert partition.join.fates.unknown == 0
 
 
+@pytest.mark.parametrize("rule", [RULE, RIPE, replace(RULE, revisable_for=HORIZON_MS * MS)])
+@pytest.mark.parametrize("is_early", [True, False])
+def test_who_judged_stands_in_the_outcome_whenever_it_was_said(rule, is_early):
+    before = Partition(rule=rule)
+    said = Label("u", True, 105, prediction_id="p", by="eve")
+    if is_early:
+        before.join.label(said)
+    # A worker takes over: it is said in the state, too.
+    partition = Partition(changelog=before.state.changes(), rule=rule)
+    partition.enrol("p", "u", 100)
+    if not is_early and (outcome := partition.join.label(said)) is not None:
+        partition.outcomes.append(outcome)
+    partition.outcomes += partition.join.advance(100 + HORIZON_MS + 1)
+    revised = partition.join.label(Label("u", False, 120, prediction_id="p", by="bob"))
+
+    assert [(each.label, each.by) for each in partition.outcomes] == [(True, "eve")]
+    assert (revised is not None) == rule.is_revisable
+    assert revised is None or (revised.label, revised.by) == (False, "bob")
+
+
 def test_labels_that_came_first_are_counted_as_those_that_come_later():
     join = Partition().join
     join.label(Label("u", True, 105, prediction_id="p"))
