@@ -54,4 +54,4 @@ class Prediction(msgspec.Struct, gc=False):
     prediction: str | None = None
     """The most probable class, where models tell classes apart; `None`: none is known yet."""
     scores: dict[str, float] | None = None
-    """The probability of each class, likewise."""
+    """The probability of each class, likewise; of many, of the most probable hundred."""

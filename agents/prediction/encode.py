@@ -5,6 +5,8 @@ one literal and one call of orjson, and its constant headers are built once.
 """
 
 from collections.abc import Mapping
+from heapq import nlargest
+from operator import itemgetter
 from typing import Final
 
 import orjson
@@ -12,6 +14,10 @@ import orjson
 from schemas import cloudevents
 from schemas.cloudevents import TRACEPARENT, Headers
 from streams.feature_set import CompiledView
+
+MOST_SCORES: Final = 100
+"""Classes whose probabilities stand in a prediction: a model may know a thousand, of 256 characters
+each."""
 
 
 class Envelope:
@@ -86,7 +92,8 @@ def class_prediction(
     """Write one `schemas.predictions.Prediction` of a class; the other fields are the same.
 
     Confidence is the distance from a die with as many sides as there are classes, scaled to 0..1;
-    for two it is that from a coin flip.
+    for two it is that from a coin flip. Of more than `MOST_SCORES` classes the most probable ones
+    are told, that one first; of those that are as probable, which the model has first.
 
     >>> from msgspec import json
     >>> scores = {"iris": 0.1, "rose": 0.7, "lily": 0.2}
@@ -95,6 +102,8 @@ def class_prediction(
     0.55
     """
     n = len(scores)
+    if n > MOST_SCORES:
+        scores = dict(nlargest(MOST_SCORES, scores.items(), key=itemgetter(1)))
     return orjson.dumps(
         {
             **fields,

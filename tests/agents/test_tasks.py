@@ -11,6 +11,7 @@ from agents.commands import model_figures
 from agents.observability import metric_list
 from agents.offline import tables
 from agents.pipeline import Pipeline
+from agents.prediction.encode import class_prediction
 from agents.testing import PipelineDriver
 from examples.shop.pipeline import PIPELINE
 from online_models import catalogue
@@ -63,6 +64,23 @@ class Garden:
         self.driver.label(
             {"user_id": "ada", "event_id": event_id, "label": label, "ts": self.driver.now_ms}
         )
+
+
+def test_of_many_classes_the_most_probable_are_told_so_that_a_record_stays_small():
+    shares = {f"{n:03}" * 85 + "x": (n % 500 + 1) / 250_500 for n in range(1_000)}
+    most = max(shares, key=shares.__getitem__)
+    record = class_prediction(prediction=most, scores=shares, score=shares[most])
+    told = msgspec.json.decode(record)
+    fewest = min(shares, key=shares.__getitem__)
+
+    assert len(record) < 40_000
+    assert next(iter(told["scores"])) == most
+    assert len(told["scores"]) == 100
+    assert min(told["scores"].values()) >= max(
+        p for name, p in shares.items() if name not in told["scores"]
+    )
+    assert fewest not in told["scores"]
+    assert told["confidence"] == (1_000 * shares[most] - 1.0) / 999  # a die has as many sides
 
 
 def test_classes_are_predicted_with_the_scores_of_all_and_learned_when_they_are_known():
