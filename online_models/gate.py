@@ -18,6 +18,8 @@ from schemas.errors import InvalidDeclaration
 MOST: Final = 1.0
 """Nats that one label may make of a difference."""
 _EPSILON: Final = 1e-15
+_MOST_HALVINGS: Final = 1_000
+"""A probability stays above 0."""
 
 Verdict = Literal["step", "stop"]
 
@@ -84,6 +86,8 @@ class Comparison(msgspec.Struct, array_like=True):
     """Loss of the candidate less that of the champion."""
     candidate: str = ""
     champion: str = ""
+    stage: int = 0
+    """How often the rollout was compared anew before, whoever stepped it, back and forth too."""
 
     def update(self, offset: int, label: bool, *, candidate: float, champion: float) -> None:
         """Take in an outcome, and the scores both gave it before."""
@@ -99,9 +103,10 @@ class Comparison(msgspec.Struct, array_like=True):
         Parameters
         ----------
         n_steps
-            Steps that share the probability of an error.
+            Steps that are declared, the beginning among them: they share the probability of an
+            error.
         """
-        error = gates.error / 2 / n_steps
+        error = self._error(gates, n_steps) / 2
         if self.differences.is_above(gates.tolerance, error=error):
             return "stop"
         if self.differences.n < gates.min_labels:
@@ -110,7 +115,16 @@ class Comparison(msgspec.Struct, array_like=True):
 
     def interval(self, gates: Gates, *, n_steps: int) -> tuple[float, float]:
         """Tell what the verdict rests on: between which bounds the difference lies."""
-        return self.differences.interval(error=gates.error / n_steps)
+        return self.differences.interval(error=self._error(gates, n_steps))
+
+    def _error(self, gates: Gates, n_steps: int) -> float:
+        """Tell the share of this stage: all stages together, however many, have no more than all.
+
+        Each has that of a step, but for the last one and those that people add: they halve what is
+        left again and again.
+        """
+        n_halvings = min(max(0, self.stage - n_steps + 2), _MOST_HALVINGS)
+        return gates.error / n_steps / 2.0**n_halvings
 
 
 def _loss(label: bool, score: float) -> float:

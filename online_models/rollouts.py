@@ -17,6 +17,8 @@ class RolloutStanding:
     offset: int
     """Of the event that decided it."""
     event: Deployment
+    n_decided: int = 0
+    """Steps, back and forth, by whomever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +92,9 @@ class Rollouts(Mapping[str, RolloutStanding]):
         if exposure is None:
             exposure = 0.0 if before is None else before.exposure
         is_over = event.kind == STOPPED
-        return self._with(
-            {event.rollout: RolloutStanding(event.reference, exposure, is_over, offset, event)}
-        )
+        n_decided = 1 if before is None else 1 + before.n_decided
+        standing = RolloutStanding(event.reference, exposure, is_over, offset, event, n_decided)
+        return self._with({event.rollout: standing})
 
     def champion_changed(self, event: Deployment, offset: int) -> "Rollouts":
         """Let a promotion or a rollback end what runs, and what its writer knew to run."""

@@ -19,6 +19,7 @@ from agents.observability.metrics import Metrics
 from online_models.assignment import Rollout
 from online_models.gate import Comparison, Gates, Verdict
 from online_models.registry import Registry
+from online_models.rollouts import RolloutStanding
 from schemas.deployments import PROMOTED, STEPPED, STOPPED, Deployment, split
 from schemas.outcomes import Outcome
 
@@ -102,7 +103,8 @@ class RolloutGate:
             *(comparison.rollout, comparison.exposure, comparison.since),
             *(comparison.candidate, comparison.champion),
         ):
-            comparison = Comparison(*begun, candidate=candidate, champion=champion)
+            stage = _stage(comparison, rollout, standing)
+            comparison = Comparison(*begun, candidate=candidate, champion=champion, stage=stage)
             self._comparison = comparison
         counts = rollout.gates.counts
 
@@ -147,7 +149,9 @@ class RolloutGate:
     def _must_wait(self, event: Deployment) -> bool:
         """Tell whether more users would go to a candidate that may not serve, and say why."""
         before, self._waits_for = self._waits_for, None
-        if event.kind != STOPPED:
+        if (refusal := self._registry.refusal(event)) is not None:
+            self._waits_for = refusal.reason
+        elif event.kind != STOPPED:
             self._waits_for = self._objection(event.model)
         if self._waits_for not in (None, before):
             logger.warning("%s %s would be due: %s", event.kind, event.subject, self._waits_for)
@@ -217,12 +221,21 @@ def _n_steps(rollout: Rollout) -> int:
     return 1 + len(rollout.steps)
 
 
+def _stage(before: Comparison | None, rollout: Rollout, standing: RolloutStanding | None) -> int:
+    """Count how often a rollout was compared anew, also since another exposure was declared."""
+    n_decided = 0 if standing is None else standing.n_decided
+    if before is None or (before.rollout, before.candidate) != (rollout.name, rollout.candidate):
+        return n_decided
+    return max(n_decided, before.stage + 1)
+
+
 def _is_decided(registry: Registry, event: Deployment) -> bool:
-    """Tell whether the log has an event, or something that was faster."""
-    standing, swapped = registry.rollouts.get(event.rollout), registry.swapped
-    return (standing is not None and standing.offset > event.expects) or (
-        swapped is not None and swapped.offset > event.expects
-    )
+    """Tell whether nothing is left to wait for: an event could take effect no more.
+
+    It is in the log, so that it is in its own way; something was faster; or what it decides about
+    is there no longer. While none of that is known it may still come, and is not decided again.
+    """
+    return registry.refusal(event) is not None
 
 
 def _decoded(record: bytes | None) -> Comparison | None:

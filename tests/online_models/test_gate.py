@@ -149,6 +149,21 @@ def test_who_is_as_good_steps_where_a_little_harm_is_tolerated_and_waits_where_n
     assert alike.verdict(Gates(min_labels=200, tolerance=0.02), n_steps=3) == "step"
 
 
+@pytest.mark.parametrize("n_steps", [1, 3])
+def test_all_stages_together_are_wrong_no_more_often_than_declared(n_steps):
+    """However often people step it back and forth: the evidence that is asked for grows."""
+    shares = [Comparison("tree", 0.1, stage=n)._error(GATES, n_steps) for n in range(2_000)]
+    pairs = [(n % 5 == 0, 0.2, 0.5) for n in range(500)]
+    later = compared(pairs)
+    later.stage = 60
+
+    assert math.fsum(shares) == pytest.approx(GATES.error)
+    assert min(shares) > 0
+    assert shares[: n_steps - 1] == [GATES.error / n_steps] * (n_steps - 1)
+    assert compared(pairs).verdict(GATES, n_steps=n_steps) == "step"
+    assert later.verdict(GATES, n_steps=n_steps) is None
+
+
 @given(st.lists(st.tuples(st.booleans(), scores, scores), max_size=30))
 def test_no_label_decides_alone_and_none_counts_twice(pairs):
     made = compared(pairs)

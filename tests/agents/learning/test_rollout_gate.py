@@ -18,7 +18,7 @@ from examples.shop.pipeline import PIPELINE as SHOP
 from online_models.assignment import Rollout
 from online_models.gate import Comparison, Gates
 from schemas import topics
-from schemas.deployments import Deployment
+from schemas.deployments import ARCHIVED, Deployment
 from schemas.errors import DeliveryFailed
 from tests.agents.outcome_log import make_outcomes
 from tests.agents.record import Record, batch
@@ -146,6 +146,42 @@ def test_what_is_done_by_hand_is_not_done_again_and_begins_anew():
 
     assert [each.by for each in run.decided] == ["test"]
     assert (recorded.exposure, recorded.since, recorded.differences.n) == (0.2, 0, 60)
+
+
+def test_who_steps_it_back_and_forth_gains_no_second_chances():
+    run = Run(replace(SHOP, rollout=replace(ROLLOUT, gates=replace(GATES, min_labels=10_000))))
+    stages = []
+    for exposure in (0.2, 0.05, 0.2, None):
+        run.learn(20)
+        run.driver.crash("learn")
+        stages.append(msgspec.msgpack.decode(run.recorded, type=Comparison).stage)
+        if exposure is not None:
+            run.driver.step(exposure)
+    shadow_again = replace(ROLLOUT, name="anew", gates=replace(GATES, min_labels=10_000))
+    for exposure in (0.0, 0.3):  # by declaration, of one that was never stepped
+        declared = replace(shadow_again, exposure=exposure)
+        run.driver.deploy(replace(SHOP, rollout=declared))
+        run.learn(20)
+        stages.append(msgspec.msgpack.decode(run.recorded, type=Comparison).stage)
+
+    assert stages == [0, 1, 2, 3, 0, 1]
+
+
+def test_what_could_take_no_effect_is_neither_decided_nor_waited_for_for_ever(caplog):
+    """Only models' versions are archived by us; anybody may write that of a model."""
+    at_the_end = replace(ROLLOUT, exposure=0.5)
+    deployed = Deployed(replace(SHOP, rollout=at_the_end))
+    gate = RolloutGate(deployed, Metrics(), models="models", deployments="deployments")
+    first = compared_with(gate, 0, is_better=True)
+    archived = Deployment(
+        kind=ARCHIVED, use_case=SHOP.use_case, model=BETTER, at=0, by="ada", why="a test"
+    )
+    deployed.follow(deployed.registry.fold(archived, 0))
+    later = [compared_with(gate, start, is_better=True) for start in (100, 200)]
+
+    assert first == ["models", "deployments"]  # promoted, which comes behind what was archived
+    assert later == [["models"], ["models"]]
+    assert caplog.text.count(f"promoted {BETTER} would be due: {BETTER} is archived") == 1
 
 
 def test_a_decision_is_made_once_however_long_its_event_takes():
