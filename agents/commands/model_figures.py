@@ -53,3 +53,15 @@ def written(model: "PublishedModel", name: str) -> str:
     """Write a figure down; what former releases published has some beside `figures`."""
     found: float = model.figures.get(name, getattr(model, name, float("nan")))
     return f"{found:.4f}"
+
+
+def asking(p99_s: float | None, *, may_serve: bool | None) -> str | None:
+    """Write down how long a model takes to answer, and whether it may serve; `None`: unknown.
+
+    >>> asking(0.00034, may_serve=True), asking(0.0041, may_serve=False)
+    ('0.34 ms', '4.1 ms, too slow to serve')
+    """
+    if p99_s is None:
+        return None
+    told = f"{p99_s * 1_000:.2g} ms"
+    return told if may_serve else f"{told}, too slow to serve"

@@ -63,12 +63,13 @@ def ls(*, json: Flag = False) -> int:
     titles = ("model", "state", "role", "version", "learned")
     columns = model_figures.columns(declared.task)
     write_table(
-        (*titles, *columns.values(), "at"),
+        (*titles, *columns.values(), "answers in", "at"),
         [
             (
                 *(each.model, each.state, ", ".join(each.aliases) or each.role),
                 *(each.version, f"{each.learned:,}"),
                 *(model_figures.written(each, name) for name in columns),
+                model_figures.asking(each.asking_p99_s, may_serve=each.may_serve),
                 local_time(each.created_at),
             )
             for each in models

@@ -114,6 +114,7 @@ function showModels(models, task) {
   });
   const columns = [
     ["version", "version"], ["outcomes", "count"], ...figures,
+    ["asking_p99_seconds", "duration"],
     ["age_seconds", "duration"], ["freshness_p99_seconds", "duration"],
   ];
   const make = (model) => element("tr", { data: { part: model.part } },
@@ -123,6 +124,8 @@ function showModels(models, task) {
     ...columns.map(([name, format]) =>
       element("td", { className: "number" }, number(`models.${model.model}.${name}`, format))));
   keep($("models"), models, (model) => model.model, make, (tr, model) => {
+    const part = model.may_serve === false ? `${model.part}, too slow to serve` : model.part;
+    setText(tr.querySelector(".part"), part);
     columns.forEach(([name], i) => setNumber(tr.cells[i + 1].firstChild, model[name]));
   });
 }

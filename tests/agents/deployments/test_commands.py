@@ -12,11 +12,13 @@ import pytest
 from agents import cli
 from agents.commands.model_decisions import EX_REFUSED
 from agents.deployments import decisions, desk, log
+from agents.observability import metric_list
 from examples.shop.pipeline import PIPELINE
 from online_models.signing import Verifier
 from online_models.snapshot import decode
 from schemas import topics
 from schemas.deployments import Deployment
+from schemas.telemetry import Telemetry
 from tests.agents.deployments.published import CHALLENGER, CHAMPION, N_LEARNED, Environment
 from tests.agents.outcome_log import FOLD
 
@@ -44,6 +46,13 @@ class Desk(Environment):
         said = self.capsys.readouterr()
         assert said.err.count("\n") == 1
         return said.err
+
+    def serves(self, **asking_p99_s: float) -> None:
+        """Tell how long models take to answer, as a worker of `predict` does."""
+        name = metric_list.MODEL_ASKING_SECONDS.name
+        samples = {f'{name}{{model="{model}"}}': p99_s for model, p99_s in asking_p99_s.items()}
+        told = Telemetry("predict-0", pid=7, at=0, samples=samples)
+        self.produce(topics.TELEMETRY, msgspec.json.encode(told), b"predict-0")
 
     def parts(self) -> dict[str, tuple[str, str]]:
         return {row["model"]: (row["state"], row["role"]) for row in self.json("ls")}
@@ -227,6 +236,9 @@ def test_a_rollout_is_stepped_shown_and_stopped(desk_of, monkeypatch):
     stepped = experiments("step", "--why", "nothing of note")[1].out
     experiments("step", "--exposure", "0.4", "--why", "further")
     after = json.loads(experiments("show", "--json")[1].out)
+    desk_of.serves(**{CHAMPION: 0.0004, CHALLENGER: 0.0041})
+    too_slow = experiments("show")[1].out
+    listed = desk_of.run("ls")
     stopped = experiments("stop", "--why", "not better")[1].out
     code, late = experiments("step", "--why", "too late")
 
@@ -237,6 +249,9 @@ def test_a_rollout_is_stepped_shown_and_stopped(desk_of, monkeypatch):
         ("nothing of note", 0.05),
         ("further", 0.4),
     ]
+    assert before["may_not_serve"] is None
+    assert f"{CHALLENGER} may not serve: it takes 4.1 ms to answer" in " ".join(too_slow.split())
+    assert [line.count("too slow to serve") for line in listed.splitlines()[1:3]] == [0, 1]
     assert stopped == "tree is over\n"
     assert "not better" in experiments("show")[1].out
     assert (code, late.err.count("stopped tree")) == (cli.EX_ERROR, 1)

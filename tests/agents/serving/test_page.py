@@ -56,6 +56,9 @@ def say_all(site: Site) -> None:
         predict.gauge(metric_list.DRIFT_STATISTIC, **partition).set(3.5)
         predict.gauge(metric_list.DRIFT_THRESHOLD, **partition).set(14.0)
         predict.gauge(metric_list.MODEL_VERSION, model=PIPELINE.champion).set(12)
+        for model, p99_s in ((PIPELINE.champion, 0.0004), (PIPELINE.challengers[0], 0.0041)):
+            predict.gauge(metric_list.MODEL_ASKING_SECONDS, model=model).set(p99_s)
+            predict.gauge(metric_list.MODEL_MAY_SERVE, model=model).set(float(p99_s < 0.002))
         learn.gauge(metric_list.MODEL_ROC_AUC, model=PIPELINE.champion).set(0.842)
         learn.gauge(metric_list.MODEL_LOG_LOSS, model=metric_list.BASELINE_RATE).set(0.325)
         watch.histogram(metric_list.LATENCY_SECONDS).observe_many([0.0095] * 980 + [0.0375] * 20)
@@ -104,6 +107,7 @@ def test_the_page_waits_for_telemetry_honestly_then_shows_the_real_numbers(
         "drift.1.score_mean.statistic": 3.5,
         f"models.{PIPELINE.champion}.version": 12,
         f"models.{PIPELINE.champion}.roc_auc": 0.842,
+        f"models.{PIPELINE.champion}.asking_p99_seconds": 0.0004,
         "models.baseline_base_rate.log_loss": 0.325,
         "quality.score": 0.975,
         "quality.platform.null": 0.125,
@@ -118,6 +122,10 @@ def test_the_page_waits_for_telemetry_honestly_then_shows_the_real_numbers(
     # 0.0095 s lies in the bucket (0.008, 0.01]: half of it is at 0.008 + 0.002 * 500/980.
     expect(page, "latency_p50_seconds", 0.008 + 0.002 * 500 / 980)
     assert page.inner_text('[data-metric="latency_p99_seconds"]') == "38ms"
+    assert page.locator("#models .part").all_inner_texts()[:2] == [
+        "champion",
+        "challenger, too slow to serve",
+    ]
     assert page.inner_text("#quality .findings span") == "unknown category 3.4%"
     assert page.is_visible("#parity-table")
     assert page.is_hidden("#parity-empty")
