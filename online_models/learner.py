@@ -141,6 +141,10 @@ class Learner:
         progress.n_unweighted += outcome.weight != 1.0 and not self._takes_weights
         return score
 
+    def expect_labels_within(self, label_delay: timedelta) -> None:
+        """Let labels take another time from now on, at most: the pipeline may have changed it."""
+        self._held_back.label_delay_ms = label_delay // timedelta(milliseconds=1)
+
     def scorer(self) -> Scores:
         """Freeze the model as it is now."""
         return self.progress.scorer(pickling.copy(self._estimator))

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 import msgspec
@@ -34,14 +35,18 @@ _decode_outcome: Final = msgspec.msgpack.Decoder(Outcome).decode
 
 def new_learner(pipeline: Pipeline, features: FeatureSet, name: str) -> Learner:
     """Make a learner that has learned nothing, of what the pipeline asks about."""
-    rule, lateness = pipeline.label, pipeline.allowed_lateness
     return Learner(
         name,
         feature_names=features.names,
         schema=features.schema,
-        target=rule.target,
-        label_delay=rule.horizon + lateness,
+        target=pipeline.label.target,
+        label_delay=label_delay(pipeline),
     )
+
+
+def label_delay(pipeline: Pipeline) -> timedelta:
+    """Tell how long after its event a label becomes known, at most."""
+    return pipeline.label.horizon + pipeline.allowed_lateness
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +72,9 @@ class Curriculum:
         SnapshotRefused
             When it is not to be gone on from.
         """
-        return decode(blob, self.verifier, **self._ours(name))
+        found = decode(blob, self.verifier, **self._ours(name))
+        found.learner.expect_labels_within(label_delay(self.pipeline))
+        return found
 
     def manifest(self, name: str, blob: bytes) -> Manifest:
         """Check a snapshot without loading it; raises likewise."""

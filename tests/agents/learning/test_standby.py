@@ -1,16 +1,28 @@
 """A learner's standby does ahead of time what it would have to do, and comes to the same."""
 
+from dataclasses import replace
+from datetime import timedelta
+
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.kafka.keyed_state import MayTakeLong
-from agents.learning.restoring import WARM_EVERY_S, LearnersRestoring
+from agents.learning.restoring import WARM_EVERY_S, Curriculum, LearnersRestoring, new_learner
+from examples.shop.pipeline import PIPELINE
 from online_models.snapshot import encode
 from tests.agents.learning.test_late_learners import MemoryLog
 from tests.agents.learning.test_rebuild import HERE, LOG, MODELS, Role, uninterrupted
-from tests.agents.outcome_log import make_outcomes
+from tests.agents.outcome_log import FEATURES, make_outcomes
 from tests.agents.record import PUBLISHED_MS
-from tests.agents.test_learn import CHALLENGER, CHAMPION, SIGNER, new_learners, outcomes_at
+from tests.agents.test_learn import (
+    CHALLENGER,
+    CHAMPION,
+    SIGNER,
+    VERIFIER,
+    new_learners,
+    outcomes_at,
+)
 
 
 class Copied(Role):
@@ -145,6 +157,31 @@ def test_a_version_that_was_trained_apart_is_not_gone_on_from():
     found = {name: each.fingerprint() for name, each in role.training.learners.items()}
 
     assert found == uninterrupted(30)
+
+
+def test_who_goes_on_judges_what_the_pipeline_now_waits_for():
+    """Labels may take an hour longer than they did when the learner began."""
+    patient = replace(PIPELINE, allowed_lateness=PIPELINE.allowed_lateness + timedelta(hours=1))
+    hour_ms = 3_600_000
+    first, *_ = make_outcomes(1)
+    late = [
+        msgspec.structs.replace(first, event_at=n * 60_000, labelled_at=n * 60_000 + hour_ms)
+        for n in range(400)
+    ]
+    former = new_learner(PIPELINE, FEATURES, CHAMPION)
+    for offset, outcome in enumerate(late[:200]):
+        former.learn(outcome, offset)
+    n_unjudged = former.progress.n_unjudged
+    curriculum = Curriculum(
+        pipeline=patient, features=FEATURES, log=MemoryLog([], 0), verifier=VERIFIER
+    )
+    learner = curriculum.load(CHAMPION, encode(former, SIGNER, at_ms=0)).learner
+    for offset, outcome in enumerate(late[200:], 200):
+        learner.learn(outcome, offset)
+
+    assert n_unjudged > 50
+    # The selves that were frozen before still have to be outlived.
+    assert learner.progress.n_unjudged - n_unjudged < 50
 
 
 def test_on_a_log_that_was_created_anew_models_begin_anew():
