@@ -10,7 +10,7 @@ from agents.admin import asking_times, topic_reader
 from agents.pipeline import Pipeline
 from agents.settings import Settings
 from online_models import catalogue
-from online_models.catalogue.parameters import parameters
+from online_models.catalogue.parameters import parameters_of
 from online_models.chunks import Envelope, SnapshotParts
 from online_models.registry import Registry
 from online_models.snapshot import Manifest
@@ -115,7 +115,7 @@ def read(settings: Settings, declared: Pipeline, registry: Registry) -> list[Pub
 def _parameters(model: str, registered: Deployment | None) -> dict[str, Parameter]:
     if registered is not None and registered.parameters:
         return registered.parameters
-    return parameters(catalogue.make(model)) if model in catalogue.NAMES else {}
+    return parameters_of(model) if model in catalogue.NAMES else {}
 
 
 def snapshots(settings: Settings) -> dict[str, tuple[Manifest, bytes]]:

@@ -20,8 +20,8 @@ from agents.deployments import log
 from agents.deployments.log import Entry
 from agents.kafka.client_settings import KafkaSettings
 from agents.settings import Settings
-from online_models import catalogue, chunks
-from online_models.catalogue.parameters import parameters
+from online_models import chunks
+from online_models.catalogue.parameters import parameters_of
 from online_models.learner import Learner
 from online_models.registry import Registry
 from online_models.signing import Signer
@@ -101,7 +101,7 @@ def registration(
         through=learner.through,
         first=learner.progress.first,
         lineage=learner.progress.lineage,
-        parameters=parameters(catalogue.make(learner.model)),
+        parameters=parameters_of(learner.model),
         schema=learner.schema,
         target=learner.target,
         metrics={name: value for name, value in metrics.items() if isfinite(value)},

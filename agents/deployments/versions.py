@@ -17,8 +17,7 @@ from agents.deployments.deployed import Deployed
 from agents.deployments.log import headers
 from agents.kafka.batch import Batch
 from agents.pipeline import Pipeline
-from online_models import catalogue
-from online_models.catalogue.parameters import parameters
+from online_models.catalogue.parameters import parameters_of
 from online_models.chunks import keys_of
 from online_models.learner import Learner
 from online_models.registry import Registry
@@ -159,7 +158,7 @@ class Versions:
             through=learner.through,
             first=learner.progress.first,
             lineage=learner.progress.lineage,
-            parameters=parameters(catalogue.make(model)),
+            parameters=parameters_of(model),
             schema=learner.schema,
             target=learner.target,
             metrics={name: value for name, value in metrics.items() if isfinite(value)},

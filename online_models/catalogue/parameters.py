@@ -2,10 +2,29 @@
 
 from river import base
 
+from online_models.catalogue import recipe
+from online_models.estimator import Estimator
+
 Parameter = str | int | float | bool | None
 
 
-def parameters(model: base.Estimator) -> dict[str, Parameter]:
+def parameters_of(name: str) -> dict[str, Parameter]:
+    """Tell every parameter that a model of the catalogue is made with, whatever its task.
+
+    Raises
+    ------
+    InvalidDeclaration
+        When the catalogue has no such model.
+
+    Examples
+    --------
+    >>> parameters_of("regression_neighbours_v1")["KNNRegressor.n_neighbors"]
+    10
+    """
+    return parameters(recipe(name).make())
+
+
+def parameters(model: Estimator) -> dict[str, Parameter]:
     """Tell every parameter of a model and of its parts; a part itself is told by its class.
 
     Examples

@@ -5,6 +5,7 @@ import pytest
 from river import base, checks, datasets
 
 from online_models import catalogue
+from online_models.catalogue.parameters import parameters_of
 from online_models.estimator import Estimator
 from tests.online_models.tasks.small import small
 
@@ -90,3 +91,12 @@ def test_who_is_said_to_take_no_weights_refuses_or_forgets_them(name: str):
     except TypeError:
         return
     assert weighted == answers(name)
+
+
+@pytest.mark.parametrize("name", catalogue.NAMES)
+def test_every_model_tells_its_parameters_whatever_its_task(name: str):
+    """A version that is kept has them in its event, and `learn` must not end over it."""
+    told = parameters_of(name)
+
+    assert told
+    assert all(isinstance(value, str | int | float | None) for value in told.values())
