@@ -7,7 +7,7 @@ SETUP  = $(call find_python) "$$python" ops/set_up.py $(VENV)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv up test check format bench faults feast lock clean
+.PHONY: help venv up test check format bench faults feast mlflow lock clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | tr '|' '\t' | expand -t 16
@@ -40,7 +40,10 @@ faults: $(VENV)/.dev  ## fail workers and three brokers for half an hour; ARGS="
 	FAULTS=full $(BIN)/python -m pytest -s tests/faults $(HISTORIES) $(ARGS)
 
 feast: $(VENV)/.dev  ## set Feast up beside .venv, for the tests that it reads what we write
-	$(BIN)/python -m tests.agents.feast.environment
+	$(BIN)/python -m tests.environments feast
+
+mlflow: $(VENV)/.dev  ## set MLflow up beside .venv, for the tests that it loads what we export
+	$(BIN)/python -m tests.environments mlflow
 
 # After any change of dependencies in pyproject.toml. No lock holds a registry's address.
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url

@@ -12,7 +12,13 @@ def trusted_keys(settings: Settings) -> list[bytes]:
     Raises
     ------
     InvalidSetting
-        The setting is missing, or one of them cannot be read.
+        The setting is missing or empty, or one of them cannot be read.
+
+    Examples
+    --------
+    >>> trusted_keys(Settings(trusted_keys_dir=""))
+    Traceback (most recent call last):
+    schemas.errors.InvalidSetting: THALWEG_TRUSTED_KEYS_DIR is not set: no model could be trusted
     """
     directory = settings.trusted_keys_dir
     if directory is None:

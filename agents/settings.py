@@ -71,6 +71,12 @@ class Settings(BaseSettings):
     """How long rows are gathered before `archive` writes them."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
+    @field_validator("state_spill", "signing_key_file", "trusted_keys_dir", mode="before")
+    @classmethod
+    def _an_empty_path_is_none(cls, value: object) -> object:
+        # It would be the directory in which the process happens to run: whose keys are there?
+        return None if value == "" else value
+
     @field_validator("offline_store")
     @classmethod
     def _is_beside_the_rest(cls, value: str, info: ValidationInfo) -> str:

@@ -235,6 +235,21 @@ def decode(
     return Snapshot(manifest, learner)
 
 
+def claimed(blob: bytes) -> Manifest:
+    """Tell what a snapshot says of itself: nobody has checked it yet, and nothing is unpickled.
+
+    Raises
+    ------
+    SnapshotRefused
+        It is none.
+
+    >>> claimed(b"")
+    Traceback (most recent call last):
+    schemas.errors.SnapshotRefused: snapshot is no envelope: Input data was truncated
+    """
+    return _manifest(_envelope(blob).manifest)
+
+
 def read_manifest(
     blob: bytes,
     verifier: Verifier,

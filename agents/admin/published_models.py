@@ -7,16 +7,17 @@ from typing import Final, TypeVar
 import msgspec
 
 from agents.admin import asking_times, topic_reader
+from agents.admin.asking_times import AskingTime
 from agents.pipeline import Pipeline
 from agents.settings import Settings
 from online_models import catalogue
 from online_models.catalogue.parameters import parameters_of
-from online_models.chunks import Envelope, SnapshotParts
+from online_models.chunks import SnapshotParts
 from online_models.registry import Registry
-from online_models.snapshot import Manifest
+from online_models.snapshot import Manifest, claimed
 from schemas import topics
 from schemas.deployments import Deployment, Parameter, State, split
-from schemas.errors import ThalwegError
+from schemas.errors import SnapshotRefused, ThalwegError
 
 T = TypeVar("T")
 _ROLES: Final = ("champion", "challenger", "previous", "retired")
@@ -73,43 +74,54 @@ def read(settings: Settings, declared: Pipeline, registry: Registry) -> list[Pub
     DeliveryFailed
         The broker cannot be reached.
     """
-    roles = registry.roles(declared.models)
     asking = asking_times.read(settings)
-    found = []
-    for reference, (told, blob) in snapshots(settings).items():
-        aliases, asked = roles.aliases(reference), asking.get(reference)
-        standing = registry.standings.get(reference)
-        registered = None if standing is None else standing.registered
-        found.append(
-            PublishedModel(
-                model=reference,
-                role=aliases[0] if aliases else "retired",
-                version=told.version,
-                learned=told.n_learned,
-                roc_auc=told.roc_auc,
-                log_loss=told.log_loss,
-                recent_roc_auc=told.recent_roc_auc,
-                recent_log_loss=told.recent_log_loss,
-                bytes=len(blob),
-                created_at=told.created_at,
-                state=registry.state(reference, declared.models),
-                aliases=aliases,
-                through=told.through,
-                schema=told.schema,
-                target=told.target,
-                river=told.river,
-                python=told.python,
-                asking_p99_s=None if asked is None else asked.p99_s,
-                figures=told.figures,
-                may_serve=None if asked is None else asked.may_serve,
-                first=told.first,
-                lineage=told.lineage,
-                environment=told.environment,
-                parent=None if registered is None else registered.parent or None,
-                parameters=_parameters(told.model, registered),
-            )
-        )
+    found = [
+        described(reference, told, blob, declared, registry, asked=asking.get(reference))
+        for reference, (told, blob) in snapshots(settings).items()
+    ]
     return sorted(found, key=lambda each: (_ROLES.index(each.role), each.model))
+
+
+def described(
+    reference: str,
+    told: Manifest,
+    blob: bytes,
+    declared: Pipeline,
+    registry: Registry,
+    *,
+    asked: AskingTime | None = None,
+) -> PublishedModel:
+    """Put together what a snapshot says of itself, and what was decided about it."""
+    aliases = registry.roles(declared.models).aliases(reference)
+    standing = registry.standings.get(reference)
+    registered = None if standing is None else standing.registered
+    return PublishedModel(
+        model=reference,
+        role=aliases[0] if aliases else "retired",
+        version=told.version,
+        learned=told.n_learned,
+        roc_auc=told.roc_auc,
+        log_loss=told.log_loss,
+        recent_roc_auc=told.recent_roc_auc,
+        recent_log_loss=told.recent_log_loss,
+        bytes=len(blob),
+        created_at=told.created_at,
+        state=registry.state(reference, declared.models),
+        aliases=aliases,
+        through=told.through,
+        schema=told.schema,
+        target=told.target,
+        river=told.river,
+        python=told.python,
+        asking_p99_s=None if asked is None else asked.p99_s,
+        figures=told.figures,
+        may_serve=None if asked is None else asked.may_serve,
+        first=told.first,
+        lineage=told.lineage,
+        environment=told.environment,
+        parent=None if registered is None else registered.parent or None,
+        parameters=_parameters(told.model, registered),
+    )
 
 
 def _parameters(model: str, registered: Deployment | None) -> dict[str, Parameter]:
@@ -135,10 +147,9 @@ def snapshots(settings: Settings) -> dict[str, tuple[Manifest, bytes]]:
             newest.pop(reference, None)
             continue
         try:
-            envelope = msgspec.msgpack.decode(blob, type=Envelope)
-            told = msgspec.msgpack.decode(envelope.manifest, type=Manifest)
+            told = claimed(blob)
             model, version = split(reference)
-        except ValueError:  # those of msgspec are such
+        except (SnapshotRefused, ValueError):
             continue
         if told.model == model and version in (None, told.version):
             newest[reference] = told, blob

@@ -7,6 +7,7 @@ from cyclopts import App
 from agents.commands import model_figures
 from agents.commands.flag import Count, Flag
 from agents.commands.model_decisions import promote, rollback
+from agents.commands.model_mlflow import mlflow
 from agents.commands.model_rebuild import rebuild
 from agents.commands.model_training import train
 from agents.commands.model_versions import archive, diff, export, keep
@@ -177,6 +178,7 @@ app.command(rebuild)
 app.command(archive)
 app.command(diff)
 app.command(export)
+app.command(mlflow)
 
 
 def _offsets(first: int, through: int) -> str:

@@ -15,6 +15,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent.parent
 DIRECTORY: Final = ROOT / ".benchmarks"
 OF_THE_WORK: Final = ("orjson", "river")
 """What the work needs, in the versions that ours has."""
+_NOTE: Final = "installed.txt"
 
 
 class NotInstallable(Exception):
@@ -42,11 +43,10 @@ def ensure(
     """
     if not requirements:
         return Path(sys.executable)
+    if (programs := made(name, requirements, of_ours)) is not None:
+        return programs / "python"
     directory = DIRECTORY / name
-    python, note = directory / "bin" / "python", directory / "installed.txt"
-    wanted = [*requirements, *(f"{package}=={version(package)}" for package in of_ours)]
-    if note.exists() and note.read_text(encoding="utf-8").split("\n") == wanted:
-        return python
+    python, wanted = directory / "bin" / "python", _wanted(requirements, of_ours)
     print(f"installing {', '.join(requirements)} into {directory.name}", file=sys.stderr)
     shutil.rmtree(directory, ignore_errors=True)
     venv.create(directory, with_pip=True, symlinks=True)
@@ -59,8 +59,21 @@ def ensure(
     )
     if done.returncode != 0:
         raise NotInstallable(_reason(done.stderr, done.returncode))
-    note.write_text("\n".join(wanted), encoding="utf-8")
+    (directory / _NOTE).write_text("\n".join(wanted), encoding="utf-8")
     return python
+
+
+def made(name: str, requirements: tuple[str, ...], of_ours: tuple[str, ...] = ()) -> Path | None:
+    """Tell where the programs of an environment are, if it was made, and for this."""
+    note = DIRECTORY / name / _NOTE
+    wanted = _wanted(requirements, of_ours)
+    if note.exists() and note.read_text(encoding="utf-8").split("\n") == wanted:
+        return DIRECTORY / name / "bin"
+    return None
+
+
+def _wanted(requirements: tuple[str, ...], of_ours: tuple[str, ...]) -> list[str]:
+    return [*requirements, *(f"{package}=={version(package)}" for package in of_ours)]
 
 
 def _reason(told: str, code: int) -> str:

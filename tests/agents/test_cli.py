@@ -12,7 +12,10 @@ from agents.commands import reference
 from schemas.errors import InvalidSetting, ThalwegError
 
 ROOT = Path(__file__).resolve().parents[2]
-HEAVY = ("river", "faust", "pydantic", "confluent_kafka", "numpy", "redis", "cyclopts", "rich")
+HEAVY = (
+    *("river", "faust", "pydantic", "confluent_kafka", "numpy", "redis", "cyclopts", "rich"),
+    *("mlflow", "pandas"),
+)
 HELP_BUDGET_S = 0.3
 EVERY_COMMAND = [" ".join(words) for words in reference.commands()]
 

@@ -33,10 +33,10 @@ from agents.prediction import encode
 from agents.settings import Settings
 from agents.store import FeatureStore
 from examples.shop.pipeline import PIPELINE
-from tests.agents.feast import environment
 from tests.agents.record import Record
+from tests.environments import FEAST
 
-PROGRAMS = environment.directory()
+PROGRAMS = FEAST.programs()
 ASK = Path(__file__).with_name("ask_feast.py")
 DAY = timedelta(days=1)
 
