@@ -59,6 +59,7 @@ def new_parity(pipeline: Pipeline) -> Parity:
         prediction_id=f"{pipeline.use_case}:".__add__,
         horizon=pipeline.label.horizon,
         keep_negatives=pipeline.label.keep_negatives,
+        at_maturity=pipeline.label.positive == "at_maturity",
         new_partition=lambda: SampledPartition(
             FeatureHistory(
                 features.user,

@@ -260,6 +260,7 @@ class Pipeline:
                 f"the label rule says {self.label.says.__name__}, but `{self.champion}` learns"
                 f" {says.__name__}: label=reported_within(..., says={says.__name__})"
             )
+        self.label.reader(self.event)
         if self.rules and task in NOT_BY_RULES:
             raise InvalidDeclaration(
                 f"rules answer with a score from 0 to 1, which is no answer of `{self.champion}`"

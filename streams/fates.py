@@ -35,3 +35,7 @@ class Fates(msgspec.Struct):
     """Predictions of which a class or an amount became known."""
     unreported: int = 0
     """Predictions of which nothing was said, where that does not mean no."""
+    unusable: int = 0
+    """Events whose field, which the label rule names, holds what no label can be."""
+    crowded: int = 0
+    """Predictions whose users said more within the horizon than is kept: no label is known."""

@@ -19,6 +19,7 @@ from schemas.labels import Label, LabelValue
 from schemas.outcomes import Outcome
 from streams.early_labels import EarlyLabel, EarlyLabels
 from streams.fates import Fates
+from streams.field_label import FieldLabel, label_in
 from streams.label_rule import LabelRule, happens_within
 from streams.negatives import is_kept
 from streams.pending import Pending
@@ -26,6 +27,7 @@ from streams.positives import RecentPositives
 from streams.reports import Report, gathered, latest
 from streams.revisions import Revisions, Settled
 from streams.state import Table
+from streams.told_values import ToldValues, UserValues
 
 __all__ = ["LabelJoin", "happens_within"]  # pipelines import the last from here, too
 
@@ -43,10 +45,10 @@ class LabelJoin:
     ----------
     rule
         What makes a prediction come true.
-    pending, positives, early, settled
+    pending, positives, early, settled, told
         Where the join is persisted: `streams.pending.pending_table`,
-        `streams.positives.positives_table`, `streams.early_labels.early_labels_table` and
-        `streams.revisions.settled_table`.
+        `streams.positives.positives_table`, `streams.early_labels.early_labels_table`,
+        `streams.revisions.settled_table` and `streams.told_values.told_values_table`.
     capacity
         How many predictions may wait. When they do, those that come are refused: to let go of one
         that waits would choose by label, since those that come true leave early by themselves. And
@@ -59,9 +61,10 @@ class LabelJoin:
     >>> from streams.pending import pending_table
     >>> from streams.positives import positives_table
     >>> from streams.revisions import settled_table
+    >>> from streams.told_values import told_values_table
     >>> rule = happens_within("buy", timedelta(seconds=10))
     >>> tables = pending_table(), positives_table(), early_labels_table(), settled_table()
-    >>> join = LabelJoin(rule, *tables, capacity=1000)
+    >>> join = LabelJoin(rule, *tables, told=told_values_table(), capacity=1000)
     >>> for at in (1_000, 5_000):
     ...     join.enrol(Pending(f"p{at}", f"e{at}", "demo", "ada", at, 0.5, "m_v1", 1, "", b""))
     >>> [(outcome.prediction_id, outcome.label) for outcome in join.observe("ada", "buy", 12_000)]
@@ -78,6 +81,7 @@ class LabelJoin:
         early: Table[EarlyLabel],
         settled: Table[Settled],
         *,
+        told: Table[UserValues],
         capacity: int,
     ) -> None:
         self.fates = Fates()
@@ -93,7 +97,10 @@ class LabelJoin:
         self._horizon_ms: Final = rule.horizon // timedelta(milliseconds=1)
         self._capacity: Final = capacity
         self._pending: Final = pending
+        self._field: Final = rule.field
+        self._says: Final = rule.says
         self._positives: Final = RecentPositives(positives, rule.horizon)
+        self._told: Final = ToldValues(told, rule.horizon, target=rule.target)
         self._early: Final = EarlyLabels(early, rule.horizon, capacity=capacity)
         self._is_revisable: Final = rule.is_revisable
         span = rule.horizon + rule.revisable_for
@@ -155,16 +162,17 @@ class LabelJoin:
         self._index(prediction)
         return self._fake(prediction) if self._tells_fakes else None
 
-    def observe(self, user_id: str, action: str, at_ms: int) -> list[Outcome]:
+    def observe(self, user_id: str, action: str, at_ms: int, value: object = None) -> list[Outcome]:
         """Resolve what an event makes come true, and remember it for what may still arrive.
 
-        Where nothing is settled before the horizon ends, it is remembered alone.
+        Where nothing is settled before the horizon ends, it is remembered alone. `value` is that of
+        the field which the rule names, if it names one.
         """
         if action != self._action:
             return []
         earliest = at_ms - self._horizon_ms
         if at_ms + self._horizon_ms > self._watermark_ms:
-            self._positives.remember(user_id, at_ms)
+            self._remember(user_id, at_ms, value)
         if not self._settles_at_once:
             return []
         # In order of their events: that of the index is another after a restore or an undo.
@@ -176,6 +184,14 @@ class LabelJoin:
         predictions = [self._take(prediction_id) for _, prediction_id in fulfilled]
         outcomes = [self._resolve(found, True, at_ms) for found in predictions if found is not None]
         return [outcome for outcome in outcomes if outcome is not None]
+
+    def _remember(self, user_id: str, at_ms: int, value: object) -> None:
+        if self._field is None:
+            self._positives.remember(user_id, at_ms)
+        elif (label := label_in(value, self._says)) is not None:
+            self._told.remember(user_id, at_ms, label)
+        elif value is not None:
+            self.fates.unusable += 1
 
     def label(self, label: Label) -> Outcome | None:
         """Resolve or revise the prediction that a cleaned label names.
@@ -226,6 +242,7 @@ class LabelJoin:
                 outcomes.append(outcome)
         self._revisions.forget(watermark_ms)
         self._positives.forget(watermark_ms)  # now that they have said what came true
+        self._told.forget(watermark_ms)
         return outcomes
 
     def undo(self) -> None:
@@ -235,6 +252,7 @@ class LabelJoin:
         labels, which has no outcome.
         """
         self._positives.undo()
+        self._told.undo()
         self._early.undo()
         self._revisions.undo()
         self._watermark_ms = 0  # until it is told again
@@ -298,7 +316,9 @@ class LabelJoin:
         last = latest(prediction.reports, until_ms=deadline)
         has_acted = self._positives.first_after(prediction.user_id, prediction.event_at) is not None
         said_at = None if last is None else last.at
-        label = has_acted or self._silence if last is None else last.label
+        label: LabelValue | None = has_acted or self._silence if last is None else last.label
+        if last is None and self._field is not None:
+            label = self._read(self._field, prediction)
         by = "" if last is None else last.by
         self.fates.conflicting += has_acted and not label
         outcomes = [self._resolve(prediction, label, deadline, said_at=said_at, by=by)]
@@ -306,6 +326,14 @@ class LabelJoin:
             settled = Settled(prediction, bool(label), said_at)
             outcomes.append(self._revise(settled, prediction.reports[-1]))
         return [outcome for outcome in outcomes if outcome is not None]
+
+    def _read(self, field: FieldLabel, prediction: Pending) -> LabelValue | None:
+        """Tell what the user's events say within the horizon of a prediction."""
+        told = self._told.within(prediction.user_id, prediction.event_at)
+        if told is None:
+            self.fates.crowded += 1
+            return None
+        return field.of(told)
 
     def _fake(self, prediction: Pending) -> Outcome:
         """Tell a prediction as a negative, by the weight of its score that it is none.

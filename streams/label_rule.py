@@ -6,7 +6,9 @@ from hashlib import blake2b
 from typing import Final, Literal, get_args
 
 from schemas.errors import InvalidDeclaration
+from schemas.events import UserEvent
 from schemas.labels import LABEL_TYPES, LabelType
+from streams.field_label import FieldLabel, ReadField, Take
 
 Positive = Literal["at_once", "at_maturity"]
 """When a positive label is known: when it comes, or when the horizon ends, as a negative one is."""
@@ -55,6 +57,9 @@ class LabelRule:
     silence: Silence = "negative"
     """With `unknown`, what nothing is said of becomes an outcome without a label, which only models
     learn that need none. Classes and amounts have no other silence."""
+    field: FieldLabel | None = None
+    """Which field of an event with the action says which class it was, or how much; `None`: that
+    there was one is all that counts."""
 
     @property
     def target(self) -> str:
@@ -73,6 +78,9 @@ class LabelRule:
             definition += f", SAYS {self.says.__name__}"
         elif self.silence == "unknown":
             definition += ", OR NOTHING"
+        if self.field is not None:
+            name, take, otherwise = self.field.name, self.field.take, self.field.otherwise
+            definition += f", {take.upper()} {name}, ELSE {otherwise!r}"
         return blake2b(definition.encode(), digest_size=4).hexdigest()
 
     def __post_init__(self) -> None:
@@ -115,7 +123,9 @@ class LabelRule:
                 f"label rule `{self._name}` has silence={self.silence!r}, not one of"
                 f" {', '.join(get_args(Silence))}"
             )
-        if self.says is not bool and (self.silence == "negative" or self.action is not None):
+        if self.field is not None:
+            self._check_field(self.field)
+        elif self.says is not bool and (self.silence == "negative" or self.action is not None):
             what = "silence='negative'" if self.silence == "negative" else "an action"
             raise InvalidDeclaration(
                 f"label rule `{self._name}` says {self.says.__name__}: {what} tells none"
@@ -128,6 +138,14 @@ class LabelRule:
                 )
             self._check_alone("silence='unknown', which does", but=("positive='at_maturity'",))
 
+    def _check_field(self, field: FieldLabel) -> None:
+        field.check(self._name, self.says)
+        if self.action is None or self.positive != "at_maturity" or self.silence != "unknown":
+            raise InvalidDeclaration(
+                f"label rule `{self._name}` of the field `{field.name}` needs an action,"
+                " positive='at_maturity' and silence='unknown': declare it by `field_within`"
+            )
+
     def _check_alone(self, name: str, *, but: tuple[str, ...] = ()) -> None:
         for other, is_chosen in (
             ("positive='at_maturity'", self.positive == "at_maturity"),
@@ -138,6 +156,18 @@ class LabelRule:
                 raise InvalidDeclaration(
                     f"label rule `{self._name}` has {name} not go with {other}"
                 )
+
+    def reader(self, record: type[UserEvent]) -> ReadField:
+        """Make what reads the field of an event that is the label; of no field, it reads nothing.
+
+        Raises
+        ------
+        InvalidDeclaration
+            Events have no such field, or it is of another type.
+        """
+        if self.field is None:
+            return _nothing
+        return self.field.reader(self._name, self.says, record)
 
     @property
     def is_revisable(self) -> bool:
@@ -160,6 +190,10 @@ class LabelRule:
     @property
     def _name(self) -> str:
         return "reported" if self.action is None else self.action
+
+
+def _nothing(_event: UserEvent) -> None:
+    pass
 
 
 def happens_within(
@@ -202,4 +236,46 @@ def reported_within(
         silence = "negative" if says is bool else "unknown"
     return LabelRule(
         *(None, horizon, positive, keep_negatives, revisable_for, fake_negatives, says, silence)
+    )
+
+
+def field_within(
+    action: str,
+    field: str,
+    horizon: timedelta,
+    *,
+    says: LabelType,
+    take: Take = "first",
+    otherwise: str | float | None = None,
+) -> LabelRule:
+    """Declare the label: what a field says of the `action` that the user does within `horizon`.
+
+    It is known when the watermark has passed the horizon. A record on `labels` may say it, too, and
+    outranks what events say.
+
+    Parameters
+    ----------
+    field
+        Of the pipeline's event. An event in which it is empty, or no label, says nothing.
+    says
+        `str`: the field says which class it was; `float`: how much.
+    take
+        Which of several events counts, in event time: the `first` or the `last`; of amounts also
+        their `sum` or their `max`.
+    otherwise
+        What it is where no event says anything. By default nobody knows: the outcome has no label,
+        and teaches nothing.
+
+    Examples
+    --------
+    >>> week = timedelta(days=7)
+    >>> spent = field_within("purchase", "amount", week, says=float, take="sum", otherwise=0.0)
+    >>> spent.positive, spent.field.take
+    ('at_maturity', 'sum')
+    """
+    return LabelRule(
+        *(action, horizon, "at_maturity"),
+        says=says,
+        silence="unknown",
+        field=FieldLabel(field, take, otherwise),
     )

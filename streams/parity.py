@@ -100,6 +100,8 @@ class Parity:
         Event time after which an event without a label becomes a negative outcome.
     keep_negatives
         Share of the negatives that become outcomes at all.
+    at_maturity
+        Whether no outcome is told before the horizon ends.
     new_partition
         Makes the sampled users of one partition.
 
@@ -134,6 +136,7 @@ class Parity:
         horizon: timedelta,
         new_partition: Callable[[], SampledPartition],
         keep_negatives: float = 1.0,
+        at_maturity: bool = False,
     ) -> None:
         self.counts = ParityCounts()
         self._names, self._schema = features.names, features.schema
@@ -141,6 +144,7 @@ class Parity:
         self._prediction_id = prediction_id
         self._horizon_ms = horizon // timedelta(milliseconds=1)
         self._keep_negatives = keep_negatives
+        self._at_maturity = at_maturity
         self._new_partition = new_partition
         self._partitions: dict[int, SampledPartition] = {}
         self._early: dict[str, tuple[Outcome, float]] = {}
@@ -214,9 +218,10 @@ class Parity:
             for name, served, computed in zip(self._names, served_as, values, strict=False):
                 if served != computed:
                     counts.mismatches[name] = counts.mismatches.get(name, 0) + 1
-        # What no label came for is told in the order of its events: those before are due.
-        is_silence = outcome.label is None or outcome.label is False
-        if is_silence and outcome.labelled_at == outcome.event_at + self._horizon_ms:
+        # What is told at its horizon is told in the order of its events: those before are due. A
+        # positive one that is told when it comes may come just then.
+        is_due = self._at_maturity or outcome.label is None or outcome.label is False
+        if is_due and outcome.labelled_at == outcome.event_at + self._horizon_ms:
             counts.missing += partition.give_up_before(
                 outcome.event_at, keep_negatives=self._keep_negatives
             )

@@ -96,22 +96,29 @@ def test_label_rules_are_declared_as_the_page_says() -> None:
     names = {
         "happens_within": label_rule.happens_within,
         "reported_within": label_rule.reported_within,
+        "field_within": label_rule.field_within,
         "MINUTE": timedelta(minutes=1),
+        "HOUR": timedelta(hours=1),
         "DAY": timedelta(days=1),
         "float": float,
+        "str": str,
     }
     rules = [
         eval(written, names)  # what a user would copy
-        for written in re.findall(r"`((?:happens|reported)_within\([^`]+\))`", page)
+        for written in re.findall(r"`((?:happens|reported|field)_within\([^`]+\))`", page)
     ]
     choices = dict(re.findall(r"^\| `(\w+)=([^`]+)` \| ", page, re.MULTILINE))
     rules += [replace(rules[0], **{name: eval(value, names)}) for name, value in choices.items()]
+    for written in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        copied = names.copy()
+        exec(written, copied)
+        rules += [each for each in copied.values() if isinstance(each, label_rule.LabelRule)]
     policies = re.findall(r'^\| `"(\w+)"`', page, re.MULTILINE)
 
-    assert len(rules) == len(set(rules)) == 2 + len(choices)
+    assert len(rules) == len(set(rules)) == 6 + len(choices)
     assert tuple(policies) == get_args(label_rule.Positive)
     assert "`says=str`" in page
-    told = {"action", "horizon", "positive", "says", *choices}
+    told = {"action", "horizon", "positive", "says", "field", *choices}
     assert told == {field.name for field in fields(label_rule.LabelRule)}
 
 

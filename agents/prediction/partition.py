@@ -33,6 +33,7 @@ from streams.pending import Pending, pack_features, pending_table
 from streams.positives import positives_table
 from streams.revisions import settled_table
 from streams.state import PartitionState, Table
+from streams.told_values import told_values_table
 from streams.watermark import Watermark
 
 WARM_USERS: Final = 10_000
@@ -64,6 +65,7 @@ class Partition:
         self._positives = positives_table()
         self._early_labels = early_labels_table()
         self._settled = settled_table()
+        self._told_values = told_values_table()
         self._touched_entities: dict[str, tuple[CompiledView, int, dict[str, float]]] = {}
         """By key: those of the part of a batch that is in hand."""
         self._marks: Table[int] = Table("w", b"%d".__mod__, int)
@@ -78,6 +80,7 @@ class Partition:
                 self._positives,
                 self._early_labels,
                 self._settled,
+                self._told_values,
                 self._marks,
                 # Last: an event whose other traces are missing must not count as seen.
                 self._segments,
@@ -102,6 +105,7 @@ class Partition:
             self._positives,
             self._early_labels,
             self._settled,
+            told=self._told_values,
             capacity=pipeline.max_pending,
         )
         self._told_fates = msgspec.structs.astuple(self._join.fates)
@@ -225,7 +229,7 @@ class Partition:
         if is_late:  # what the watermark decided stays so, wherever batches are cut
             for outcome in join.advance(self._watermark.at_ms):
                 outputs.outcome(outcome)
-        for outcome in join.observe(user_id, event.action, at_ms):
+        for outcome in join.observe(user_id, event.action, at_ms, plan.told_by(event)):
             outputs.outcome(outcome)
 
         user = users.get(user_id)

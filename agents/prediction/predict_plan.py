@@ -205,6 +205,8 @@ class PredictPlan:
             state=name(topics.PREDICT_STATE),
         )
         self.label_target: Final = pipeline.label.target
+        self.told_by: Final = pipeline.label.reader(pipeline.event)
+        """Reads the field of an event that the label rule names."""
         self.weighs_verdicts: Final = pipeline.review is not None and pipeline.review.weighted
         self.use_case_key: Final = pipeline.use_case.encode()
         self.prediction_prefix: Final = f"{pipeline.use_case}:"

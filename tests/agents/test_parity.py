@@ -17,6 +17,7 @@ from schemas import dead_letters, topics
 from schemas.outcomes import Outcome
 from streams.clean import EventCleaner
 from streams.fold import FeatureFold, compile_features
+from streams.label_rule import field_within
 from streams.parity import Parity
 from tests.agents.shop_history import messy
 
@@ -138,6 +139,33 @@ def test_whatever_the_label_rule_nothing_is_missing_and_nothing_too_much(choice)
 
     assert counts.compared > 30
     assert (counts.mismatches, counts.missing, counts.extra) == ({}, 0, 0)
+
+
+def spent(seed: int) -> tuple[Pipeline, PipelineDriver]:
+    """Serve a day to a pipeline whose labels are read from events: none of them is silence."""
+    pipeline = replace(
+        ALL_USERS,
+        label=field_within("purchase", "amount", PIPELINE.label.horizon, says=float, otherwise=0.0),
+        champion="regression_linear_v1",
+        challengers=(),
+        rules=(),
+    )
+    return pipeline, served(seed, pipeline=pipeline)
+
+
+def test_where_labels_are_read_from_events_what_never_came_is_missing():
+    pipeline, driver = spent(7)
+    outcomes = driver.outcomes
+    whole = compare(driver, outcomes, pipeline=pipeline)
+    lost = outcomes[: len(outcomes) // 2 : 7]
+    counts = compare(
+        driver, [each for each in outcomes if each not in lost], pipeline=pipeline
+    ).counts
+
+    assert whole.counts.compared == len(outcomes) > 30
+    assert (whole.counts.mismatches, whole.counts.missing, whole.counts.extra) == ({}, 0, 0)
+    assert None not in {each.label for each in outcomes}
+    assert counts.missing == len(lost)
 
 
 def test_a_planted_skew_is_told_by_the_feature_that_has_it(monkeypatch):

@@ -23,6 +23,7 @@ from streams.positives import SPENT_TIMES, positives_table
 from streams.reports import MOST_REPORTS
 from streams.revisions import settled_table
 from streams.state import Change, PartitionState
+from streams.told_values import told_values_table
 from streams.watermark import Watermark
 
 MS = timedelta(milliseconds=1)
@@ -42,6 +43,8 @@ class Event(NamedTuple):
     action: str
     delay_ms: int = 0
     then: Literal["", "batch ends", "batch is undone", "worker dies"] = ""
+    value: object = None
+    """Of the field that a rule names."""
 
 
 class Partition:
@@ -54,15 +57,16 @@ class Partition:
         rule: LabelRule = RULE,
     ) -> None:
         tables = pending_table(), positives_table(), early_labels_table(), settled_table()
-        self.state = PartitionState(tables)
+        told = told_values_table()
+        self.state = PartitionState((*tables, told))
         for key, value in changelog or []:
             self.state.restore(key, value)
         self.rule = rule
-        self.join = LabelJoin(rule, *tables, capacity=capacity)
+        self.join = LabelJoin(rule, *tables, told=told, capacity=capacity)
         self.outcomes: list[Outcome] = []
 
     def arrive(self, prediction_id: str, event: Event) -> None:
-        self.outcomes += self.join.observe(event.user, event.action, event.at_ms)
+        self.outcomes += self.join.observe(event.user, event.action, event.at_ms, event.value)
         self.enrol(prediction_id, event.user, event.at_ms)
 
     def take_in(self, prediction_id: str, arrival: "Event | Label") -> None:
@@ -686,7 +690,7 @@ def test_a_fixed_delay_asks_and_answers_as_simulate_qa_of_river_does(gaps, delay
     # Nobody says anything: every answer is no, and comes once the watermark is past t + delay - 1.
     rule = reported_within((delay_ms - 1) * MS)
     tables = pending_table(), positives_table(), early_labels_table(), settled_table()
-    join = LabelJoin(rule, *tables, capacity=1_000)
+    join = LabelJoin(rule, *tables, told=told_values_table(), capacity=1_000)
     actual: list[tuple[str, object]] = []
     for n, at_ms in enumerate(times):
         actual += [(o.prediction_id, o.label) for o in join.advance(at_ms)]
