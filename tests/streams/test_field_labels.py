@@ -14,7 +14,7 @@ from streams import told_values
 from streams.field_label import FieldLabel, label_in
 from streams.label_rule import LabelRule, field_within, happens_within, reported_within
 from streams.told_values import ToldValues, told_values_table
-from tests.streams.test_label_join import (
+from tests.streams.label_histories import (
     FOREVER,
     HORIZON_MS,
     LATENESS_MS,

@@ -2,9 +2,7 @@
 
 from collections.abc import Hashable
 from dataclasses import replace
-from datetime import timedelta
 from itertools import pairwise
-from typing import Any, Literal, NamedTuple
 
 import msgspec
 import pytest
@@ -12,96 +10,38 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from river import stream
 
-from schemas.labels import Label, LabelType, LabelValue
+from schemas.labels import Label
 from schemas.outcomes import Outcome
 from streams.early_labels import early_labels_table
 from streams.label_join import SPENT_DEADLINES, LabelJoin
-from streams.label_rule import LabelRule, happens_within, reported_within
+from streams.label_rule import happens_within, reported_within
 from streams.negatives import is_kept
-from streams.pending import Pending, pack_features, pending_table
+from streams.pending import pending_table
 from streams.positives import SPENT_TIMES, positives_table
 from streams.reports import MOST_REPORTS
 from streams.revisions import settled_table
-from streams.state import Change, PartitionState
+from streams.state import Change
 from streams.told_values import told_values_table
 from streams.watermark import Watermark
-
-MS = timedelta(milliseconds=1)
-HORIZON_MS = 30
-FOREVER = 1 << 60
-RULE = happens_within("buy", HORIZON_MS * MS)
-REPORTED = reported_within(HORIZON_MS * MS)
-RIPE = happens_within("buy", HORIZON_MS * MS, positive="at_maturity")
-RIPE_REPORTED = reported_within(HORIZON_MS * MS, positive="at_maturity")
-
-
-class Event(NamedTuple):
-    """What happens to a user, and how much later than it happened it arrives."""
-
-    user: str
-    at_ms: int
-    action: str
-    delay_ms: int = 0
-    then: Literal["", "batch ends", "batch is undone", "worker dies"] = ""
-    value: object = None
-    """Of the field that a rule names."""
-
-
-class Partition:
-    """A label join with its tables, as an agent holds it."""
-
-    def __init__(
-        self,
-        capacity: int = 1_000,
-        changelog: list[Change] | None = None,
-        rule: LabelRule = RULE,
-    ) -> None:
-        tables = pending_table(), positives_table(), early_labels_table(), settled_table()
-        told = told_values_table()
-        self.state = PartitionState((*tables, told))
-        for key, value in changelog or []:
-            self.state.restore(key, value)
-        self.rule = rule
-        self.join = LabelJoin(rule, *tables, told=told, capacity=capacity)
-        self.outcomes: list[Outcome] = []
-
-    def arrive(self, prediction_id: str, event: Event) -> None:
-        self.outcomes += self.join.observe(event.user, event.action, event.at_ms, event.value)
-        self.enrol(prediction_id, event.user, event.at_ms)
-
-    def take_in(self, prediction_id: str, arrival: "Event | Label") -> None:
-        if isinstance(arrival, Label):
-            outcome = self.join.label(arrival)
-            self.outcomes += [] if outcome is None else [outcome]
-        else:
-            self.arrive(prediction_id, arrival)
-
-    def enrol(self, prediction_id: str, user: str, at_ms: int) -> None:
-        outcome = self.join.enrol(pending(prediction_id, user, at_ms, self.rule.target))
-        self.outcomes += [] if outcome is None else [outcome]
-
-    @property
-    def labels(self) -> dict[str, Any]:
-        assert len({o.prediction_id for o in self.outcomes}) == len(self.outcomes)
-        return {outcome.prediction_id: outcome.label for outcome in self.outcomes}
-
-
-def pending(
-    prediction_id: str, user: str = "u", at_ms: int = 0, target: str = RULE.target
-) -> Pending:
-    return Pending(
-        prediction_id,
-        event_id=f"event of {prediction_id}",
-        use_case="test",
-        user_id=user,
-        event_at=at_ms,
-        score=0.25,
-        model="m_v1",
-        model_version=3,
-        schema="5ca1ab1e",
-        features=pack_features([0.1, at_ms]),
-        target=target,
-    )
+from tests.streams.label_histories import (
+    ANSWERED,
+    EVENTS,
+    FOREVER,
+    HORIZON_MS,
+    LATENESS_MS,
+    MS,
+    REPORTED,
+    RIPE,
+    RIPE_REPORTED,
+    RULE,
+    SAID,
+    Arrival,
+    Event,
+    Partition,
+    pending,
+    played,
+    records_of,
+)
 
 
 def joined_in_hindsight(events: list[Event]) -> dict[str, bool]:
@@ -114,20 +54,6 @@ def joined_in_hindsight(events: list[Event]) -> dict[str, bool]:
         )
         for n, event in enumerate(events)
     }
-
-
-LATENESS_MS = 20
-EVENTS = st.lists(
-    st.builds(
-        Event,
-        user=st.sampled_from("ab"),
-        at_ms=st.integers(100, 250),
-        action=st.sampled_from(["buy", "view", "view"]),
-        delay_ms=st.integers(0, LATENESS_MS),
-        then=st.sampled_from(["", "batch ends", "batch is undone", "worker dies"]),
-    ),
-    max_size=40,
-)
 
 
 @pytest.mark.parametrize("rule", [RULE, RIPE])
@@ -164,80 +90,6 @@ def test_any_order_within_the_lateness_gives_the_labels_of_hindsight(rule, event
     assert len(partition.join) == 0
 
 
-class Answered(NamedTuple):
-    """An event, and labels of it: when each arrives, after its event or before it."""
-
-    event: Event
-    labels: list[tuple[int, bool]]
-    by_event: bool
-
-
-ANSWERED = st.lists(
-    st.builds(
-        Answered,
-        event=st.builds(
-            Event,
-            user=st.sampled_from("ab"),
-            at_ms=st.integers(100, 250),
-            action=st.just("view"),
-            delay_ms=st.integers(0, LATENESS_MS),
-            then=st.sampled_from(["", "batch ends", "batch is undone", "worker dies"]),
-        ),
-        labels=st.lists(st.tuples(st.integers(-99, HORIZON_MS), st.booleans()), max_size=3),
-        by_event=st.booleans(),
-    ),
-    max_size=30,
-)
-
-
-Arrival = tuple[int, str, Event | Label]
-"""When a record arrives, the prediction it is about, and the record."""
-
-
-def played(rule: LabelRule, arrivals: list[Arrival]) -> tuple[Partition, list[Change]]:
-    """Let records arrive, with batches that end, are undone, or die, until all is resolved."""
-    arrivals = sorted(arrivals, key=lambda arrival: arrival[0])
-    partition, watermark = Partition(rule=rule), Watermark(LATENESS_MS * MS)
-    changelog: list[Change] = []
-    outcomes: list[Outcome] = []
-    batch: list[tuple[str, Event]] = []
-
-    def end_batch() -> None:
-        partition.outcomes += partition.join.advance(watermark.at_ms)
-        outcomes.extend(partition.outcomes)
-        partition.outcomes.clear()
-        changelog.extend(partition.state.changes())
-        batch.clear()
-
-    def undo() -> None:
-        partition.join.undo()
-        partition.outcomes.clear()
-
-    for _, name, arrival in arrivals:
-        if isinstance(arrival, Label):  # of another topic, hence of another batch
-            end_batch()
-            partition.take_in(name, arrival)
-            undo()
-            partition.take_in(name, arrival)
-            end_batch()
-            continue
-        batch.append((name, arrival))
-        partition.take_in(name, arrival)
-        watermark.advance(arrival.at_ms)
-        if arrival.then == "batch is undone":
-            undo()
-            for before, again in batch:
-                partition.take_in(before, again)
-        if arrival.then:
-            end_batch()
-        if arrival.then == "worker dies":
-            partition = Partition(changelog=changelog, rule=rule)
-    end_batch()
-    partition.outcomes = outcomes + partition.outcomes + partition.join.advance(FOREVER)
-    changelog += partition.state.changes()
-    return partition, changelog
-
-
 @pytest.mark.parametrize("rule", [RULE, REPORTED])
 @settings(deadline=None)
 @given(answered=ANSWERED)
@@ -257,51 +109,6 @@ def test_whether_a_label_comes_before_or_after_its_event_does_not_matter(rule, a
     assert partition.labels == expected
     assert (len(partition.join), partition.join.n_early) == (0, 0)
     assert {value for value in dict(changelog).values() if value is not None} == set()
-
-
-class Said(NamedTuple):
-    """A label, when it was said after its event, and how much later it arrives."""
-
-    after_ms: int
-    value: LabelValue
-    delay_ms: int
-    by_event: bool
-
-
-SAID = st.lists(
-    st.tuples(
-        st.builds(
-            Event,
-            user=st.sampled_from("ab"),
-            at_ms=st.integers(100, 250),
-            action=st.sampled_from(["buy", "view", "view"]),
-            delay_ms=st.integers(0, LATENESS_MS),
-            then=st.sampled_from(["", "batch ends", "batch is undone", "worker dies"]),
-        ),
-        st.lists(
-            st.builds(
-                Said,
-                st.integers(-HORIZON_MS, 2 * HORIZON_MS),
-                st.booleans(),
-                st.integers(0, LATENESS_MS),
-                st.booleans(),
-            ),
-            max_size=4,
-        ),
-    ),
-    max_size=25,
-)
-
-
-def records_of(said: list[tuple[Event, list[Said]]]) -> list[Arrival]:
-    arrivals: list[Arrival] = []
-    for n, (event, labels) in enumerate(said):
-        arrivals.append((event.at_ms + event.delay_ms, str(n), event))
-        for after_ms, value, delay_ms, by_event in labels:
-            named = {"event_id": f"event of {n}"} if by_event else {"prediction_id": str(n)}
-            at_ms = event.at_ms + after_ms
-            arrivals.append((at_ms + delay_ms, str(n), Label(event.user, value, at_ms, **named)))
-    return arrivals
 
 
 @pytest.mark.parametrize("rule", [RIPE, RIPE_REPORTED])
@@ -910,82 +717,3 @@ def test_every_prediction_has_exactly_one_fate(events, capacity):
     assert fates.positive == sum(partition.labels.values())
     assert fates.negative == len(partition.labels) - fates.positive
     assert len(partition.labels) + fates.late + fates.refused == len(events)
-
-
-SAYS: list[tuple[LabelType, tuple[str, str] | tuple[float, float]]] = [
-    (str, ("iris", "rose")),
-    (float, (-1.5, 0.0)),
-]
-"""Types of labels, and two of each of which the second is later than the first at one time."""
-told_in_other_words = pytest.mark.parametrize(("says", "words"), SAYS)
-
-
-@told_in_other_words
-@settings(max_examples=40, deadline=None)
-@given(answered=ANSWERED)
-def test_classes_and_amounts_are_joined_as_yes_and_no_are(says, words, answered):
-    """The first stands, in whatever order it came; where there is none, there is no label."""
-    arrivals: list[Arrival] = []
-    expected = {}
-    for n, (event, labels, by_event) in enumerate(answered):
-        arrivals.append((event.at_ms + event.delay_ms, str(n), event))
-        named = {"event_id": f"event of {n}"} if by_event else {"prediction_id": str(n)}
-        for after_ms, value in labels:
-            label = Label(event.user, words[value], event.at_ms, **named)
-            arrivals.append((event.at_ms + after_ms, str(n), label))
-        first = min(labels, key=lambda each: each[0], default=None)
-        expected[str(n)] = None if first is None else words[first[1]]
-    partition, changelog = played(reported_within(HORIZON_MS * MS, says=says), arrivals)
-
-    assert partition.labels == expected
-    assert all((o.weight, o.judged) == (1.0, o.label is not None) for o in partition.outcomes)
-    assert {value for value in dict(changelog).values() if value is not None} == set()
-
-
-@told_in_other_words
-@settings(max_examples=40, deadline=None)
-@given(said=SAID)
-def test_of_classes_and_amounts_the_last_word_stands_at_maturity(says, words, said):
-    expected = {}
-    for n, (_, labels) in enumerate(said):
-        told = [(after_ms, words[v]) for after_ms, v, *_ in labels if after_ms <= HORIZON_MS]
-        expected[str(n)] = max(told)[1] if told else None
-    rule = reported_within(HORIZON_MS * MS, positive="at_maturity", says=says)
-    translated = [
-        (event, [each._replace(value=words[each.value]) for each in labels])
-        for event, labels in said
-    ]
-    partition, changelog = played(rule, records_of(translated))
-
-    assert partition.labels == expected
-    assert {value for value in dict(changelog).values() if value is not None} == set()
-
-
-def test_where_silence_says_nothing_an_outcome_without_a_label_is_not_judged():
-    rule = reported_within(HORIZON_MS * MS, silence="unknown")
-    partition = Partition(rule=rule)
-    for name in "pqr":
-        partition.enrol(name, "u", 100)
-    for name, value in (("p", True), ("q", False)):
-        partition.take_in(name, Label("u", value, 105, prediction_id=name))
-    partition.outcomes += partition.join.advance(FOREVER)
-    partition.take_in("r", Label("u", True, 105, prediction_id="r"))
-
-    assert partition.labels == {"p": True, "q": False, "r": None}
-    assert [o.judged for o in partition.outcomes] == [1.0, 1.0, 0.0]
-    fates = partition.join.fates
-    assert (fates.positive, fates.negative, fates.unreported, fates.overdue) == (1, 1, 1, 1)
-
-
-def test_what_was_said_under_another_rule_at_the_same_time_ends_no_worker():
-    """It waits on, and then has an outcome of neither rule."""
-    said = reported_within(HORIZON_MS * MS, positive="at_maturity")
-    before = Partition(rule=said)
-    before.enrol("p", "u", 100)
-    before.take_in("p", Label("u", True, 105, prediction_id="p"))
-    asked_anew = reported_within(HORIZON_MS * MS, positive="at_maturity", says=str)
-    after = Partition(changelog=list(before.state.changes()), rule=asked_anew)
-    after.take_in("p", Label("u", "rose", 105, prediction_id="p"))
-    (outcome,) = after.join.advance(FOREVER)
-
-    assert (outcome.label, outcome.target) == ("rose", "")
