@@ -113,13 +113,23 @@ def test_nothing_of_anybody_else_is_touched_and_no_version_goes(wanted, before):
             assert (tags[STATE], ROLES in tags) == ("archived", False)
 
 
-def snapshot(model: str, n: int, signer: Signer = SIGNER, environment: str = ""):
+TRAINED = 20261128034512
+"""Versions that are trained from the archive have the time for a number."""
+
+
+def snapshot(
+    model: str,
+    n: int,
+    signer: Signer = SIGNER,
+    environment: str = "",
+    version: int | None = None,
+):
     learner = Learner(
         model, feature_names=FOLD.names, schema=FOLD.schema, target=PIPELINE.label.target
     )
     for offset, outcome in enumerate(make_outcomes(n)):
         learner.learn(outcome, offset)
-    blob = encode(learner, signer, at_ms=n, environment=environment)
+    blob = encode(learner, signer, at_ms=n, environment=environment, version=version)
     return claimed(blob), blob
 
 
@@ -203,6 +213,16 @@ def test_a_version_that_its_model_still_equals_is_one_with_it():
     assert (one.reference, one.aliases) == (version, {"challenger"})
     assert (one.tags["thalweg.kept"], one.tags[STATE]) == ("true", "staging")
     assert one.tags[ROLES] == "challenger"
+
+
+def test_a_version_that_was_trained_from_the_archive_is_exported_too():
+    name = f"{CHALLENGER}@{TRAINED}"
+    told = exported(
+        {name: snapshot(CHALLENGER, 20, version=TRAINED)}, decided(kept(CHALLENGER, TRAINED))
+    )
+
+    assert told.refused == {}
+    assert [each.reference for each in told.versions] == [name]
 
 
 def test_what_would_not_be_loaded_is_left_out_and_the_reason_told():

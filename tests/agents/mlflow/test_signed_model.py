@@ -65,6 +65,13 @@ def test_what_a_trusted_key_signed_is_loaded_and_tells_what_it_is(artifact):
     assert loaded(artifact).manifest.n_learned == 40
 
 
+def test_a_version_that_was_trained_from_the_archive_is_loaded_too(artifact):
+    trained = 20261128034512
+    artifact.write_bytes(encode(taught(), OURS, at_ms=0, version=trained))
+
+    assert loaded(artifact).manifest.version == trained
+
+
 @pytest.mark.usefixtures("nothing_is_unpickled")
 def test_a_snapshot_by_others_is_refused_before_it_is_read_whatever_lies_beside_it(
     artifact, monkeypatch
