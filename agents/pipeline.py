@@ -20,14 +20,15 @@ from online_models.review import Review
 from online_models.rules import Rule, RuleBook
 from schemas.errors import InvalidDeclaration
 from schemas.events import UserEvent
-from schemas.tasks import LABELS, task_name
+from schemas.labels import MAX_CLASS_LENGTH
+from schemas.tasks import LABELS, MOST_ARMS, task_name
 from streams.entities import FeatureView
 from streams.expectations import Expectation
 from streams.feature_kinds import Feature
 from streams.feature_set import FeatureSet, compile_feature_set
 from streams.label_rule import LabelRule
 
-NOT_BY_RULES: Final = frozenset({"multiclass", "regression"})
+NOT_BY_RULES: Final = frozenset({"multiclass", "regression", "bandit"})
 """Tasks whose answers are no single score from 0 to 1."""
 _SCORES_PER_FALSE_ALARM: Final = 100_000
 _KEBAB_CASE: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -119,6 +120,8 @@ class Pipeline:
     """Model of `online_models.catalogue` that serves, until somebody promotes another."""
     challengers: tuple[str, ...] = ()
     """Models that learn beside it."""
+    arms: tuple[str, ...] = ()
+    """What models choose among that are bandits (`bandit_...`)."""
     keep_every: int = 0
     """Outcomes after which a version of each model is kept as it is, to be promoted or put back
     later; 0: when `thalweg models keep` asks for it."""
@@ -255,16 +258,31 @@ class Pipeline:
                     f" than the champion `{self.champion}` ({task})"
                 )
         says = LABELS[task]
-        if self.label.says is not says:
+        if self.label.says not in says:
+            names = [each.__name__ for each in says]
             raise InvalidDeclaration(
                 f"the label rule says {self.label.says.__name__}, but `{self.champion}` learns"
-                f" {says.__name__}: label=reported_within(..., says={says.__name__})"
+                f" {' or '.join(names)}: label=reported_within(..., says={names[-1]})"
             )
         self.label.reader(self.event)
+        self._check_arms(task)
         if self.rules and task in NOT_BY_RULES:
             raise InvalidDeclaration(
                 f"rules answer with a score from 0 to 1, which is no answer of `{self.champion}`"
             )
+
+    def _check_arms(self, task: str) -> None:
+        if task != "bandit":
+            if self.arms:
+                raise InvalidDeclaration(f"`{self.champion}` chooses no arm: it needs no `arms`")
+            return
+        if len(set(self.arms)) != len(self.arms) or not 1 < len(self.arms) <= MOST_ARMS:
+            raise InvalidDeclaration(
+                f"`{self.champion}` chooses among 2 to {MOST_ARMS} different arms, not"
+                f" {self.arms}: arms=(...)"
+            )
+        if not all(0 < len(arm) <= MAX_CLASS_LENGTH for arm in self.arms):
+            raise InvalidDeclaration(f"the name of an arm has 1 to {MAX_CLASS_LENGTH} characters")
 
     def _check_all_learn(self) -> None:
         named = [(f"a route leads to {route.model}", route.model) for route in self.routes]

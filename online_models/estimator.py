@@ -2,5 +2,7 @@
 
 from river import base
 
-Estimator = base.Classifier | base.Regressor | base.AnomalyDetector
+from online_models.arm_models import ArmModel
+
+Estimator = base.Classifier | base.Regressor | base.AnomalyDetector | ArmModel
 """A model that learns one outcome at a time."""

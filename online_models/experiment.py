@@ -89,12 +89,12 @@ def effect(control: Group, candidate: Group, *, error: float = 0.05) -> Effect:
     half = inf
     if min(control.n, candidate.n) >= MIN_USERS:
         variance = n * (control.variance + candidate.variance)  # of one user's share in it
-        half = sqrt(variance) * _boundary(n, error)
+        half = sqrt(variance) * boundary(n, error)
     difference = candidate.mean - control.mean
     return Effect(control.mean, candidate.mean, difference - half, difference + half)
 
 
-def _boundary(n: int, error: float) -> float:
-    """Give the half-width for a variance of one after n users."""
+def boundary(n: int, error: float) -> float:
+    """Give the half-width for a variance of one after n users, however often one looks."""
     rho2 = (-2 * log(error) + log(-2 * log(error)) + 1) / TUNED_FOR
     return sqrt(2 * (n * rho2 + 1) / (n * n * rho2) * log(sqrt(n * rho2 + 1) / error))

@@ -251,7 +251,7 @@ class Learner:
             and 0.0 <= outcome.judged <= _LARGEST_WEIGHT
             and len(outcome.features) == len(self.feature_names)
             and _are_usable(outcome.features)
-            and self.progress.accepts(outcome.label)
+            and self.progress.accepts(outcome)
         )
 
     def _frozen(self, known_until: int) -> Frozen:

@@ -40,6 +40,9 @@ _ALLOWED: Final = frozenset(
         ("collections", "defaultdict"),
         ("collections", "deque"),
         ("functools", "partial"),  # of what is named here: a default that is a defaultdict itself
+        ("online_models.arm_models", "LinearRewards"),
+        ("online_models.arm_models", "MeanRewards"),
+        ("online_models.arm_models", "Ridge"),
         ("online_models.catalogue.buckets", "Buckets"),
         ("online_models.catalogue.forests", "LeveragingBagging"),
         ("online_models.catalogue.multiclass_models", "Classes"),

@@ -89,13 +89,17 @@ class Progress(Protocol):
     # Each task has evaluations of its own.
     prequential: Any
     """How good the model has been."""
-    base_rate: Any
-    """The same outcomes judged by what labels were so far, whatever the features."""
-    last_class: Any
-    """The same outcomes judged by the label before."""
 
-    def accepts(self, label: LabelValue | None) -> bool:
-        """Tell whether a label is one that the task learns."""
+    @property
+    def base_rate(self) -> Any:  # noqa: ANN401
+        """The same outcomes judged by what labels were so far, whatever the features."""
+
+    @property
+    def last_class(self) -> Any:  # noqa: ANN401
+        """The same outcomes judged by the label before."""
+
+    def accepts(self, outcome: Outcome) -> bool:
+        """Tell whether its label is one that the task learns."""
 
     def teach(
         self,

@@ -41,3 +41,9 @@ class Outcome(msgspec.Struct, gc=False, array_like=True):
     its weight takes back what that one taught, as far as learning can be taken back."""
     by: str = ""
     """Who judged it, if a person did."""
+    arm: str = ""
+    """What was chosen, where a bandit chooses; its label is the reward."""
+    propensity: float = 0.0
+    """The probability with which it was chosen."""
+    arms: list[str] = []
+    """What it was chosen among."""

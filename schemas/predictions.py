@@ -34,10 +34,10 @@ class Prediction(msgspec.Struct, gc=False):
     score: float
     """Estimated probability, 0 to 1; where models tell classes apart, that of `prediction`; where
     they estimate amounts, the amount; where they tell how odd something is, the share that is less
-    odd."""
+    odd; where they choose an arm, the reward that is expected of it."""
     confidence: float
     """How far from a coin flip, 0 to 1; of classes, from a die that has as many sides; of amounts
-    0, since nobody knows."""
+    and rewards 0, since nobody knows."""
     decision: bool
     source: Source
     model: str
@@ -55,3 +55,7 @@ class Prediction(msgspec.Struct, gc=False):
     """The most probable class, where models tell classes apart; `None`: none is known yet."""
     scores: dict[str, float] | None = None
     """The probability of each class, likewise; of many, of the most probable hundred."""
+    arm: str | None = None
+    """What was chosen among the pipeline's arms, where a bandit chooses."""
+    propensity: float | None = None
+    """The probability with which it was chosen, over all ids that a prediction could have."""

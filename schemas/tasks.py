@@ -7,10 +7,19 @@ from typing import Final
 from schemas.errors import InvalidDeclaration
 from schemas.labels import LabelType
 
-LABELS: Final[Mapping[str, LabelType]] = MappingProxyType(
-    {"binary": bool, "multiclass": str, "regression": float, "anomaly": bool}
+LABELS: Final[Mapping[str, tuple[LabelType, ...]]] = MappingProxyType(
+    {
+        "binary": (bool,),
+        "multiclass": (str,),
+        "regression": (float,),
+        "anomaly": (bool,),
+        "bandit": (bool, float),
+    }
 )
-"""By task: whether it comes true; which class it is; how much it is; how odd it is."""
+"""By task: whether it comes true; which class it is; how much it is; how odd it is; what choosing
+an arm was worth."""
+MOST_ARMS: Final = 100
+"""That a bandit chooses among, and that a model of it remembers."""
 
 
 def task_name(model: str) -> str:
@@ -28,7 +37,7 @@ def task_name(model: str) -> str:
     >>> task_name("oracle_v1")
     Traceback (most recent call last):
     schemas.errors.InvalidDeclaration: `oracle_v1` names no task that there is: binary, multiclass,
-    regression, anomaly
+    regression, anomaly, bandit
     """
     name = model.partition("_")[0]
     if name not in LABELS:

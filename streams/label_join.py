@@ -8,7 +8,7 @@ does a label that comes before the event it is about. What was settled may be re
 rule says so.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from heapq import heapify, heappop, heappush
 from typing import Final
@@ -20,7 +20,7 @@ from schemas.outcomes import Outcome
 from streams.early_labels import EarlyLabel, EarlyLabels
 from streams.fates import Fates
 from streams.field_label import FieldLabel, label_in
-from streams.label_rule import LabelRule, happens_within
+from streams.label_rule import LabelRule, Silence, happens_within
 from streams.negatives import is_kept
 from streams.pending import Pending
 from streams.positives import RecentPositives
@@ -31,6 +31,11 @@ from streams.told_values import ToldValues, UserValues
 
 __all__ = ["LabelJoin", "happens_within"]  # pipelines import the last from here, too
 
+_SILENCE: Final[Mapping[Silence, LabelValue | None]] = {
+    "negative": False,
+    "unknown": None,
+    "zero": 0.0,
+}
 SPENT_DEADLINES: Final = 1_000
 """Deadlines of resolved predictions that are kept beside twice as many as wait."""
 
@@ -87,7 +92,7 @@ class LabelJoin:
         self.fates = Fates()
         self._action: Final = rule.action
         self._target: Final = rule.target
-        self._silence: Final = None if rule.silence == "unknown" else False
+        self._silence: Final = _SILENCE[rule.silence]
         self._keep_negatives: Final = rule.keep_negatives
         self._weight_of_negatives: Final = 1.0 / rule.keep_negatives
         self._settles_at_once: Final = rule.positive == "at_once"

@@ -13,7 +13,7 @@ from streams.field_label import FieldLabel, ReadField, Take
 Positive = Literal["at_once", "at_maturity"]
 """When a positive label is known: when it comes, or when the horizon ends, as a negative one is."""
 
-Silence = Literal["negative", "unknown"]
+Silence = Literal["negative", "unknown", "zero"]
 """What it means that nothing is said of a prediction until its horizon ends."""
 
 _SMALLEST_SHARE: Final = 1e-6
@@ -56,7 +56,7 @@ class LabelRule:
     `float`: how much it was."""
     silence: Silence = "negative"
     """With `unknown`, what nothing is said of becomes an outcome without a label, which only models
-    learn that need none. Classes and amounts have no other silence."""
+    learn that need none. Classes have no other silence; with `zero` an amount was 0."""
     field: FieldLabel | None = None
     """Which field of an event with the action says which class it was, or how much; `None`: that
     there was one is all that counts."""
@@ -76,6 +76,8 @@ class LabelRule:
             definition += _AT_MATURITY
         if self.says is not bool:
             definition += f", SAYS {self.says.__name__}"
+            if self.silence == "zero":
+                definition += ", OR 0"
         elif self.silence == "unknown":
             definition += ", OR NOTHING"
         if self.field is not None:
@@ -130,13 +132,17 @@ class LabelRule:
             raise InvalidDeclaration(
                 f"label rule `{self._name}` says {self.says.__name__}: {what} tells none"
             )
-        if self.silence == "unknown":
+        if self.silence == "zero" and self.says is not float:
+            raise InvalidDeclaration(
+                f"label rule `{self._name}` says {self.says.__name__}: silence='zero' tells none"
+            )
+        if self.silence != "negative":
+            named = f"silence={self.silence!r}"
             if self.fake_negatives:
                 raise InvalidDeclaration(
-                    f"label rule `{self._name}` has silence='unknown', which does not go with"
-                    " fake_negatives"
+                    f"label rule `{self._name}` has {named}, which does not go with fake_negatives"
                 )
-            self._check_alone("silence='unknown', which does", but=("positive='at_maturity'",))
+            self._check_alone(f"{named}, which does", but=("positive='at_maturity'",))
 
     def _check_field(self, field: FieldLabel) -> None:
         field.check(self._name, self.says)
@@ -225,7 +231,8 @@ def reported_within(
     """Declare the label: what a record on `labels` says of this event within `horizon` after it.
 
     No event makes it come true. What nothing is reported of is false when the watermark passes the
-    horizon, or has no label if labels are classes or amounts. See `LabelRule` for the choices.
+    horizon, or has no label if labels are classes or amounts; with `silence="zero"` an amount is 0.
+    See `LabelRule` for the choices.
 
     Examples
     --------

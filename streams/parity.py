@@ -220,7 +220,7 @@ class Parity:
                     counts.mismatches[name] = counts.mismatches.get(name, 0) + 1
         # What is told at its horizon is told in the order of its events: those before are due. A
         # positive one that is told when it comes may come just then.
-        is_due = self._at_maturity or outcome.label is None or outcome.label is False
+        is_due = self._at_maturity or not outcome.label  # none, false, or an amount of 0
         if is_due and outcome.labelled_at == outcome.event_at + self._horizon_ms:
             counts.missing += partition.give_up_before(
                 outcome.event_at, keep_negatives=self._keep_negatives

@@ -43,6 +43,10 @@ class Pending(msgspec.Struct, array_like=True, gc=False):
     """Whether it was told as a negative before its label was known."""
     stands_for: float | None = None
     """How many it stands for if a person judges it; `None`: for itself."""
+    arm: str = ""
+    """As in `Outcome`; with the next two."""
+    propensity: float = 0.0
+    arms: tuple[str, ...] = ()
 
     def outcome(
         self,
@@ -77,6 +81,9 @@ class Pending(msgspec.Struct, array_like=True, gc=False):
             judged,
             revises,
             by,
+            self.arm,
+            self.propensity,
+            list(self.arms),
         )
 
 

@@ -58,8 +58,8 @@ def test_its_prediction_is_one_of_its_example() -> None:
     (found,) = driver.predictions
     found.predicted_at = prediction.predicted_at
 
-    of_classes = {"prediction", "scores"}
-    fields = [name for name in Prediction.__struct_fields__ if name not in of_classes]
+    of_other_tasks = {"prediction", "scores", "arm", "propensity"}
+    fields = [name for name in Prediction.__struct_fields__ if name not in of_other_tasks]
     assert fields == list(json.loads(shown))
     assert found == prediction
 

@@ -32,6 +32,16 @@ FIGURES: Final[Mapping[str, tuple[Figure, ...]]] = MappingProxyType(
             Figure("R2", "r2", None),
         ),
         "anomaly": (_ROC_AUC,),
+        "bandit": (
+            Figure("reward", "reward", "recent_reward"),
+            Figure("by IPS", "ips", None),
+            Figure("over chance", "over_chance", None),
+            Figure("low", "over_chance_low", None),
+            Figure("high", "over_chance_high", None),
+            Figure("over best arm", "over_best_arm", None),
+            Figure("low", "over_best_arm_low", None),
+            Figure("high", "over_best_arm_high", None),
+        ),
     }
 )
 

@@ -23,6 +23,7 @@ _TYPES: Final[Mapping[object, pl.DataType | type[pl.DataType]]] = {
     int: pl.Int64,
     float: pl.Float64,
     bool: pl.Boolean,
+    float | None: pl.Float64,
     LabelValue | None: pl.Boolean,
     list[str]: pl.List(pl.String),
     list[float]: pl.List(pl.Float64),
@@ -85,8 +86,9 @@ _decode_outcome: Final = msgspec.msgpack.Decoder(Outcome).decode
 
 def _prediction(value: bytes) -> Row:
     prediction = _decode_prediction(value)
-    *others, scores = msgspec.structs.astuple(prediction)
-    return (*others, None if scores is None else msgspec.json.encode(scores).decode())
+    row = msgspec.structs.astuple(prediction)
+    scores = None if row[_SCORES] is None else msgspec.json.encode(row[_SCORES]).decode()
+    return (*row[:_SCORES], scores, *row[_SCORES + 1 :])
 
 
 def _outcome(value: bytes) -> Row:
@@ -107,6 +109,7 @@ def _outcome(value: bytes) -> Row:
     )
 
 
+_SCORES: Final = Prediction.__struct_fields__.index("scores")
 _LABEL: Final = Outcome.__struct_fields__.index("label")
 PREDICTIONS: Final = _table(topics.PREDICTIONS, Prediction, _prediction)
 """Of classes, `scores` is JSON: which classes there are differs from row to row."""

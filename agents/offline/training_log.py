@@ -1,10 +1,12 @@
 """The training log out of the offline store: outcomes as `learn` was given them, in their order."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import polars as pl
+from msgspec import NODEFAULT
+from msgspec.structs import FieldInfo
 
 from agents.offline.file_system import FileSystem
 from agents.offline.manifests import Manifests, Range
@@ -73,9 +75,7 @@ def outcomes(frame: pl.LazyFrame) -> Iterator[At]:
     Columns that former releases did not write have the values that those meant.
     """
     columns = frame.collect_schema()
-    chosen = [
-        _column(field.name, field.default, columns) for field in _FIELDS if field.name != "label"
-    ]
+    chosen = [_column(field, columns) for field in _FIELDS if field.name != "label"]
     labels = [pl.col(name) if name in columns else pl.lit(None).alias(name) for name in _LABELS]
     rows = frame.sort(OFFSET).select(OFFSET, *labels, *chosen).collect()
     for offset, true_or_false, class_, amount, *others in rows.iter_rows():
@@ -84,10 +84,15 @@ def outcomes(frame: pl.LazyFrame) -> Iterator[At]:
         yield offset, Outcome(*others)
 
 
-def _column(name: str, default: Any, columns: pl.Schema) -> pl.Expr:  # noqa: ANN401  # as declared
-    if name not in columns:
-        return pl.lit(default).alias(name)
+def _column(field: FieldInfo, columns: pl.Schema) -> pl.Expr:
+    name = field.name
+    default = None
+    if not field.required:
+        value = field.default if field.default_factory is NODEFAULT else field.default_factory()
+        default = pl.lit(value, dtype=OUTCOMES.schema[name])
+    if name not in columns and default is not None:
+        return default.alias(name)
     column = pl.col(name)
     if columns[name] == OUTCOMES.schema["event_at"]:
         column = column.dt.epoch("ms")
-    return column if default is msgspec.NODEFAULT else column.fill_null(default)
+    return column if default is None else column.fill_null(default)

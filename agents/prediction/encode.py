@@ -126,6 +126,17 @@ def amount_prediction(*, score: float, **fields: object) -> bytes:
     return orjson.dumps({**fields, "score": score, "confidence": 0.0})
 
 
+def arm_prediction(*, arm: str, propensity: float, score: float, **fields: object) -> bytes:
+    """Write one `schemas.predictions.Prediction` of an arm; the score is what is expected of it.
+
+    >>> arm_prediction(arm="short", propensity=0.75, score=7.5, use_case="offers")
+    b'{"use_case":"offers","score":7.5,"confidence":0.0,"arm":"short","propensity":0.75}'
+    """
+    return orjson.dumps(
+        {**fields, "score": score, "confidence": 0.0, "arm": arm, "propensity": propensity}
+    )
+
+
 def shadow_prediction(
     *,
     prediction_id: str,

@@ -243,7 +243,9 @@ class Partition:
         features = self._with_entities(event, of_user) if plan.features.views else of_user
         if answer.routes:
             answer = answer.routed(features)
-        score = answer.score(features)
+        prediction_id = f"{plan.prediction_prefix}{event.event_id}"
+        choice = answer.choice
+        score = answer.score(features) if choice is None else choice.choose(prediction_id, features)
         if is_visit and answer.is_warm and answer.source in BY_MODELS:
             self._watch(event, answer, score, outputs)
 
@@ -252,7 +254,7 @@ class Partition:
             if self._reviews is not None:
                 stands_for = self._review(event, answer, score, features, outputs)
             prediction = Pending(
-                f"{plan.prediction_prefix}{event.event_id}",
+                prediction_id,
                 event.event_id or "",
                 plan.pipeline.use_case,
                 user_id,
@@ -265,6 +267,9 @@ class Partition:
                 plan.label_target,
                 stands_for=stands_for,
             )
+            if choice is not None:
+                prediction.arm, prediction.propensity = choice.arm, choice.propensity
+                prediction.arms = choice.arms
             settled = join.enrol(prediction)
             if settled is not None:
                 outputs.outcome(settled)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from agents.dead_letters import DeadLetters
 from agents.deployments.deployed import Deployed
@@ -20,6 +20,7 @@ from agents.prediction.served_models import Served
 from agents.prediction.spilled_states import SpilledStates
 from agents.prediction.wording import WORDINGS, Wording
 from online_models.assignment import Variant
+from online_models.bandit_scorer import ArmChoice
 from online_models.ensemble import NAME as ENSEMBLE
 from online_models.ensemble import Ensemble, EnsembleScorer
 from online_models.review import ReviewSampler
@@ -59,7 +60,8 @@ class Answer:
 
     __slots__ = (
         *("_beside", "_is_ruled", "_rules", "_served", "_without"),
-        *("_prior", "is_warm", "model", "reference", "routes", "score", "version", "write"),
+        *("_prior", "choice", "is_warm", "model", "reference", "routes", "score", "version"),
+        "write",
     )
 
     def __init__(
@@ -72,6 +74,7 @@ class Answer:
         beside: Sequence[str] = (),
         without: str = NO_MODEL,
         wording: Wording = WORDINGS["binary"],
+        arms: tuple[str, ...] = (),
     ) -> None:
         self.reference = reference
         """Whose scores these are: two versions of a model that were kept score differently."""
@@ -84,7 +87,10 @@ class Answer:
         self._without = without
         """Why there is none, if there is none."""
         self._prior = wording.prior
-        self.write: Final = wording.writes(None if served is None else served.scorer)
+        scorer: Any = None if served is None else served.scorer
+        self.choice: Final = ArmChoice(arms, scorer) if arms else None
+        """Asked in place of `score` where an arm is to be chosen."""
+        self.write: Final = wording.writes(self.choice or scorer)
         """Writes a prediction, given its fields by name, of what was scored last."""
         if served is None:
             self.version = 0
@@ -299,6 +305,7 @@ class PredictPlan:
                     rules=self.rules,
                     beside=beside,
                     wording=self.wording,
+                    arms=self.pipeline.arms,
                 )
         first = serving.get(names[0])
         without = None if first is None else self._why_not(names[0], first)
@@ -309,6 +316,7 @@ class PredictPlan:
             beside=behind,
             without=without or NO_MODEL,
             wording=self.wording,
+            arms=self.pipeline.arms,
         )
 
     def _why_not(self, name: str, served: Served) -> str | None:

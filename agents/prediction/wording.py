@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from agents.prediction import encode
+from online_models.bandit_scorer import ArmChoice
 from online_models.class_scorer import ClassScorer
 
 PRIOR: Final = 0.5
@@ -33,6 +34,16 @@ def _no_class(**fields: Any) -> bytes:  # noqa: ANN401  # likewise
     return encode.class_prediction(prediction=None, scores={}, **fields)
 
 
+def _as_arm(choice: object) -> Write:
+    if not isinstance(choice, ArmChoice):
+        raise TypeError(f"{choice!r} chooses no arm")
+
+    def write(**fields: Any) -> bytes:  # noqa: ANN401  # likewise
+        return encode.arm_prediction(arm=choice.arm, propensity=choice.propensity, **fields)
+
+    return write
+
+
 def _as_amount(_: object) -> Write:
     return encode.amount_prediction
 
@@ -44,7 +55,8 @@ class Wording:
     prior: float
     """The score while no model was ever published."""
     writes: Callable[[object], Write]
-    """Makes what writes down the last answer of a scorer; without one, that there is none."""
+    """Makes what writes down the last answer of a scorer, or of who chooses an arm by it; without
+    one, that there is none."""
     is_probability: bool = True
     """Whether scores are between 0 and 1, so that they can be counted by size."""
 
@@ -55,6 +67,7 @@ WORDINGS: Final[Mapping[str, Wording]] = MappingProxyType(
         "multiclass": Wording(0.0, _as_class),
         "regression": Wording(0.0, _as_amount, is_probability=False),
         "anomaly": Wording(PRIOR, _as_probability),
+        "bandit": Wording(0.0, _as_arm, is_probability=False),
     }
 )
 """By task."""

@@ -11,6 +11,7 @@ from river.datasets import base as base_dataset
 
 from benchmarks.peers.percentiles import percentiles
 from online_models import catalogue, pickling
+from online_models.bandit_scorer import ArmChoice
 from online_models.held_back import NEVER, Frozen
 from schemas.outcomes import Outcome
 
@@ -19,6 +20,7 @@ STREAMS: Final[Mapping[str, Callable[[], base_dataset.Dataset]]] = MappingProxyT
         "multiclass": datasets.ImageSegments,
         "regression": datasets.TrumpApproval,
         "anomaly": datasets.Shuttle,
+        "bandit": datasets.ImageSegments,
     }
 )
 BASELINES: Final = {"base_rate": "base rate (no model)", "last_class": "last label (no model)"}
@@ -42,10 +44,13 @@ def _progressive(name: str, dataset: base_dataset.Dataset) -> tuple[Any, dict[st
     progress = catalogue.task(name).progress()
     asked: list[float] = []
     taught: list[float] = []
-    rows = islice(dataset, MOST_ROWS)
+    rows = [*islice(dataset, MOST_ROWS)]
+    arms = tuple(sorted({str(label) for _, label in rows})) if name.startswith("bandit_") else ()
     for n, (features, label) in enumerate(rows):
         outcome = Outcome(str(n), "", "", n, n, _label(label, name), 0.0, name, 0, "", [])
         then = Frozen(NEVER, progress.scorer(model), progress.last_label, b"")
+        if arms:
+            _choose(outcome, arms, then.scorer, features)
         begun = time.perf_counter_ns()
         progress.judge(outcome, features, then)
         between = time.perf_counter_ns()
@@ -63,6 +68,14 @@ def _progressive(name: str, dataset: base_dataset.Dataset) -> tuple[Any, dict[st
         "teach_p99_us": teach["p99"],
         "kib": round(len(pickling.dumps((model,))) / 1024, 1),
     }
+
+
+def _choose(outcome: Outcome, arms: tuple[str, ...], scorer: Any, features: dict[Any, Any]) -> None:  # noqa: ANN401  # of arms
+    """Choose a class; to guess the right one is worth 1."""
+    choice = ArmChoice(arms, scorer)
+    choice.choose(outcome.prediction_id, features)
+    outcome.label = float(choice.arm == outcome.label)
+    outcome.arm, outcome.propensity, outcome.arms = choice.arm, choice.propensity, [*arms]
 
 
 def _label(label: Any, name: str) -> Any:  # noqa: ANN401  # as the stream has it

@@ -13,6 +13,7 @@ from river import base
 
 from online_models.catalogue import (
     anomaly_models,
+    bandit_models,
     forests,
     linear_models,
     multiclass_models,
@@ -34,6 +35,7 @@ _RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
     | multiclass_models.RECIPES
     | regression_models.RECIPES
     | anomaly_models.RECIPES
+    | bandit_models.RECIPES
 )
 
 NAMES: Final = tuple(_RECIPES)

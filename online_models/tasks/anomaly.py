@@ -12,7 +12,6 @@ from online_models.held_back import Frozen
 from online_models.prequential import Prequential
 from online_models.progress import Counts, LearnerState
 from online_models.tasks.task import Task
-from schemas.labels import LabelValue
 from schemas.outcomes import Outcome
 
 MOST_RANKED: Final = 1_000
@@ -42,9 +41,9 @@ class AnomalyProgress(Counts):
     last_class: AnomalyEvaluation = msgspec.field(default_factory=AnomalyEvaluation)
     """The same outcomes judged by the label before."""
 
-    def accepts(self, label: LabelValue | None) -> bool:
+    def accepts(self, outcome: Outcome) -> bool:
         """Tell whether a label says that it was an anomaly, or that it was none, or is missing."""
-        return label is None or isinstance(label, bool)
+        return outcome.label is None or isinstance(outcome.label, bool)
 
     def teach(
         self,

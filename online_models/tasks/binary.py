@@ -10,7 +10,6 @@ from online_models.prequential import Prequential
 from online_models.progress import Counts, LearnerState
 from online_models.scorer import Scorer
 from online_models.tasks.task import Task
-from schemas.labels import LabelValue
 from schemas.outcomes import Outcome
 
 
@@ -29,9 +28,9 @@ class Progress(Counts):
     extra_positive_weight: float = 0.0
     """The same of the positives among them."""
 
-    def accepts(self, label: LabelValue | None) -> bool:
+    def accepts(self, outcome: Outcome) -> bool:
         """Tell whether a label is true or false."""
-        return label is True or label is False
+        return outcome.label is True or outcome.label is False
 
     def learned(self, outcome: Outcome) -> None:
         """Count an outcome that was learned.

@@ -11,7 +11,6 @@ from online_models.estimator import Estimator
 from online_models.held_back import Frozen
 from online_models.progress import Counts, LearnerState
 from online_models.tasks.task import Task
-from schemas.labels import LabelValue
 from schemas.outcomes import Outcome
 
 MOST_CLASSES: Final = 1_000
@@ -30,8 +29,9 @@ class ClassProgress(Counts):
     last_class: ClassEvaluation = msgspec.field(default_factory=ClassEvaluation)
     """The same outcomes judged by the label before."""
 
-    def accepts(self, label: LabelValue | None) -> bool:
+    def accepts(self, outcome: Outcome) -> bool:
         """Tell whether a label is a class, and one that there is room for."""
+        label = outcome.label
         return isinstance(label, str) and (
             label in self.classes or len(self.classes) < MOST_CLASSES
         )

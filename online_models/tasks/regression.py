@@ -10,7 +10,7 @@ from online_models.estimator import Estimator
 from online_models.held_back import Frozen
 from online_models.progress import Counts, LearnerState
 from online_models.tasks.task import Task
-from schemas.labels import LARGEST_AMOUNT, LabelValue
+from schemas.labels import LARGEST_AMOUNT
 from schemas.outcomes import Outcome
 
 
@@ -26,9 +26,9 @@ class AmountProgress(Counts):
     last_class: AmountEvaluation = msgspec.field(default_factory=AmountEvaluation)
     """The same outcomes judged by the label before."""
 
-    def accepts(self, label: LabelValue | None) -> bool:
+    def accepts(self, outcome: Outcome) -> bool:
         """Tell whether a label is an amount that does not ruin the model."""
-        return isinstance(label, float) and abs(label) <= LARGEST_AMOUNT
+        return isinstance(outcome.label, float) and abs(outcome.label) <= LARGEST_AMOUNT
 
     def learned(self, outcome: Outcome) -> None:
         """Count an outcome that was learned."""

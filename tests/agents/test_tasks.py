@@ -5,11 +5,12 @@ from datetime import timedelta
 from typing import Any
 
 import msgspec
+import polars as pl
 import pytest
 
 from agents.commands import model_figures
 from agents.observability import metric_list
-from agents.offline import tables
+from agents.offline import tables, training_log
 from agents.pipeline import Pipeline
 from agents.prediction.encode import class_prediction
 from agents.testing import PipelineDriver
@@ -33,7 +34,7 @@ class Flower(UserEvent, gc=False):
 
 
 def pipeline(champion: str, **choices: Any) -> Pipeline:
-    says = LABELS[task_name(champion)]
+    says = LABELS[task_name(champion)][0]
     declared: dict[str, Any] = {
         "use_case": "garden",
         "event": Flower,
@@ -175,6 +176,117 @@ def test_what_is_odd_is_told_though_nobody_ever_said_what_that_is():
     assert driver.metrics.counter(metric_list.LABELS, fate="unreported").value == len(
         driver.outcomes
     )
+
+
+ARMS = ("red", "blue")
+BANDIT: dict[str, Any] = {"arms": ARMS, "label": reported_within(HORIZON, says=float)}
+
+
+def visits(declared: Pipeline, n: int, *, crashes: bool) -> PipelineDriver:
+    """Let tall flowers like red, small ones blue, and crash everything now and then."""
+    garden = Garden(declared)
+    driver = garden.driver
+    for number in range(n):
+        height = float(number % 2)
+        event_id = garden.see(petals=3.0, height=height)
+        likes = "red" if height else "blue"
+        garden.say(event_id, 5.0 if driver.predictions[-1].arm == likes else 1.0)
+        if crashes and number in {3, n // 2}:
+            driver.crash("learn")
+            driver.crash("predict")
+    return driver
+
+
+@pytest.mark.parametrize("champion", catalogue.names("bandit"))
+def test_an_arm_is_chosen_by_chance_that_is_told_and_learned_from_its_reward(champion):
+    driver = visits(pipeline(champion, **BANDIT), 50, crashes=True)
+
+    first, *_, last = driver.predictions
+    assert (first.source, first.propensity, first.score) == ("default", 0.5, 0.0)
+    assert (last.source, last.model, last.model_version) == ("model", champion, 49)
+    assert {each.arm for each in driver.predictions} == {*ARMS}
+    chosen = {each.prediction_id: (each.arm, each.propensity) for each in driver.predictions}
+    for outcome in driver.outcomes:
+        assert (outcome.arm, outcome.propensity) == chosen[outcome.prediction_id]
+        assert outcome.arms == [*ARMS]
+    latest = driver.predictions[-10:]
+    if champion != "bandit_epsilon_greedy_v1":  # which looks at no features
+        likes = [ARMS[1 - n % 2] for n in range(10)]
+        assert sum(each.arm == arm for each, arm in zip(latest, likes, strict=True)) >= 8
+        assert last.score == pytest.approx(5.0 if last.arm == "red" else 1.0, abs=0.7)
+    assert (last.confidence, last.prediction, last.decision) == (0.0, None, last.score >= 0.5)
+
+    driver._training.tell()
+    figure = driver.metrics.gauge(metric_list.MODEL_FIGURE, figure="reward", model=champion)
+    by_chance = driver.metrics.gauge(
+        metric_list.MODEL_FIGURE, figure="reward", model=metric_list.BASELINE_RATE
+    )
+    assert (figure.value or 0) > 0
+    assert 1.0 <= (by_chance.value or 0) <= 5.0
+
+
+def test_the_same_questions_have_the_same_answers_though_everything_crashes():
+    declared = pipeline("bandit_linucb_v1", **BANDIT)
+    untroubled, troubled = (visits(declared, 20, crashes=each) for each in (False, True))
+
+    assert [(each.arm, each.propensity, each.score) for each in troubled.predictions] == [
+        (each.arm, each.propensity, each.score) for each in untroubled.predictions
+    ]
+
+
+@pytest.mark.parametrize(
+    ("label", "learned"),
+    [
+        (reported_within(HORIZON, says=float, silence="zero"), 0.0),
+        (reported_within(HORIZON), False),
+        (happens_within("see", timedelta(seconds=1)), False),
+        (reported_within(HORIZON, says=float), None),
+    ],
+    ids=["an amount", "yes or no", "an action", "unknown"],
+)
+def test_a_reward_that_never_comes_is_what_the_label_rule_says(label, learned):
+    garden = Garden(pipeline("bandit_linucb_v1", arms=ARMS, label=label))
+    garden.see(petals=3.0)
+    garden.driver.advance(3 * HORIZON)
+    garden.see(petals=3.0)
+
+    (outcome,) = garden.driver.outcomes
+    assert outcome.label is learned or outcome.label == learned is not None
+    (learner,) = garden.driver._training.learners.values()
+    assert learner.n_learned == (learned is not None)
+
+
+def test_rows_of_arms_become_the_same_outcomes_again():
+    driver = visits(pipeline("bandit_epsilon_greedy_v1", **BANDIT), 6, crashes=False)
+    rows = [
+        (*tables.OUTCOMES.row(record.value() or b""), 0, record.offset())
+        for record in driver.read(tables.OUTCOMES.topic)
+    ]
+    frame = pl.LazyFrame(rows, schema=tables.OUTCOMES.schema, orient="row")
+    (prediction, *_) = [
+        dict(
+            zip(
+                tables.PREDICTIONS.schema, tables.PREDICTIONS.row(each.value() or b""), strict=False
+            )
+        )
+        for each in driver.read(tables.PREDICTIONS.topic)
+    ]
+
+    assert [outcome for _, outcome in training_log.outcomes(frame)] == driver.outcomes
+    former = frame.drop("arm", "propensity", "arms")
+    for (_, read), outcome in zip(training_log.outcomes(former), driver.outcomes, strict=True):
+        assert read == msgspec.structs.replace(outcome, arm="", propensity=0.0, arms=[])
+    assert (prediction["arm"] in ARMS, prediction["propensity"]) == (True, 0.5)
+
+
+def test_a_gardener_may_not_choose_among_nothing():
+    for arms in ((), ("red",), ("red", "red"), ("red", "")):
+        with pytest.raises(InvalidDeclaration, match="arm"):
+            pipeline("bandit_linucb_v1", **BANDIT | {"arms": arms})
+    with pytest.raises(InvalidDeclaration, match="`regression_linear_v1` chooses no arm"):
+        pipeline("regression_linear_v1", arms=ARMS)
+    with pytest.raises(InvalidDeclaration, match=r"learns bool or float: .* says=float"):
+        pipeline("bandit_linucb_v1", arms=ARMS, label=reported_within(HORIZON, says=str))
 
 
 def test_what_nobody_classified_is_an_outcome_without_a_label_that_nobody_learns():

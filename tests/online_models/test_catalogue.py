@@ -27,7 +27,7 @@ def checks_of(name: str) -> Iterator[Callable[[object], None]]:
             of_memory.append(check)
         elif check.__name__ not in model._unit_test_skips():
             yield check
-    yield of_memory[0 if name in BINARY else -1]
+    yield from of_memory[:1] if name in BINARY else of_memory[-1:]  # none for choosing arms
 
 
 # River tries detectors of anomalies on a stream that it would have to fetch; this one it brings.

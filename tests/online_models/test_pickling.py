@@ -7,6 +7,7 @@ import os
 import pickle
 import random
 import weakref
+from collections import defaultdict
 from collections.abc import Hashable
 from typing import Any
 
@@ -116,6 +117,7 @@ STREAMS: dict[str, tuple[datasets.base.Dataset, ...]] = {
     "multiclass": (datasets.ImageSegments(),),
     "regression": (datasets.TrumpApproval(), datasets.synth.Friedman(seed=1)),
     "anomaly": (datasets.Shuttle(),),
+    "bandit": (datasets.ImageSegments(),),
 }
 """What models of each task learn while it is looked what they consist of."""
 
@@ -172,6 +174,8 @@ def named_in(blob: bytes) -> set[tuple[str, str]]:
 
 def test_nothing_is_let_in_that_no_model_needs():
     """What each model consists of while it grows, together, is the list of what is allowed."""
+    told: dict[str, Any] = defaultdict(lambda: lambda label: (label,))
+    told |= {"anomaly": lambda label: (), "bandit": lambda label: (label, 1.0)}
     needed = set()
     for name in catalogue.NAMES:
         for stream in STREAMS[catalogue.task(name).name]:
@@ -179,7 +183,7 @@ def test_nothing_is_let_in_that_no_model_needs():
             for n, (features, label) in enumerate(stream.take(1_200)):
                 if n in {0, 50, 400}:
                     needed |= named_in(pickling.dumps((model,)))
-                model.learn_one(features, *[label] * (catalogue.task(name).name != "anomaly"))
+                model.learn_one(features, *told[catalogue.task(name).name](label))
             needed |= named_in(pickling.dumps((model,)))
 
     assert needed == pickling._ALLOWED

@@ -40,7 +40,7 @@ def pipeline_of(columns: Iterable[Hashable], model: str) -> Pipeline:
         event=cast(type[UserEvent], record),
         actions=frozenset({"ask"}),
         features=tuple(field_value(name) for name in fields),
-        label=reported_within(NEVER, says=LABELS[task_name(model)]),
+        label=reported_within(NEVER, says=LABELS[task_name(model)][0]),
         champion=model,
     )
 

@@ -98,6 +98,12 @@ const FIGURES = {
     ["macro_f1", "score", "macro F1", "Mean of the F1 of each class"],
     ["log_loss", "score", "log loss", ""],
   ],
+  bandit: [
+    ["reward", "figure", "reward", "Mean reward of its choices, by inverse propensities"],
+    ["recent_reward", "figure", "recent", "The same over the last outcomes"],
+    ["over_chance", "figure", "over chance", "How much more than choosing by chance"],
+    ["over_best_arm", "figure", "over best arm", "How much more than the best arm for everybody"],
+  ],
   regression: [
     ["mae", "figure", "MAE", "Mean absolute error since its first outcome"],
     ["recent_mae", "figure", "recent", "The same over the last outcomes"],

@@ -8,6 +8,7 @@ from online_models import catalogue, pickling
 from tests.online_models.tasks.small import small
 
 ASK = {"multiclass": "predict_proba_one", "regression": "predict_one", "anomaly": "score_one"}
+ARMS = ("few", "some", "many")
 
 
 def said(name: str) -> str:
@@ -15,7 +16,7 @@ def said(name: str) -> str:
     rng = random.Random(5)
     model = small(name)
     task = catalogue.task(name).name
-    ask = getattr(model, ASK[task])
+    ask = (lambda x: model.weigh_one(x, ARMS)) if task == "bandit" else getattr(model, ASK[task])
     digest = hashlib.sha256()
     for _ in range(250):
         x = {f"feature {n}": rng.gauss(0, 1) for n in range(4)}
@@ -24,7 +25,9 @@ def said(name: str) -> str:
         if task == "anomaly":
             model.learn_one(x)
         elif task == "multiclass":
-            model.learn_one(x, ("few", "some", "many")[min(max(round(amount) + 1, 0), 2)])
+            model.learn_one(x, ARMS[min(max(round(amount) + 1, 0), 2)])
+        elif task == "bandit":
+            model.learn_one(x, rng.choice(ARMS), amount)
         else:
             model.learn_one(x, amount)
     digest.update(pickling.fingerprint(model))

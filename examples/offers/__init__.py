@@ -1,0 +1,1 @@
+"""Offers of a shop: which one to show to whom?"""
