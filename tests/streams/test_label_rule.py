@@ -86,10 +86,11 @@ def test_rules_that_say_something_else_have_another_target():
         reported_within(MS, silence="unknown"),
         reported_within(MS, says=str),
         reported_within(MS, says=float),
+        reported_within(MS, says=float, silence="zero"),
     ]
 
     assert len({rule.target for rule in rules}) == len(rules)
-    assert [rule.silence for rule in rules] == ["negative", "unknown", "unknown", "unknown"]
+    assert [rule.silence for rule in rules] == ["negative", *["unknown"] * 3, "zero"]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +98,13 @@ def test_rules_that_say_something_else_have_another_target():
     [
         ({"says": bytes}, r"has says=<class 'bytes'>, not one of bool, str, float"),
         ({"says": str, "silence": "negative"}, "says str: silence='negative' tells none"),
-        ({"silence": "no"}, "has silence='no', not one of negative, unknown"),
+        ({"silence": "no"}, "has silence='no', not one of negative, unknown, zero"),
+        ({"says": str, "silence": "zero"}, "says str: silence='zero' tells none"),
+        ({"silence": "zero"}, "says bool: silence='zero' tells none"),
+        (
+            {"says": float, "silence": "zero", "keep_negatives": 0.5},
+            "'zero', which does not go w",
+        ),
         ({"silence": "unknown", "keep_negatives": 0.5}, "'unknown', which does not go with keep_n"),
         ({"says": float, "revisable_for": MS}, "'unknown', which does not go with revisable_for"),
         ({"says": str, "fake_negatives": True}, "'unknown', which does not go with fake_negatives"),

@@ -1,5 +1,6 @@
 """Trained over the archived log, a model is what it would be had it learned online."""
 
+import random
 import tempfile
 from datetime import UTC, date, datetime
 from itertools import pairwise
@@ -19,6 +20,7 @@ from agents.offline.reader import EmptyTable
 from agents.offline.table_writer import TableWriter
 from agents.offline.training_log import TrainingLog
 from agents.testing import PipelineDriver
+from examples.offers.pipeline import PIPELINE as OFFERS
 from examples.shop.pipeline import PIPELINE
 from online_models.gate import Comparison, Gates
 from online_models.learner import Learner
@@ -88,6 +90,9 @@ rows = st.lists(
         judged=st.floats(0, 9),
         revises=st.booleans(),
         by=st.text(max_size=2),
+        arm=st.text(max_size=2),
+        propensity=st.floats(0, 1),
+        arms=st.lists(st.text(max_size=2), max_size=3),
     ),
     min_size=1,
     max_size=12,
@@ -206,6 +211,36 @@ def test_of_a_topic_that_was_created_anew_the_newer_log_counts(tmp_path):
     archived(tmp_path, newer, source="outcomes-0-aaa")
 
     assert [*archived(tmp_path, LOG)] == newer
+
+
+def test_another_policy_is_judged_by_what_chance_chose(tmp_path):
+    """Replayed over what is archived; mobile users buy with one offer, the others with another."""
+    features, rng = OFFERS.compiled(), random.Random(5)
+    log = []
+    for n in range(600):
+        is_mobile, arm = rng.random() < 0.5, rng.choice(OFFERS.arms)
+        outcome = Outcome(
+            *(f"o{n}", OFFERS.use_case, "ada", n * 60_000, n * 60_000 + 1_000),
+            *(arm == ("free-shipping" if is_mobile else "discount"), 0.0, "m", 0),
+            *(features.schema, [float(is_mobile), *(rng.random() for _ in features.names[1:])]),
+            target=OFFERS.label.target,
+            arm=arm,
+            propensity=1 / 3,
+            arms=[*OFFERS.arms],
+        )
+        log.append((n, outcome))
+    _, told = retraining.train(
+        archived(tmp_path, log),
+        OFFERS,
+        "bandit_linucb_v1",
+        champion="bandit_epsilon_greedy_v1",
+    )
+
+    assert told.difference is None
+    assert told.candidate.learned == told.candidate.judged == 600
+    figures, of_champion = told.candidate.figures, told.champion.figures
+    assert figures["over_best_arm_low"] > 0.0
+    assert figures["reward"] > of_champion["reward"] + 0.15
 
 
 def test_what_cannot_be_trained_is_said(tmp_path):
