@@ -8,6 +8,7 @@ import msgspec
 import polars as pl
 import pytest
 
+from agents.admin import published_models
 from agents.commands import model_figures
 from agents.observability import metric_list
 from agents.offline import tables, training_log
@@ -18,6 +19,7 @@ from examples.shop.pipeline import PIPELINE
 from online_models import catalogue
 from online_models.rules import when
 from schemas import topics
+from schemas.deployments import Deployment
 from schemas.errors import InvalidDeclaration
 from schemas.events import UserEvent
 from schemas.tasks import LABELS, task_name
@@ -254,6 +256,25 @@ def test_a_reward_that_never_comes_is_what_the_label_rule_says(label, learned):
     assert outcome.label is learned or outcome.label == learned is not None
     (learner,) = garden.driver._training.learners.values()
     assert learner.n_learned == (learned is not None)
+
+
+LABEL_OF: dict[type, object] = {bool: True, str: "iris", float: 2.5}
+
+
+@pytest.mark.parametrize("task", LABELS)
+def test_versions_of_models_of_each_task_are_kept(task):
+    says = LABELS[task][0]
+    choices = {"arms": ARMS} if task == "bandit" else {}
+    champion = catalogue.names(task)[0]
+    garden = Garden(pipeline(champion, keep_every=2, **choices))
+    for _ in range(3):
+        garden.say(garden.see(petals=3.0), LABEL_OF[says])
+
+    (record,) = garden.driver.read(topics.DEPLOYMENTS)
+    kept = msgspec.json.decode(record.value() or b"", type=Deployment)
+    assert (kept.kind, kept.model, kept.version) == ("registered", champion, 2)
+    assert kept.parameters
+    assert published_models._parameters(champion, None) == kept.parameters
 
 
 def test_rows_of_arms_become_the_same_outcomes_again():
