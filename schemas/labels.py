@@ -19,7 +19,7 @@ class Label(msgspec.Struct, gc=False):
 
     >>> raw = b'{"event_id": "e1", "user_id": "u", "label": true, "ts": 0}'
     >>> msgspec.json.decode(raw, type=Label)
-    Label(user_id='u', label=True, ts=0, event_id='e1', prediction_id=None, by='')
+    Label(user_id='u', label=True, ts=0, event_id='e1', prediction_id=None, by='', arm='')
     """
 
     user_id: str | int
@@ -31,3 +31,5 @@ class Label(msgspec.Struct, gc=False):
     prediction_id: str | None = None
     by: str = ""
     """Who judged it, if a person did."""
+    arm: str = ""
+    """Which arm it is the reward of, where one is chosen: of another one it tells nothing."""

@@ -197,7 +197,7 @@ class LabelCleaner:
     >>> cleaner = LabelCleaner(max_bytes=1000, future_tolerance=timedelta(minutes=5))
     >>> cleaner.clean(
     ...     b"u", b'{"event_id": "e1", "user_id": "u", "label": 1, "ts": 0}', published_at_ms=0)
-    Label(user_id='u', label=True, ts=0, event_id='e1', prediction_id=None, by='')
+    Label(user_id='u', label=True, ts=0, event_id='e1', prediction_id=None, by='', arm='')
     """
 
     def __init__(

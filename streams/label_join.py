@@ -207,7 +207,7 @@ class LabelJoin:
         waiting = self._pending.get(prediction_id)
         user_id, report = str(label.user_id), Report(int(label.ts), label.label, label.by)
         if waiting is not None:
-            if waiting.user_id != user_id:
+            if waiting.user_id != user_id or label.arm not in ("", waiting.arm):
                 self.fates.unknown += 1
                 return None
             if not self._settles_at_once:
@@ -225,7 +225,7 @@ class LabelJoin:
             known = self._resolved.get(name, self._resolved_before.get(name))
             self._count_again(report.label, known)
         else:
-            self._keep_early(user_id, name, report)
+            self._keep_early(user_id, _of_arm(name, label.arm), report)
         return None
 
     def advance(self, watermark_ms: int) -> list[Outcome]:
@@ -271,15 +271,16 @@ class LabelJoin:
         """Return the label that came before a prediction, if one did."""
         if not self._early:
             return None
-        user_id = prediction.user_id
-        by_prediction = self._early.take(user_id, prediction.prediction_id)
-        by_event = self._early.take(user_id, prediction.event_id)
-        if by_prediction is None or by_event is None:
-            return by_prediction or by_event
-        self._count_again(by_event.label, by_prediction.label)
-        if not self._gathers:
-            return by_prediction
-        return EarlyLabel.of([*by_prediction.reports, *by_event.reports])
+        names = [prediction.prediction_id, prediction.event_id]
+        if prediction.arm:
+            names += [_of_arm(name, prediction.arm) for name in names]
+        taken = [self._early.take(prediction.user_id, name) for name in names]
+        found = [early for early in taken if early is not None]
+        for early in found[1:]:
+            self._count_again(early.label, found[0].label)
+        if not self._gathers or len(found) < 2:  # noqa: PLR2004  # nothing to put together
+            return found[0] if found else None
+        return EarlyLabel.of([report for early in found for report in early.reports])
 
     def _keep_early(self, user_id: str, name: str, report: Report) -> None:
         """Let a label wait, beside those that wait already if the last word counts."""
@@ -481,3 +482,8 @@ class LabelJoin:
             self.fates.unreported += 1
         else:
             self.fates.labelled += 1
+
+
+def _of_arm(name: str, arm: str) -> str:
+    """Name what is said of one arm alone; no id that people make holds a zero byte."""
+    return f"{name}\0{arm}" if arm else name

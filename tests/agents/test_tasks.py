@@ -277,6 +277,35 @@ def test_versions_of_models_of_each_task_are_kept(task):
     assert published_models._parameters(champion, None) == kept.parameters
 
 
+@pytest.mark.parametrize("is_early", [False, True])
+@pytest.mark.parametrize("positive", ["at_once", "at_maturity"])
+def test_a_reward_of_another_arm_is_not_taken_for_that_of_the_one_that_was_chosen(
+    is_early, positive
+):
+    rule = reported_within(HORIZON, says=float, silence="zero", positive=positive)
+    driver = PipelineDriver(pipeline("bandit_linucb_v1", arms=ARMS, label=rule))
+    event = {"user_id": "ada", "event_id": "e1", "action": "see", "ts": driver.now_ms}
+
+    def say(arm: str, label: float) -> None:
+        at = {"user_id": "ada", "event_id": "e1", "ts": driver.now_ms}
+        driver.label(at | {"label": label, "arm": arm})
+
+    if not is_early:
+        driver.publish(event)
+    driver.advance(MINUTE)
+    for arm in ("unheard of", *ARMS):
+        say(arm, {"red": 7.0, "blue": 3.0}.get(arm, 99.0))
+    driver.crash("predict")
+    if is_early:
+        driver.publish(event)
+    driver.advance(5 * HORIZON)
+    driver.publish(event | {"event_id": "e2", "ts": driver.now_ms})
+
+    (outcome,) = driver.outcomes
+    assert outcome.label == {"red": 7.0, "blue": 3.0}[outcome.arm]
+    assert driver.metrics.counter(metric_list.LABELS, fate="unknown").value == 2
+
+
 def test_rows_of_arms_become_the_same_outcomes_again():
     driver = visits(pipeline("bandit_epsilon_greedy_v1", **BANDIT), 6, crashes=False)
     rows = [
