@@ -12,6 +12,7 @@ from datetime import date, timedelta
 from typing import Any, Final
 
 from agents.goals import Goals
+from agents.silence import Silence
 from online_models.assignment import Rollout
 from online_models.drift import RunLength
 from online_models.ensemble import Ensemble
@@ -171,6 +172,11 @@ class Pipeline:
     """The lines beyond which operators are alerted."""
     replay: Replay | None = None
     incidents: tuple[Incident, ...] = ()
+    emergency_after: timedelta = timedelta(seconds=10)
+    """Without a prediction though events wait, or with answers of no model alone though there is
+    one, until that is an emergency. A restart of `predict` takes less."""
+    silences: tuple[Silence, ...] = ()
+    """When alerts are written down only: they call nobody, and nothing is rolled back."""
 
     def __post_init__(self) -> None:
         if not _KEBAB_CASE.fullmatch(self.use_case):
@@ -213,6 +219,8 @@ class Pipeline:
                 raise InvalidDeclaration(f"{name} is not negative, as {getattr(self, name)} is")
         if self.deduplication <= timedelta():
             raise InvalidDeclaration(f"deduplication is a time, not {self.deduplication}")
+        if self.emergency_after <= timedelta():
+            raise InvalidDeclaration(f"emergency_after is a time, not {self.emergency_after}")
         if self.stale_after is not None and self.stale_after <= timedelta(0):
             raise InvalidDeclaration(f"stale_after is a time, not {self.stale_after}")
         for name in ("max_event_ids", "max_pending", "max_event_bytes", "quality_window"):

@@ -1,15 +1,14 @@
 """The watch role: what the system looks like from outside.
 
 It reads `predictions` as any downstream service would and measures how long they took; it asks
-for the lag of every role's consumer group; it holds the champion against its best, and what comes
-in against what is expected; it estimates how good predictions are whose labels are not known; and
-it counts the users of a rollout.
+for the lag of every role's consumer group; it holds what comes in against what is expected; it
+estimates how good predictions are whose labels are not known; it counts the users of a rollout;
+and it tells that nobody answers, or no model.
 """
 
 import asyncio
 import time
-from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Final
@@ -21,8 +20,7 @@ from confluent_kafka import KafkaException, Message
 from agents.deployments.deployed import Deployed
 from agents.kafka.batch import Batch
 from agents.observability import metric_list
-from agents.observability.accuracy import AccuracyWatch
-from agents.observability.accuracy_alert import accuracy_alert, accuracy_reading, alert_headers
+from agents.observability.alert_desk import AlertDesk
 from agents.observability.estimated_accuracy import EstimatedAccuracy
 from agents.observability.judged_outcomes import judged_outcomes
 from agents.observability.lag_reader import GroupLag
@@ -30,14 +28,17 @@ from agents.observability.metrics import Metrics
 from agents.observability.quality_alert import QualityWatch
 from agents.observability.sample_ratio_alert import SampleRatioWatch
 from agents.observability.served_accuracy import ServedAccuracy
+from agents.observability.serving_alert import ServingWatch
+from agents.observability.standing_alerts import StandingAlerts
 from agents.pipeline import Pipeline
 from agents.settings import Settings
 from schemas import topics
-from schemas.alerts import Alert
+from schemas.deployments import split
 from schemas.telemetry import Telemetry
 
 LAG_INTERVAL_S: Final = 1.0
 ESTIMATE_INTERVAL_S: Final = 1.0
+SOURCE: Final = "/thalweg/watch"
 
 READS: Final = {
     "predict": (topics.USER_EVENTS, topics.LABELS),
@@ -63,22 +64,46 @@ _decode_telemetry = msgspec.json.Decoder(Telemetry).decode
 
 
 def build(
-    app: faust.App, settings: Settings, pipeline: Pipeline, metrics: Metrics, deployed: Deployed
+    app: faust.App,
+    settings: Settings,
+    pipeline: Pipeline,
+    metrics: Metrics,
+    deployed: Deployed,
+    *,
+    standing: StandingAlerts,
 ) -> None:
-    """Register the role's agents and timers on an app."""
+    """Register the role's agents and timers on an app.
+
+    Parameters
+    ----------
+    standing
+        Knows, once the app runs, what was told before.
+    """
     # Only of yes and no a score says how often it is right.
     estimates = EstimatedAccuracy(metrics) if pipeline.task == "binary" else None
-    _measure_latency(app, settings, metrics, estimates)
+    serving = ServingWatch(pipeline)
+    topic = topics.ALERTS.named(settings.topic_prefix)
+    desk = AlertDesk(pipeline, metrics, topic=topic, source=SOURCE)
+    _measure_latency(app, settings, metrics, estimates, serving)
     if pipeline.rollout is not None:
-        _count_users(app, settings, pipeline, metrics, deployed)
+        _count_users(app, settings, pipeline, metrics, deployed, desk=desk)
     served = None if estimates is None else ServedAccuracy(metrics)
     _learn_what_scores_are_worth(app, settings, estimates, served)
-    _measure_lag(app, settings, pipeline, metrics)
-    _judge(app, settings, pipeline, metrics, deployed)
+    _measure_lag(app, settings, pipeline, metrics, serving)
+    _judge(
+        *(app, settings, pipeline, metrics, deployed),
+        desk=desk,
+        standing=standing,
+        serving=serving,
+    )
 
 
 def _measure_latency(
-    app: faust.App, settings: Settings, metrics: Metrics, estimates: EstimatedAccuracy | None
+    app: faust.App,
+    settings: Settings,
+    metrics: Metrics,
+    estimates: EstimatedAccuracy | None,
+    serving: ServingWatch,
 ) -> None:
     latency = metrics.histogram(metric_list.LATENCY_SECONDS)
     # Predictions of earlier events have been waiting for us, which is not their latency.
@@ -88,21 +113,27 @@ def _measure_latency(
     async def measure_latency(batches: faust.StreamT[Batch]) -> AsyncIterator[int]:
         async for batch in batches:
             latency.observe_many(latencies_s(batch, _now_ms(), since_ms))
+            serving.predictions(batch.records, _now_ms())
             if estimates is not None:
                 estimates.predictions(batch.records)
             yield len(batch)
 
 
 def _count_users(
-    app: faust.App, settings: Settings, pipeline: Pipeline, metrics: Metrics, deployed: Deployed
+    app: faust.App,
+    settings: Settings,
+    pipeline: Pipeline,
+    metrics: Metrics,
+    deployed: Deployed,
+    *,
+    desk: AlertDesk,
 ) -> None:
     ratio = SampleRatioWatch(pipeline.use_case, deployed, metrics)
-    emit_alerts = _emitting(settings, pipeline, metrics)
 
     @app.agent(_topic(app, settings, topics.PREDICTIONS))
     async def count_users(batches: faust.StreamT[Batch]) -> AsyncIterator[int]:
         async for batch in batches:
-            emit_alerts(batch, ratio.predictions(batch.records, _now_ms()))
+            desk.emit(batch, *ratio.predictions(batch.records, _now_ms()))
             yield len(batch)
 
 
@@ -130,7 +161,13 @@ def _learn_what_scores_are_worth(
             served.tell()
 
 
-def _measure_lag(app: faust.App, settings: Settings, pipeline: Pipeline, metrics: Metrics) -> None:
+def _measure_lag(
+    app: faust.App,
+    settings: Settings,
+    pipeline: Pipeline,
+    metrics: Metrics,
+    serving: ServingWatch,
+) -> None:
     prefix = settings.topic_prefix
     client = {"bootstrap.servers": settings.kafka_bootstrap, "client.id": f"{prefix}watch-lag"}
 
@@ -157,6 +194,8 @@ def _measure_lag(app: faust.App, settings: Settings, pipeline: Pipeline, metrics
                 labels = {"group": role, "topic": topic.removeprefix(prefix)}
                 metrics.gauge(metric_list.LAG_RECORDS, **labels).set(lag.records)
                 metrics.gauge(metric_list.LAG_SECONDS, **labels).set(lag.seconds)
+                if role == "predict" and labels["topic"] == topics.USER_EVENTS.name:
+                    serving.waiting(lag.seconds)
 
     @app.timer(LAG_INTERVAL_S)  # type: ignore[untyped-decorator]
     async def measure_lag() -> None:
@@ -167,20 +206,28 @@ def _measure_lag(app: faust.App, settings: Settings, pipeline: Pipeline, metrics
 
 
 def _judge(
-    app: faust.App, settings: Settings, pipeline: Pipeline, metrics: Metrics, deployed: Deployed
+    app: faust.App,
+    settings: Settings,
+    pipeline: Pipeline,
+    metrics: Metrics,
+    deployed: Deployed,
+    *,
+    desk: AlertDesk,
+    standing: StandingAlerts,
+    serving: ServingWatch,
 ) -> None:
-    # Each model is held against its own best, from when it became the champion first.
-    watches: defaultdict[str, AccuracyWatch] = defaultdict(AccuracyWatch)
     told = deployed.roles.champion
     metrics.gauge(metric_list.CHAMPION, model=told).set(1)
     for quantity, goal in pipeline.goals.amounts():
         metrics.gauge(metric_list.GOAL, quantity=quantity).set(goal)
     quality = QualityWatch(pipeline, metrics)
-    emit_alerts = _emitting(settings, pipeline, metrics)
 
     @app.agent(_topic(app, settings, topics.TELEMETRY))
     async def judge(batches: faust.StreamT[Batch]) -> AsyncIterator[int]:
         nonlocal told
+        if not serving.has_begun:
+            quality.begin(standing.of("quality"))
+            serving.begin(standing.of("serving"), _now_ms())
         async for batch in batches:
             champion = deployed.roles.champion
             if champion != told:
@@ -188,34 +235,11 @@ def _judge(
                 metrics.remove(metric_list.CHAMPION, model=told)
                 told = champion
             for telemetry in telemetry_of(batch):
-                raised = quality.fold(telemetry)
-                reading = accuracy_reading(telemetry.samples, champion)
-                if reading is not None:
-                    change = watches[champion].update(reading)
-                    if change is not None:
-                        raised.append(
-                            accuracy_alert(
-                                *(change, reading, pipeline),
-                                model=champion,
-                                raised_at=telemetry.at,
-                            )
-                        )
-                emit_alerts(batch, raised)
+                desk.emit(batch, *quality.fold(telemetry))
+                serving.learned(telemetry.samples, split(champion)[0])
+            # All processes that are alive tell each second, this one too: there is a next look.
+            desk.emit(batch, *serving.look(_now_ms()))
             yield len(batch)
-
-
-def _emitting(
-    settings: Settings, pipeline: Pipeline, metrics: Metrics
-) -> Callable[[Batch, Iterable[Alert]], None]:
-    """Make what lets alerts leave with a batch."""
-    topic, key = topics.ALERTS.named(settings.topic_prefix), pipeline.use_case.encode()
-
-    def emit(batch: Batch, alerts: Iterable[Alert]) -> None:
-        for alert in alerts:
-            batch.emit(topic, msgspec.json.encode(alert), key, headers=alert_headers(alert))
-            metrics.counter(metric_list.ALERTS, kind=alert.kind, level=alert.level).inc()
-
-    return emit
 
 
 def latencies_s(records: Iterable[Message], now_ms: int, since_ms: int) -> list[float]:

@@ -317,6 +317,7 @@ def _learn(worker: Worker) -> App:
         dead_letter_limit=worker.settings.dead_letter_limit,
         deployed=deployed,
         deployments=worker.topic(topics.DEPLOYMENTS),
+        alerts=worker.topic(topics.ALERTS),
         environment=environment_of(worker.settings.topic_prefix, declared.use_case),
         objection=CandidateService(lambda: asking_times.read(worker.settings)).objection,
     )
@@ -374,14 +375,27 @@ def _feast(worker: Worker, redis: "Redis", ttl: timedelta) -> "OnlineView":
 
 
 def _watch(worker: Worker) -> App:
+    from faust.types.tuples import TP  # noqa: PLC0415
+
     from agents import watch  # noqa: PLC0415
     from agents.deployments.deployed import Deployed  # noqa: PLC0415
+    from agents.kafka.log_reader import read_to_end  # noqa: PLC0415
+    from agents.observability.standing_alerts import StandingAlerts  # noqa: PLC0415
     from agents.parity_feed import ParityFeed  # noqa: PLC0415
     from agents.verdicts import Verdicts  # noqa: PLC0415
 
     app = worker.app()
     deployed = Deployed(worker.pipeline)
-    watch.build(app, worker.settings, worker.pipeline, worker.metrics, deployed)
+    standing = StandingAlerts(worker.pipeline.use_case)
+    watch.build(
+        *(app, worker.settings, worker.pipeline, worker.metrics, deployed), standing=standing
+    )
+
+    def read_alerts() -> None:
+        for _, _, value in read_to_end(worker.kafka, TP(worker.topic(topics.ALERTS), 0)):
+            standing.take(value)
+
+    worker.on_start.append(read_alerts)
     _follow_deployments(worker, deployed, on_failure=app.fail)
     if worker.pipeline.parity_share:
         parity = ParityFeed(
@@ -447,7 +461,10 @@ _READS: Final[dict[str, tuple[Topic, ...]]] = {
     "aggregate": (topics.ENTITY_EVENTS, topics.AGGREGATE_STATE),
     "learn": (topics.OUTCOMES, topics.MODELS, topics.DEPLOYMENTS),
     "store": (topics.FEATURE_UPDATES,),
-    "watch": (topics.PREDICTIONS, topics.USER_EVENTS, topics.OUTCOMES, topics.DEPLOYMENTS),
+    "watch": (
+        *(topics.PREDICTIONS, topics.USER_EVENTS, topics.OUTCOMES),
+        *(topics.DEPLOYMENTS, topics.ALERTS),
+    ),
     "archive": (topics.PREDICTIONS, topics.OUTCOMES),
 }
 _BUILDERS: Final[dict[str, Callable[[Worker], App]]] = {

@@ -7,7 +7,8 @@ With options of their own: `python -m benchmarks peers` compares the transport w
 `python -m benchmarks features` tells what rolling features cost,
 `python -m benchmarks online` how quickly Redis tells them,
 `python -m benchmarks models` how good each model is and what it costs,
-`python -m benchmarks labels` what label rules make of the shop, and
+`python -m benchmarks labels` what label rules make of the shop,
+`python -m benchmarks levels` how soon a model that became worse is told of, and
 `python -m benchmarks drift` how often drift detectors cry wolf, and how soon they tell of one.
 """
 
@@ -20,6 +21,7 @@ from benchmarks import beside, labels, latency, online_reads, throughput
 from benchmarks.drift import command as drift
 from benchmarks.features import command as features
 from benchmarks.handover import command as handover
+from benchmarks.levels import command as levels
 from benchmarks.models import command as models
 from benchmarks.peers import command as peers
 from benchmarks.soak import command as soak
@@ -35,6 +37,7 @@ OTHERS = {
     "online": online_reads.run,
     "models": models.run,
     "labels": labels.run,
+    "levels": levels.run,
     "drift": drift.run,
 }
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from online_models import catalogue, pickling
+from online_models.accuracy import AccuracyWatch
 from online_models.held_back import NEVER, Frozen, HeldBack
 from online_models.lineage import lineage_of
 from online_models.progress import EarlierSelf, LearnerState, Progress
@@ -171,11 +172,12 @@ class Learner:
         """Tell 32 bytes that learners have in common which go on alike to the last bit.
 
         Costs as much as a few snapshots. Where the lineage begins is left out, which former
-        releases did not note.
+        releases did not note, and so is whether it became worse.
         """
         older, newer = self._held_back.older, self._held_back.newer
         progress = copy(self.progress)
         progress.first, progress.lineage = -1, ""
+        progress.accuracy = AccuracyWatch()
         told = hashlib.sha256(
             msgspec.msgpack.encode(
                 (

@@ -5,6 +5,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 import msgspec
 
+from online_models.accuracy import AccuracyWatch
 from online_models.estimator import Estimator
 from online_models.held_back import NEVER, Frozen
 from online_models.scorer import Prior, Scores
@@ -47,6 +48,8 @@ class Counts(msgspec.Struct):
     """What it comes from (`online_models.lineage`); empty likewise."""
     n_raised: int = 0
     """Outcomes that made the model raise, each of which it may have learned in part."""
+    accuracy: AccuracyWatch = msgspec.field(default_factory=AccuracyWatch)
+    """Whether it became worse; begins with the first release that looks."""
 
     def count(self, outcome: Outcome) -> None:
         """Count an outcome that was learned."""
@@ -85,6 +88,7 @@ class Progress(Protocol):
     first: int
     lineage: str
     n_raised: int
+    accuracy: AccuracyWatch
     last_label: Any
     # Each task has evaluations of its own.
     prequential: Any

@@ -23,4 +23,6 @@ class Alert(msgspec.Struct):
     """Wall time, ms since the epoch; the event time of what was seen is in `evidence`."""
     evidence: dict[str, Any] = {}
     action: str = "none"
-    """What the system did about it by itself."""
+    """What the system did about it by itself; `none: ...` says why nothing."""
+    runbook: str = ""
+    """Where it says what to do: a section of the documents."""

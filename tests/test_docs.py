@@ -12,6 +12,7 @@ from typing import Any, get_args
 import pytest
 
 from agents.kafka.client_settings import KafkaSettings
+from agents.observability.runbooks import RUNBOOKS
 from agents.prediction import degraded, encode
 from agents.prediction.drift_alert import drift_alert
 from online_models import catalogue
@@ -208,6 +209,23 @@ def test_the_runbook_has_a_section_for_every_kind_of_alert() -> None:
     told = set(re.findall(r"^Kind `(\w+)`", read("docs/operations.md"), re.MULTILINE))
 
     assert kinds == told
+
+
+def test_the_runbook_that_an_alert_names_is_there() -> None:
+    headings = sections(read("docs/operations.md"), 2)
+    anchors = {heading.lower().replace(" ", "-").replace(",", ""): heading for heading in headings}
+    for kind, link in RUNBOOKS.items():
+        page, _, anchor = link.partition("#")
+
+        assert page == "docs/operations.md"
+        assert headings[anchors[anchor]].lstrip().startswith(f"Kind `{kind}`")
+
+
+def test_every_alert_names_its_runbook() -> None:
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "agents").rglob("*_alert.py")]
+    for kind in RUNBOOKS:
+        assert sum(f'runbook=RUNBOOKS["{kind}"]' in source for source in sources) == 1, kind
+    assert all(source.count(" Alert(") == source.count("runbook=RUNBOOKS[") for source in sources)
 
 
 def test_the_evidence_that_the_runbook_names_is_in_the_alerts() -> None:

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 from confluent_kafka import KafkaException
 
+from agents.learning.accuracy_guard import KEY as TOLD
 from agents.learning.rollout_gate import KEY as COMPARISON
 from agents.observability.learner_metrics import LearnerMetrics
 from agents.outcome_log import OutcomeLog
@@ -143,6 +144,8 @@ class LearnersRestoring:
         """Those that are kept, and the keys of their records."""
         self.comparison: bytes | None = None
         """What was compared of a rollout with gates."""
+        self.told: bytes | None = None
+        """What was told of the champion's accuracy."""
         self.rebuilt: dict[str, Rebuilt] = {}
         """What the snapshots say of it."""
         self.from_nothing: list[Learner] = []
@@ -167,6 +170,9 @@ class LearnersRestoring:
         """Take in a record of `models`."""
         if key == COMPARISON:
             self.comparison = value
+            return
+        if key == TOLD:
+            self.told = value
             return
         if "@" in (name := owner(key)):
             if value is None:

@@ -13,10 +13,12 @@ from agents.deployments.deployed import Deployed
 from agents.deployments.versions import Versions
 from agents.kafka.batch import Batch, Headers
 from agents.kafka.keyed_state import Restoring
+from agents.learning.accuracy_guard import SOURCE, AccuracyGuard
 from agents.learning.publication import Publication
 from agents.learning.rebuild import Rebuilds
 from agents.learning.restoring import Curriculum, LearnersRestoring
 from agents.learning.rollout_gate import RolloutGate
+from agents.observability.alert_desk import AlertDesk
 from agents.observability.learner_metrics import LearnerMetrics
 from agents.observability.metrics import Metrics
 from agents.outcome_log import OutcomeLog
@@ -35,8 +37,6 @@ from streams.feature_set import FeatureSet
 from streams.state import Table
 
 logger = logging.getLogger(__name__)
-
-SOURCE: Final = "/thalweg/learn"
 
 Publish = Callable[[str, bytes, bytes, Headers | None], None]
 """Sends topic, value, key and headers of a record beside all transactions (`App.publish`)."""
@@ -64,6 +64,7 @@ class Training:
         dead_letter_limit: float = 1.0,
         deployed: Deployed | None = None,
         deployments: str = topics.DEPLOYMENTS.name,
+        alerts: str = topics.ALERTS.name,
         environment: str = "",
         objection: Callable[[str], str | None] = lambda candidate: None,
         stopwatch: Callable[[], float] = time.thread_time,
@@ -105,6 +106,13 @@ class Training:
         self._gate = RolloutGate(
             self._deployed, metrics, models=models, deployments=deployments, objection=objection
         )
+        self._guard = AccuracyGuard(
+            pipeline,
+            self._deployed,
+            AlertDesk(pipeline, metrics, topic=alerts, source=SOURCE),
+            models=models,
+            deployments=deployments,
+        )
         self._learned_again: frozenset[str] = frozenset()
         """Models that know more than their snapshots, of what no batch will carry."""
         self._learned_late: set[str] = set()
@@ -130,6 +138,7 @@ class Training:
                 self._rebuilds.caught_up(learner, None)
             self._versions.begin(restored.versions)
             self._gate.begin(restored.comparison)
+            self._guard.begin(restored.told)
             self._publication.begin(restored.places)
 
     def discard(self, partition: int) -> None:
@@ -141,6 +150,7 @@ class Training:
         self._rebuilds.begin({}, ())
         self._publication.begin({})
         self._gate.begin(None)
+        self._guard.begin(None)
         self._metrics.no_longer_ours()
 
     # ---- who is late ---------------------------------------------------------------------------
@@ -194,6 +204,7 @@ class Training:
         set_aside: dict[int, Reason] = {}
         learned: list[At] = []
         compare = self._gate.comparing()
+        watch = self._guard.watching(self.learners)
         for record in batch:
             try:
                 outcome = _decode_outcome(record.value() or b"")
@@ -216,7 +227,9 @@ class Training:
             }
             if compare is not None:
                 compare(offset, outcome, scores)
+            watch(offset, outcome, scores)
         self._gate.settle(batch, now_ms)
+        self._guard.settle(batch, now_ms)
         note_dead_letters(
             self._shares, batch.tp, batch.records, set_aside, limit=self._dead_letter_limit
         )

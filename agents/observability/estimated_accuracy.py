@@ -9,17 +9,13 @@ import msgspec
 from confluent_kafka import Message
 
 from agents.observability import metric_list
-from agents.observability.accuracy import (
-    CONFIDENCE_Z,
-    DESIGN_EFFECT,
-    MIN_PER_LABEL,
-    roc_auc_error,
-)
 from agents.observability.judged_outcomes import JudgedOutcome
 from agents.observability.metrics import Metrics
+from online_models.accuracy import DESIGN_EFFECT
 from online_models.calibration import Reliability
 from online_models.estimated_quality import estimate
 from online_models.prequential import WINDOW
+from online_models.standard_error import CONFIDENCE_Z, MIN_PER_LABEL, roc_auc_error
 
 MIN_OUTCOMES: Final = WINDOW
 """Fewer do not tell what scores are worth."""

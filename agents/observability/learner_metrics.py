@@ -7,6 +7,7 @@ from typing import Final
 from agents.observability import metric_list
 from agents.observability.metrics import Metrics
 from online_models.learner import Learner
+from online_models.levels import LEVELS
 from online_models.prequential import Prequential
 from online_models.progress import Evaluation
 
@@ -17,6 +18,7 @@ _OF_THE_LEARNERS: Final = (
     *(metric_list.MODEL_ROC_AUC, metric_list.MODEL_LOG_LOSS, metric_list.MODEL_WINDOW_ROC_AUC),
     *(metric_list.MODEL_WINDOW_LOG_LOSS, metric_list.MODEL_WINDOW_OUTCOMES),
     *(metric_list.MODEL_FIGURE, metric_list.MODEL_LAG, metric_list.MODEL_UNWEIGHTED),
+    metric_list.MODEL_ACCURACY_LEVEL,
     *(metric_list.SNAPSHOT_BYTES, metric_list.SNAPSHOT_WRITE_SECONDS),
 )
 """Gauges that are true only of who has the learners."""
@@ -55,6 +57,8 @@ class LearnerMetrics:
             skipped.set(learner.progress.n_skipped)
             unweighted = self._metrics.gauge(metric_list.MODEL_UNWEIGHTED, model=name)
             unweighted.set(learner.progress.n_unweighted)
+            level = self._metrics.gauge(metric_list.MODEL_ACCURACY_LEVEL, model=name)
+            level.set(LEVELS.index(learner.progress.accuracy.level))
             # The baselines see the same outcomes with every learner: any learner's will do.
             self._evaluated(metric_list.BASELINE_RATE, learner.progress.base_rate)
             self._evaluated(metric_list.BASELINE_LAST_CLASS, learner.progress.last_class)

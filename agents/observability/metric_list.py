@@ -342,6 +342,12 @@ MODEL_WINDOW_ROC_AUC: Final = GaugeSpec(
 MODEL_WINDOW_LOG_LOSS: Final = GaugeSpec(
     "thalweg_model_window_log_loss", "nats", "Log loss over its last outcomes.", ("model",)
 )
+MODEL_ACCURACY_LEVEL: Final = GaugeSpec(
+    "thalweg_model_accuracy_level",
+    "0, 1 or 2",
+    "Whether it is worse than the best it kept up: normal, warning, critical.",
+    ("model",),
+)
 MODEL_FIGURE: Final = GaugeSpec(
     "thalweg_model_figure",
     "as the figure",
@@ -623,6 +629,7 @@ SECTIONS: Final[Mapping[str, tuple[MetricSpec, ...]]] = {
             MODEL_WINDOW_ROC_AUC,
             MODEL_WINDOW_LOG_LOSS,
             MODEL_FIGURE,
+            MODEL_ACCURACY_LEVEL,
             MODEL_WINDOW_OUTCOMES,
         ),
         *(MODEL_ESTIMATED_ROC_AUC, MODEL_ESTIMATED_MARGIN, MODEL_ESTIMATED_LOG_LOSS),

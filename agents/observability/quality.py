@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import Final, NamedTuple
 
+from online_models.levels import is_worse, next_level
 from schemas.alerts import Level
 from streams.expectations import TOLERANCE, Expectation
 from streams.quality import OF_FIELDS, RECORD, Finding, Tally
@@ -21,7 +22,6 @@ RECORD_TOLERANCE: Final = 0.05
 """Share of events that may be set aside for one reason, be duplicates, or late."""
 LINES: Final[Mapping[Level, float]] = {"warning": 1.0, "critical": 10.0}
 """How many times as much as is tolerated is where a level begins, mildest first."""
-LEVELS: Final[tuple[Level, ...]] = ("normal", *LINES)
 CONFIDENCE_Z: Final = 3.0
 """Standard errors: each signal is looked at every second."""
 MIN_EVENTS: Final = 200
@@ -38,6 +38,18 @@ class Signal(NamedTuple):
 
     def __str__(self) -> str:
         return self.finding if self.field == RECORD else f"{self.field}.{self.finding}"
+
+    @classmethod
+    def read(cls, text: str) -> "Signal":
+        """Read what `str` wrote.
+
+        >>> Signal.read("platform.null") == Signal("platform", "null")
+        True
+        >>> str(Signal.read("score"))
+        'score'
+        """
+        field, _, finding = text.rpartition(".")
+        return cls(field or RECORD, finding)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,14 +154,14 @@ class QualityLevels:
             if share.events < MIN_EVENTS:
                 continue
             before = self.raised.get(signal, "normal")
-            rank = LEVELS.index(before)
-            entered = _rank(share.lower, share.tolerance)
-            not_left = _rank(share.rate, share.tolerance / 2)
-            level = LEVELS[max(entered, min(rank, not_left))]
+            level = next_level(
+                before,
+                entered=_rank(share.lower, share.tolerance),
+                not_left=_rank(share.rate, share.tolerance / 2),
+            )
             if level == before:
                 continue
-            worsens = LEVELS.index(level) > rank
-            factor = LINES[level] if worsens else LINES[before] / 2
+            factor = LINES[level] if is_worse(level, than=before) else LINES[before] / 2
             changes.append(QualityChange(signal, level, before, share, share.tolerance * factor))
             if level == "normal":
                 del self.raised[signal]

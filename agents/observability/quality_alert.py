@@ -19,6 +19,7 @@ from agents.observability.quality import (
     shares,
     tolerance_of,
 )
+from agents.observability.runbooks import RUNBOOKS
 from agents.pipeline import Pipeline
 from schemas.alerts import Alert
 from schemas.cloudevents import rfc3339
@@ -57,6 +58,13 @@ class QualityWatch:
         self._window = QualityWindow(pipeline.quality_window)
         self._levels = QualityLevels()
         self._told: set[Signal] = set()
+
+    def begin(self, standing: Iterable[Alert]) -> None:
+        """Go on from what was told last: what is over by now is told to be over."""
+        for alert in standing:
+            signal = Signal.read(alert.signal)
+            self._levels.raised[signal] = alert.level
+            self._told.add(signal)
 
     def fold(self, telemetry: Telemetry) -> list[Alert]:
         """Take in what a process says; few have anything to say about this."""
@@ -139,6 +147,7 @@ class QualityWatch:
                 "events": self._window.tally.events,
                 **self._details(signal),
             },
+            runbook=RUNBOOKS["quality"],
         )
 
     def _since_ms(self, change: QualityChange) -> int:

@@ -9,6 +9,7 @@ from confluent_kafka import Message
 from agents.deployments.deployed import Deployed
 from agents.observability import metric_list
 from agents.observability.metrics import Metrics
+from agents.observability.runbooks import RUNBOOKS
 from online_models.assignment import Rollout
 from online_models.sample_ratio import Mismatch, SampleRatio
 from schemas.alerts import Alert
@@ -90,4 +91,5 @@ class SampleRatioWatch:
                 "evidence_power_of_ten": found.evidence,
                 "needed": found.threshold,
             },
+            runbook=RUNBOOKS["sample_ratio"],
         )

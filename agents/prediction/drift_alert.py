@@ -1,5 +1,6 @@
 """From a drift alarm to the alert that people read."""
 
+from agents.observability.runbooks import RUNBOOKS
 from online_models.drift import DriftAlarm
 from schemas.alerts import Alert
 from schemas.cloudevents import rfc3339
@@ -44,4 +45,5 @@ def drift_alert(
             "model": model,
             "model_version": model_version,
         },
+        runbook=RUNBOOKS["drift"],
     )

@@ -13,6 +13,7 @@ from agents.prediction.drift_alert import drift_alert
 from agents.prediction.drift_watch import Reset
 from agents.prediction.predict_plan import Answer, PredictPlan
 from agents.prediction.served_models import Served
+from agents.silence import silenced
 from online_models.assignment import Variant
 from online_models.drift import DriftAlarm
 from schemas.cloudevents import TRACEPARENT
@@ -219,7 +220,6 @@ class PartitionOutputs:
     def drift_alert(self, alarm: DriftAlarm, event: UserEvent, answer: Answer) -> None:
         """Raise an alert about the scores of this partition."""
         plan, partition = self._plan, self._batch.partition
-        self.alarms.append(alarm.signal)
         alert = drift_alert(
             alarm,
             use_case=plan.pipeline.use_case,
@@ -230,6 +230,11 @@ class PartitionOutputs:
             model=answer.model,
             model_version=answer.version,
         )
+        silence = silenced(plan.pipeline.silences, alert.kind, self._now_ms)
+        if silence is None:
+            self.alarms.append(alarm.signal)
+        else:
+            alert.action = str(silence)
         value = msgspec.json.encode(alert)
         headers = plan.alert_envelope.headers(alert.alert_id)
         self._emit(self._topics.alerts, value, plan.use_case_key, headers=headers)

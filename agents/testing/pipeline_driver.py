@@ -17,9 +17,9 @@ from agents.deployments import decisions
 from agents.deployments.log import decoded, headers
 from agents.entities.aggregate_partition import AggregatePartition
 from agents.entities.aggregate_plan import AggregatePlan
-from agents.kafka.batch import Headers, Output
+from agents.kafka.batch import Batch, Headers, Output
 from agents.learning.training import Training
-from agents.observability.accuracy_alert import alert_headers
+from agents.observability.alert_desk import AlertDesk
 from agents.observability.metrics import Metrics
 from agents.observability.quality_alert import QualityWatch
 from agents.observability.sample_ratio_alert import SampleRatioWatch
@@ -189,6 +189,9 @@ class PipelineDriver:
         self._restart_predict()
         self._restart_aggregate()
         self._restart_learn()
+        self._desk = AlertDesk(
+            pipeline, self.metrics, topic=topics.ALERTS.name, source="/thalweg/watch"
+        )
         self._quality = QualityWatch(pipeline, self.metrics)
         self._ratio = SampleRatioWatch(pipeline.use_case, self._plan.deployed, self.metrics)
         self._watch()
@@ -362,14 +365,13 @@ class PipelineDriver:
         )
         answered = self._topics.read(topics.PREDICTIONS.name)[self._n_counted :]
         self._n_counted += len(answered)
-        for alert in (
+        batch = Batch(TP(topics.TELEMETRY.name, 0), (), 0)
+        self._desk.emit(
+            batch,
             *self._quality.fold(telemetry),
             *self._ratio.predictions(cast(Any, answered), self.now_ms),
-        ):
-            key, value = alert.use_case.encode(), _encode(alert)
-            headers = alert_headers(alert)
-            output = Output(topics.ALERTS.name, value, key, partition=-1, headers=headers)
-            self._topics.append(output, at_ms=self.now_ms)
+        )
+        self._topics.append(*batch.outputs, at_ms=self.now_ms)
 
     def _decide(self, make: Callable[..., Deployment], *what: object, why: str) -> None:
         registry = self._plan.deployed.registry

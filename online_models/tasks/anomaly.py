@@ -79,6 +79,7 @@ class AnomalyProgress(Counts):
         """Hold what an earlier self says, and both baselines, against the label."""
         score, label = then.scorer.score(features), outcome.label is True
         self.prequential.update(label, score)
+        self.accuracy.update(label, score, outcome.event_at)
         self.base_rate.update(label, ORDINARY)
         self.last_class.update(label, float(then.last_label))
         return score

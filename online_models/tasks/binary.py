@@ -62,6 +62,7 @@ class Progress(Counts):
         score = then.scorer.score(features)
         label, weight = bool(outcome.label), outcome.judged
         self.prequential.update(label, score, weight)
+        self.accuracy.update(label, score, outcome.event_at)
         self.base_rate.update(label, then.scorer.base_rate, weight)
         self.last_class.update(label, float(then.last_label), weight)
         return score

@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from online_models.accuracy import AccuracyWatch
 from online_models.class_evaluation import ClassEvaluation
 from online_models.class_scorer import ClassScorer
 from online_models.estimator import Estimator
@@ -28,6 +29,7 @@ class ClassProgress(Counts):
     """The same outcomes judged by the shares of classes so far."""
     last_class: ClassEvaluation = msgspec.field(default_factory=ClassEvaluation)
     """The same outcomes judged by the label before."""
+    accuracy: AccuracyWatch = msgspec.field(default_factory=lambda: AccuracyWatch(chance=0.0))
 
     def accepts(self, outcome: Outcome) -> bool:
         """Tell whether a label is a class, and one that there is room for."""
@@ -54,7 +56,10 @@ class ClassProgress(Counts):
         scorer = then.scorer
         score = scorer.score(features)
         label = str(outcome.label)
-        self.prequential.update(label, scorer.scores)  # type: ignore[attr-defined]  # our own
+        scores: dict[str, float] = scorer.scores  # type: ignore[attr-defined]  # our own
+        self.prequential.update(label, scores)
+        is_right = bool(scores) and max(scores, key=scores.__getitem__) == label
+        self.accuracy.hold(float(is_right), outcome.event_at)
         self.base_rate.update(label, scorer.base_rate)
         self.last_class.update(label, {} if then.last_label is None else {then.last_label: 1.0})
         return score

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from agents.observability.accuracy import MIN_PER_LABEL
 from agents.prediction.degraded import ERRORS
+from online_models.standard_error import MIN_PER_LABEL
 
 WINDOW: Final = "5m"
 """Rates are of so long."""

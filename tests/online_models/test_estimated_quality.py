@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.isotonic import IsotonicRegression  # type: ignore[import-untyped]  # says no types
 
-from agents.observability.accuracy import roc_auc_error
 from online_models.calibration import Calibration, Reliability, pool_adjacent
 from online_models.estimated_quality import estimate
 from online_models.prequential import Prequential
+from online_models.standard_error import roc_auc_error
 
 groups = st.lists(
     st.tuples(st.integers(0, 20), st.integers(0, 20)).filter(any), min_size=1, max_size=30

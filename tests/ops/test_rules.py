@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from agents.goals import Goals
-from agents.observability.accuracy import MIN_PER_LABEL
 from agents.prediction.degraded import ERRORS
+from online_models.standard_error import MIN_PER_LABEL
 from ops.monitoring.__main__ import OPS, RULES, files
 from ops.monitoring.quantities import QUANTITIES
 from ops.monitoring.rules import BURN_RATES, rules

@@ -10,6 +10,7 @@ from faust.types.tuples import TP
 from agents.deployments import decisions
 from agents.deployments.log import DeploymentLog, decoded
 from agents.deployments.trained_versions import next_version, registration
+from agents.learning.accuracy_guard import KEY as TOLD
 from agents.learning.publication import CHALLENGER_INTERVAL_S
 from agents.learning.training import Training
 from agents.testing import PipelineDriver
@@ -51,7 +52,8 @@ class Kept:
 
     def snapshots(self) -> set[str]:
         compacted = self.driver._topics.compacted(TP(topics.MODELS.name, 0))
-        return {key.decode() for key, value in compacted if value is not None}
+        of_models = (key for key, value in compacted if value is not None and key != TOLD)
+        return {key.decode() for key in of_models}
 
     def log(self) -> DeploymentLog:
         log = DeploymentLog(Registry(PIPELINE.use_case))

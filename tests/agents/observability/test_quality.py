@@ -5,6 +5,7 @@ from datetime import timedelta
 from itertools import pairwise
 from math import comb
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from agents.observability.quality import (
     Signal,
 )
 from agents.observability.quality_alert import QualityWatch
+from agents.observability.standing_alerts import StandingAlerts
 from agents.pipeline import Pipeline
 from schemas.alerts import Alert
 from schemas.events import UserEvent
@@ -207,6 +209,22 @@ def test_what_was_counted_before_the_watch_began_is_left_out() -> None:
     assert metrics.samples() == {}
     watch.fold(predict.count(10).say(1_000))
     assert gauge(metrics, "thalweg_quality_score_ratio", use_case="quality") == 1.0
+
+
+def test_a_watch_that_starts_anew_tells_that_what_was_told_before_it_is_over() -> None:
+    first, predict = QualityWatch(PIPELINE, Metrics()), Predict()
+    first.fold(predict.say(0))
+    standing = StandingAlerts("quality")
+    for alert in first.fold(predict.count(1_000, bad=1_000).say(1_000)):
+        standing.take(msgspec.json.encode(alert))
+    successor = QualityWatch(PIPELINE, Metrics())
+    successor.begin(standing.of("quality"))
+    successor.fold(predict.say(2_000))
+    over = successor.fold(predict.count(1_000).say(3_000))
+
+    assert {each.signal for each in over} == {"score", "amount.out_of_range"}
+    assert {each.level for each in over} == {"normal"}
+    assert all(each.evidence["level_before"] != "normal" for each in over)
 
 
 def test_an_alert_says_which_field_which_values_and_since_when_and_when_it_is_over() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from agents import watch
 from agents.deployments.deployed import Deployed
 from agents.kafka.app import App, KafkaSettings
+from agents.observability.alert_desk import AlertDesk
 from agents.observability.metrics import Metrics
 from agents.observability.sample_ratio_alert import SampleRatioWatch
 from agents.settings import Settings
@@ -122,7 +123,8 @@ def test_a_rollout_that_is_over_is_told_of_no_more():
 
 def test_the_watch_role_emits_the_alert():
     app, metrics = App("watch", KafkaSettings(bootstrap="127.0.0.1:1", group="watch")), Metrics()
-    watch._count_users(app, Settings(), PIPELINE, metrics, Deployed(PIPELINE))
+    desk = AlertDesk(PIPELINE, metrics, topic="alerts", source=watch.SOURCE)
+    watch._count_users(app, Settings(), PIPELINE, metrics, Deployed(PIPELINE), desk=desk)
     records = predictions(users(2_000), lost=third_of_the_candidates)
     random.Random(1).shuffle(records)
     with AppDriver(app) as driver:

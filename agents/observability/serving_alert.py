@@ -1,0 +1,153 @@
+"""Whether anybody answers, and whether a model does: the alerts of an emergency."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any, Final, Literal
+
+import msgspec
+from confluent_kafka import Message
+
+from agents.observability import metric_list
+from agents.observability.instruments import sample_name
+from agents.observability.runbooks import RUNBOOKS
+from agents.pipeline import Pipeline
+from schemas.alerts import Alert
+from schemas.cloudevents import rfc3339
+
+MIN_ANSWERS: Final = 20
+"""Answers without a model, one after the other, before that is called an emergency."""
+NO_MODEL: Final = ("rules", "default")
+"""Sources of an answer that no model gave."""
+
+Signal = Literal["predictions_stopped", "models_absent"]
+
+
+class _Answer(msgspec.Struct):
+    """What this needs of a prediction."""
+
+    source: str
+    degraded: list[str] = []
+
+
+_decode: Final = msgspec.json.Decoder(_Answer).decode
+
+
+class ServingWatch:
+    """Knows when the last prediction came, and since when no model gave one.
+
+    A pipeline that has learned nothing yet has no model, which is no emergency: only where one
+    answered before, or `learn` has one, is it missed.
+
+    Examples
+    --------
+    >>> from examples.shop.pipeline import PIPELINE
+    >>> watch = ServingWatch(PIPELINE)
+    >>> watch.begin([], now_ms=0)
+    >>> watch.waiting(3.0), watch.look(9_000)
+    (None, [])
+    >>> watch.waiting(4.0), [(each.signal, each.level) for each in watch.look(10_000)]
+    (None, [('predictions_stopped', 'emergency')])
+    """
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._after_ms = pipeline.emergency_after // timedelta(milliseconds=1)
+        self._raised: set[Signal] = set()
+        self.has_begun = False
+        self._answered_at = 0
+        """When the last prediction was seen; wall time, ms, as all here."""
+        self._waited_s = 0.0
+        self._is_there = False
+        """Some model answered, or could."""
+        self._without_since: int | None = None
+        self._without = 0
+        self._reasons: Counter[str] = Counter()
+
+    def begin(self, standing: Iterable[Alert], now_ms: int) -> None:
+        """Go on from what was told last."""
+        self.has_begun = True
+        self._answered_at = now_ms
+        told = {alert.signal for alert in standing}
+        for signal in ("predictions_stopped", "models_absent"):
+            if signal in told:
+                self._raised.add(signal)
+
+    def predictions(self, records: Iterable[Message], now_ms: int) -> None:
+        """Take in predictions as they come; what is none is passed over."""
+        for record in records:
+            try:
+                answer = _decode(record.value() or b"")
+            except msgspec.MsgspecError:
+                continue
+            self._answered_at = now_ms
+            if answer.source not in NO_MODEL:
+                self._is_there = True
+                self._without_since, self._without = None, 0
+                self._reasons.clear()
+                continue
+            if self._without_since is None:
+                self._without_since = now_ms
+            self._without += 1
+            self._reasons.update(answer.degraded)
+
+    def waiting(self, seconds: float) -> None:
+        """Note how long events have been waiting for `predict`."""
+        self._waited_s = seconds
+
+    def learned(self, samples: Mapping[str, float], champion: str) -> None:
+        """Look whether `learn` says that it has a champion; other processes say nothing of it."""
+        name = sample_name(metric_list.MODEL_EVALUATED.name, (("model", champion),))
+        if samples.get(name, 0.0) > 0.0:
+            self._is_there = True
+
+    def look(self, now_ms: int) -> list[Alert]:
+        """Tell what became an emergency, and what is none any more."""
+        if not self.has_begun:
+            return []
+        silent_ms = now_ms - self._answered_at
+        without_ms = 0 if self._without_since is None else now_ms - self._without_since
+        stopped = self._waited_s > 0 and silent_ms >= self._after_ms
+        absent = self._is_there and self._without >= MIN_ANSWERS and without_ms >= self._after_ms
+        # What is not seen to be over goes on: nobody asks, hence nobody answers.
+        is_over = silent_ms < self._after_ms
+        alerts = []
+        if self._moves("predictions_stopped", stopped, is_over=is_over and not stopped):
+            facts = {"events_waited_seconds": self._waited_s}
+            action = "none: events wait until a supervisor has started predict again"
+            alerts.append(self._alert("predictions_stopped", now_ms, silent_ms, facts, action))
+        answers_again = is_over and self._without_since is None
+        if self._moves("models_absent", absent, is_over=answers_again):
+            found = {"answers_without_model": self._without, "degraded": dict(self._reasons)}
+            action = "rules answer" if self._pipeline.rules else "a constant answers"
+            alerts.append(self._alert("models_absent", now_ms, without_ms, found, action))
+        return alerts
+
+    def _moves(self, signal: Signal, is_bad: bool, *, is_over: bool) -> bool:
+        if is_bad and signal not in self._raised:
+            self._raised.add(signal)
+            return True
+        if is_over and signal in self._raised:
+            self._raised.remove(signal)
+            return True
+        return False
+
+    def _alert(
+        self, signal: Signal, now_ms: int, span_ms: int, facts: dict[str, Any], action: str
+    ) -> Alert:
+        is_raised, use_case = signal in self._raised, self._pipeline.use_case
+        level: Literal["emergency", "normal"] = "emergency" if is_raised else "normal"
+        since = now_ms - span_ms
+        return Alert(
+            alert_id=f"serving-{use_case}-{signal}-{since}-{level}",
+            kind="serving",
+            level=level,
+            use_case=use_case,
+            signal=signal,
+            value=span_ms / 1_000,
+            threshold=self._after_ms / 1_000,
+            raised_at=now_ms,
+            evidence={"since_at": since, "since": rfc3339(since).decode(), **facts},
+            action=action if is_raised else "none",
+            runbook=RUNBOOKS["serving"],
+        )

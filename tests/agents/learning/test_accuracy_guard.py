@@ -1,0 +1,234 @@
+"""A champion that became worse: told once, put back on evidence, whoever dies meanwhile."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agents.learning.accuracy_guard import KEY, Told
+from agents.silence import Silence
+from agents.testing import PipelineDriver
+from agents.testing.pipeline_driver import START
+from schemas import topics
+from schemas.deployments import Deployment
+from tests.agents.learning.turned_world import PIPELINE, QUICK, SLOW, TURN, turned_round
+from tests.agents.record import Record, batch
+
+BATCH = 100
+
+
+OUTCOMES = turned_round(4_000)
+
+
+class Run:
+    """A pipeline that learns the log, batch by batch."""
+
+    def __init__(self, pipeline=PIPELINE, promoted=SLOW, log=OUTCOMES):
+        self.driver, self.log, self.learned = PipelineDriver(pipeline), log, 0
+        if promoted:
+            self.driver.promote(promoted)
+
+    def learn(self, n=BATCH):
+        values = map(msgspec.msgpack.encode, self.log[self.learned : self.learned + n])
+        self.learned += n
+        self.driver.append(*values, topic=topics.OUTCOMES, key=b"")
+        self.driver.process()
+
+    def learn_until(self, end):
+        while self.learned < end:
+            self.learn()
+        return self
+
+    def die_in_the_middle(self):
+        """Learn a batch that is never committed."""
+        taken = self.log[self.learned : self.learned + BATCH]
+        records = [
+            Record(msgspec.msgpack.encode(each), offset=self.learned + n)
+            for n, each in enumerate(taken)
+        ]
+        training = self.driver._training
+        training.learn(batch(records, topic=topics.OUTCOMES.name), self.driver.now_ms)
+        self.driver.crash("learn")
+
+    @property
+    def told(self):
+        return [(each.evidence["model"], each.level, each.action) for each in self.driver.alerts]
+
+    @property
+    def decided(self):
+        return [
+            msgspec.json.decode(record.value() or b"", type=Deployment)
+            for record in self.driver.read(topics.DEPLOYMENTS)
+        ]
+
+    @property
+    def champion(self):
+        return self.driver._plan.deployed.roles.champion
+
+    @property
+    def recorded(self):
+        values = [each.value() for each in self.driver.read(topics.MODELS) if each.key() == KEY]
+        return msgspec.msgpack.decode(values[-1] or b"", type=Told) if values else None
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return Run().learn_until(4_000)
+
+
+def test_labels_that_turn_round_lead_to_critical_a_rollback_and_back_to_normal(whole):
+    levels = [(model, level) for model, level, _ in whole.told]
+    acted = [action for *_, action in whole.told if action != "none"]
+
+    assert levels[:2] == [(SLOW, "warning"), (SLOW, "critical")]
+    assert acted == [f"none: {QUICK} is not better for sure", f"rolled back to {QUICK}"]
+    assert levels[-1] == (QUICK, "normal")
+    assert [(each.kind, each.model, each.by) for each in whole.decided] == [
+        ("promoted", SLOW, "test"),
+        ("rolled_back", QUICK, "learn"),
+    ]
+    assert whole.champion == QUICK
+    ids = [each.alert_id for each in whole.driver.alerts]
+    assert len(set(ids)) == len(ids)
+
+
+def test_before_the_turn_nothing_is_told_and_nothing_is_written():
+    run = Run(promoted=None).learn_until(TURN)
+
+    assert (run.driver.alerts, run.recorded) == ([], None)
+
+
+def test_an_alert_carries_its_evidence_and_where_to_read_on(whole):
+    warning, critical, *_ = whole.driver.alerts
+
+    assert warning.evidence["level_before"] == "normal"
+    assert warning.value < warning.threshold < warning.evidence["best"]
+    assert warning.evidence["since_at"] >= OUTCOMES[TURN - BATCH].event_at
+    assert critical.evidence["level_before"] == "warning"
+    assert critical.runbook == "docs/operations.md#an-accuracy-alert"
+    assert critical.signal == "roc_auc"
+
+
+def test_it_is_counted_and_its_level_is_told(whole):
+    whole.driver._training.tell()
+    samples = whole.driver.metrics.samples()
+
+    told = [each for each in whole.driver.alerts if each.level == "critical"]
+    assert samples['thalweg_alerts_total{kind="accuracy",level="critical"}'] == len(told)
+    assert samples[f'thalweg_model_accuracy_level{{model="{QUICK}"}}'] == 0.0
+
+
+def test_without_a_previous_version_the_alert_says_so():
+    run = Run(promoted=None, pipeline=replace(PIPELINE, champion=SLOW, challengers=()))
+    run.learn_until(2_000)
+
+    assert [each[1:] for each in run.told] == [
+        ("warning", "none"),
+        ("critical", "none: there is no previous version"),
+    ]
+    assert run.decided == []
+
+
+def test_a_previous_that_does_not_learn_is_not_put_back_unseen():
+    run = Run(promoted=None, pipeline=replace(PIPELINE, champion=SLOW, challengers=()))
+    run.learn_until(1_000).driver.keep(SLOW)
+    run.learn()
+    version = next(each.reference for each in run.decided if each.kind == "registered")
+    run.driver.promote(version)
+    run.driver.promote(SLOW)
+    run.learn_until(2_000)
+
+    assert run.told[-1][2] == (
+        f"none: {version} does not learn, so nobody knows whether it is better"
+    )
+
+
+def test_a_version_that_serves_is_judged_by_what_it_said():
+    version = f"{QUICK}@200"
+    said = [
+        msgspec.structs.replace(
+            each, score=0.2 + 0.6 * each.features[0], model=QUICK, model_version=200
+        )
+        for each in OUTCOMES
+    ]
+    run = Run(promoted=None, pipeline=replace(PIPELINE, challengers=()), log=said)
+    run.learn()
+    run.driver.keep(QUICK)
+    run.learn()
+    run.driver.promote(version)
+    run.learn_until(TURN)
+    run.driver.crash("learn")
+    run.learn_until(3_000)
+
+    assert [each[:2] for each in run.told[:2]] == [(version, "warning"), (version, "critical")]
+    assert f"rolled back to {QUICK}" in [each[2] for each in run.told]  # which learns on
+    assert run.champion == QUICK
+
+
+@settings(max_examples=2, deadline=None)
+@given(st.lists(st.sampled_from(["die", "die in the middle"]), min_size=11, max_size=11))
+def test_whoever_dies_and_whenever_the_same_is_told_and_done(whole, fates):
+    run = Run().learn_until(TURN)
+    for fate in fates:
+        if fate == "die in the middle":
+            run.die_in_the_middle()
+        run.learn()
+        if fate == "die":
+            run.driver.crash("learn")
+
+    until = [each for each in whole.driver.alerts if each.evidence["outcomes_offset"] < run.learned]
+    assert [each.alert_id for each in run.driver.alerts] == [each.alert_id for each in until]
+    assert [(each.kind, each.model) for each in run.decided] == [
+        (each.kind, each.model) for each in whole.decided[: len(run.decided)]
+    ]
+
+
+def test_in_a_silence_nothing_is_done_and_what_is_left_of_it_is_told_after_it():
+    silence = Silence(since=START, until=START + timedelta(hours=1), why="labels are mended")
+    run = Run(pipeline=replace(PIPELINE, silences=(silence,))).learn_until(2_600)
+    quiet = list(run.driver.alerts)
+    samples = run.driver.metrics.samples()
+    run.driver.now_ms += 3_600_000
+    run.learn()
+
+    assert {each.action for each in quiet} == {str(silence)}
+    assert [each.level for each in quiet][:2] == ["warning", "critical"]
+    assert not any("alerts_total" in name and value for name, value in samples.items())
+    assert run.told[-1] == (SLOW, "critical", f"rolled back to {QUICK}")
+    assert len(run.told) == len(quiet) + 1
+
+
+def test_a_record_of_another_release_is_forgotten(caplog):
+    driver = PipelineDriver(PIPELINE)
+    driver._training._guard.begin(b"junk")
+
+    assert driver._training._guard._told == Told()
+    assert "forgotten" in caplog.text
+
+
+def test_a_decision_is_made_once_however_long_its_event_takes():
+    run = Run().learn_until(2_200)
+    guard = run.driver._training._guard
+    deployed = guard._deployed
+    before = deployed.registry
+    decided = []
+    while run.learned < 2_900:
+        run.learn()
+        decided = [each.kind for each in run.decided]
+        deployed.follow(before)  # the feed has not read it yet
+
+    assert decided.count("rolled_back") == 1
+
+
+def test_a_silence_says_when_and_why():
+    at = datetime(2026, 11, 28, tzinfo=UTC)
+    later = at + timedelta(hours=1)
+    with pytest.raises(ValueError, match="why"):
+        Silence(since=at, until=later, why="")
+    with pytest.raises(ValueError, match="after it began"):
+        Silence(since=later, until=at, why="x")
+    with pytest.raises(ValueError, match="time zone"):
+        Silence(since=at.replace(tzinfo=None), until=later, why="x")

@@ -1,0 +1,190 @@
+"""The drill: a world that turns round, and a worker that is killed, on the real system.
+
+Warning, critical, rollback and recovery, emergency and its end: each is on `alerts` once, on the
+page and in the metrics, within the time that is told. `FAULTS=full` kills the learner meanwhile.
+"""
+
+import time
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+import pytest
+from confluent_kafka import Consumer, Producer
+
+from agents.embedded import process
+from agents.embedded.kafka import EmbeddedKafka
+from agents.serving.feed import Feed
+from agents.serving.overview import Overview
+from agents.settings import Settings
+from schemas import topics
+from schemas.alerts import Alert
+from schemas.deployments import PROMOTED, Deployment
+from schemas.telemetry import Telemetry
+from tests.agents.learning.turned_world import PIPELINE, QUICK, SLOW, TURN, turned_round
+from tests.agents.rig import Rig
+from tests.faults.size import FULL, SIZE
+from tests.waiting import wait_until
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+
+WORKERS = [("predict", 0), ("learn", 0), ("watch", 0)]
+PREDICT, LEARN, _ = range(len(WORKERS))
+STARTED_S = 60
+SEEN_S = 20
+STEP = 250 if SIZE is FULL else 750
+
+
+class System:
+    """Workers, what upstream and operators tell them, and what they say."""
+
+    def __init__(self, bootstrap: str, directory: Path) -> None:
+        self.ports = {role: process.free_port() for role in ("learn", "watch")}
+        self.settings = Settings(
+            kafka_bootstrap=bootstrap,
+            topic_prefix=f"{uuid.uuid4().hex}.",
+            data_dir=directory,
+            pipeline="tests.agents.learning.turned_world",
+            partitions=1,
+        )
+        self.rig = Rig(self.settings, WORKERS, metrics_ports=self.ports)
+        self.producer = Producer(self.rig.client.producer())
+        self.said = {
+            topic: self.rig.reader(topic)
+            for topic in (topics.ALERTS, topics.DEPLOYMENTS, topics.PREDICTIONS)
+        }
+        self.alerts: list[Alert] = []
+        self.decided: list[Deployment] = []
+        self.n_predictions = 0
+
+    def publish(self, topic: topics.Topic, *values: bytes) -> None:
+        name = topic.named(self.settings.topic_prefix)
+        for value in values:
+            self.producer.produce(name, value, PIPELINE.use_case.encode())
+        assert self.producer.flush(30) == 0
+
+    def ask(self) -> None:
+        now_ms = time.time_ns() // 1_000_000
+        name = topics.USER_EVENTS.named(self.settings.topic_prefix)
+        value = msgspec.json.encode({"user_id": "ada", "action": "home", "ts": now_ms})
+        self.producer.produce(name, value, b"ada")
+        self.producer.poll(0)
+
+    def look(self) -> None:
+        read(self.said[topics.ALERTS], Alert, self.alerts)
+        read(self.said[topics.DEPLOYMENTS], Deployment, self.decided)
+        self.n_predictions += len(self.said[topics.PREDICTIONS].consume(1_000, 0.02))
+
+    def told(self, kind: str) -> list[tuple[str, str]]:
+        self.look()
+        return [(each.signal, each.level) for each in self.alerts if each.kind == kind]
+
+    def counted(self, role: str, **labels: str) -> float:
+        """Read a counter of alerts from the metrics that a worker serves."""
+        told = ",".join(f'{name}="{value}"' for name, value in sorted(labels.items()))
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[role]}/metrics") as page:  # noqa: S310
+            lines = page.read().decode().splitlines()
+        found = [line for line in lines if line.startswith(f"thalweg_alerts_total{{{told}}} ")]
+        return float(found[0].rpartition(" ")[2]) if found else 0.0
+
+
+def read[T](consumer: Consumer, type_: type[T], into: list[T]) -> None:
+    into += [
+        msgspec.json.decode(each.value() or b"", type=type_) for each in consumer.consume(100, 0.02)
+    ]
+
+
+@pytest.fixture
+def system(kafka: EmbeddedKafka, tmp_path: Path) -> Iterator[System]:
+    with ExitStack() as closing:
+        made = System(kafka.bootstrap, tmp_path)
+        closing.callback(made.rig.close)
+        yield made
+
+
+def test_each_condition_is_told_once_and_acted_upon(system: System) -> None:
+    log = [msgspec.msgpack.encode(each) for each in turned_round(4_000)]
+    promoted = Deployment(
+        kind=PROMOTED,
+        use_case=PIPELINE.use_case,
+        model=SLOW,
+        at=0,
+        by="ada",
+        why="for the drill",
+        replaces=QUICK,
+    )
+    system.publish(topics.DEPLOYMENTS, msgspec.json.encode(promoted))
+    system.publish(topics.OUTCOMES, *log[:TURN])
+    system.rig.supervisor.start()
+
+    def answers() -> bool:
+        system.ask()
+        system.look()
+        return system.n_predictions > 0
+
+    wait_until(answers, STARTED_S, every_s=0.1)
+
+    # Nobody answers any more.
+    pid = system.rig.supervisor.children[PREDICT].pid
+    assert pid is not None
+    process.kill(pid)
+    system.ask()
+    wait_until(lambda: system.told("serving"), SEEN_S, every_s=0.2)
+
+    # Meanwhile the world turns round.
+    for start in range(TURN, 4_000, STEP):
+        system.publish(topics.OUTCOMES, *log[start : start + STEP])
+        if SIZE is FULL:
+            system.rig.kill(LEARN)
+    wait_until(lambda: ("roc_auc", "normal") in system.told("accuracy"), SEEN_S, every_s=0.2)
+
+    # Its supervisor looks now.
+    n_before = system.n_predictions
+    system.rig.pid(PREDICT)
+    wait_until(
+        lambda: ("predictions_stopped", "normal") in system.told("serving"),
+        STARTED_S,
+        every_s=0.2,
+    )
+
+    accuracy = [each for each in system.alerts if each.kind == "accuracy"]
+    assert system.told("serving") == [
+        ("predictions_stopped", "emergency"),
+        ("predictions_stopped", "normal"),
+    ]
+    assert [each.level for each in accuracy][:2] == ["warning", "critical"]
+    assert [each.action for each in accuracy].count(f"rolled back to {QUICK}") == 1
+    assert (accuracy[-1].level, accuracy[-1].evidence["model"]) == ("normal", QUICK)
+    assert [(each.kind, each.model, each.by) for each in system.decided] == [
+        ("promoted", SLOW, "ada"),
+        ("rolled_back", QUICK, "learn"),
+    ]
+    assert system.n_predictions > n_before
+    ids = [each.alert_id for each in system.alerts]
+    assert len(set(ids)) == len(ids)
+
+    # The metrics and the page say the same.
+    if SIZE is not FULL:  # who was killed counts from nought
+        criticals = [each.level for each in accuracy].count("critical")
+        assert system.counted("learn", kind="accuracy", level="critical") == criticals
+    assert system.counted("watch", kind="serving", level="emergency") == 1
+    shown = shown_alerts(system)
+    assert {each["alert_id"] for each in shown} == set(ids)
+    assert all(each["runbook"] for each in shown)
+
+
+def shown_alerts(system: System) -> list[dict[str, object]]:
+    """Tell the alerts of the page, which reads the topics by itself."""
+    page, feed = Overview(PIPELINE, "exactly_once"), Feed(system.settings)
+    feed.start()
+    wait_until(lambda: feed.is_caught_up, SEEN_S)
+    for told in feed.drain(100_000):
+        if isinstance(told, Alert):
+            page.fold_alert(told)
+        elif isinstance(told, Telemetry):
+            page.fold(told, told.at)
+    feed.stop()
+    return page.alerts()
