@@ -180,6 +180,7 @@ function evidence(alert) {
     .map(([name, value]) => `${name.replaceAll("_", " ")} ${typeof value === "object" ? JSON.stringify(value) : short(value)}`);
   if ("reference" in alert.evidence) facts.push(`statistic ${short(alert.value)} above ${short(alert.threshold)}`);
   if (alert.action !== "none") facts.push(`action: ${alert.action}`);
+  if (alert.runbook) facts.push(`what to do: ${alert.runbook}`);
   return facts.join("  ·  ");
 }
 

@@ -1,4 +1,4 @@
-"""A pipeline, and a log in which from one outcome on all labels are the contrary of what they were."""
+"""A pipeline, and a log of which all labels are, from one on, the contrary of what they were."""
 
 import random
 from dataclasses import replace
@@ -17,7 +17,7 @@ PIPELINE = replace(
     champion=QUICK,
     challengers=(SLOW,),
     features=SHOP.features[:2],
-    emergency_after=timedelta(seconds=2),
+    emergency_after=timedelta(seconds=3),
 )
 FEATURES = PIPELINE.compiled()
 TURN = 1_500
