@@ -63,7 +63,7 @@ class System:
     def is_ready(self) -> bool:
         for port in self.ports.values():
             try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready"):  # noqa: S310
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready"):
                     pass
             except OSError:
                 return False
