@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -11,12 +11,13 @@ from agents.observability.metrics import Metrics
 from agents.pipeline import DriftPolicy, Pipeline
 from agents.prediction.drift_alert import drift_alert
 from agents.prediction.predict_plan import PredictPlan
+from agents.silence import Silence
 from examples.shop.pipeline import PIPELINE
 from online_models.drift import DriftAlarm, RunLength
 from schemas.alerts import Alert
 from schemas.errors import InvalidDeclaration
 from tests.agents.partition_run import MS, NOON_MS, FakeScorer, PartitionRun, event, served
-from tests.agents.record import Record
+from tests.agents.record import PUBLISHED_MS, Record
 
 GAP_MS = PIPELINE.drift.visit_gap // MS
 
@@ -68,6 +69,21 @@ def test_scores_that_move_raise_one_alert_in_the_batch_that_shows_it() -> None:
     assert evidence["event_id"] == raised_by.event_id
     assert evidence["event_at"] == raised_by.event_at
     assert (evidence["model"], evidence["model_version"]) == (PIPELINE.champion, 7)
+
+
+def test_in_a_silence_an_alarm_is_written_down_and_not_counted() -> None:
+    at = datetime.fromtimestamp(PUBLISHED_MS / 1_000, UTC)
+    silence = Silence(since=at, until=at + timedelta(hours=1), why="the sale", kinds=("drift",))
+    scorer, metrics = Told(), Metrics()
+    plan = PredictPlan(replace(PIPELINE, silences=(silence,)), metrics, lambda topic: topic.name)
+    run = PartitionRun(plan=plan, serving=served(scorer)).events(*visits(500))
+    scorer.level = 0.7
+    run.events(*visits(60, first=500))
+
+    assert [alert.action for alert in run.alerts] == [str(silence)]
+    assert run.alerts[0].runbook == "docs/operations.md#a-drift-alert"
+    counted = {name: n for name, n in metrics.samples().items() if "drift_alarms" in name}
+    assert not any(counted.values())
 
 
 def test_the_same_alarm_computed_again_is_the_same_alert() -> None:
