@@ -74,7 +74,7 @@ def gather(
         if split(name)[1] is None and not roles.aliases(name):
             continue  # of a model that the pipeline names no more
         try:
-            of_the_manifest = {"model": told.model, "schema": told.schema, "target": told.target}
+            of_the_manifest = {"model": name, "schema": told.schema, "target": told.target}
             read_manifest(blob, verifier, **of_the_manifest, environment=environment)
         except SnapshotRefused as reason:
             refused[name] = str(reason)

@@ -8,6 +8,7 @@ from online_models.class_scorer import ClassScorer
 from online_models.scorer import Scores
 from online_models.signing import Verifier
 from online_models.snapshot import Manifest, claimed, decode_servable
+from schemas.deployments import reference
 
 CODE: Final = '''\
 """A model of Thalweg. Who loads it has Thalweg installed, and sets THALWEG_TRUSTED_KEYS_DIR."""
@@ -64,7 +65,7 @@ class SignedModel:
         loaded = decode_servable(
             blob,
             verifier,
-            model=told.model,
+            model=reference(told.model, told.version),
             schema=told.schema,
             target=told.target,
             environment=told.environment,

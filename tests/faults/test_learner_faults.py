@@ -225,6 +225,15 @@ class LearnerRun:
         for model in self._pipeline.models:
             desk.keep(self.settings, self._pipeline, model, by="ada", why="a test")
 
+    def wait_granted(self) -> None:
+        """Wait until every version that is wished for is kept."""
+        use_case = self._pipeline.use_case
+        wait_until(
+            lambda: not deployment_log.read(self.settings, use_case).registry.wanted,
+            SETTLED_S,
+            every_s=0.5,
+        )
+
     def check_versions(self, log: list[tuple[int, Outcome]]) -> None:
         """Hold every version that is kept against the log: its event, and its snapshot.
 
@@ -314,7 +323,7 @@ def test_a_learner_that_is_killed_again_and_again_learns_each_outcome_once(learn
             learning.kill()
             learning.start()
         learning.wait_learning()
-        learning.outcomes.wait_for(50)
+        learning.wait_granted()  # with the next outcome, so while there are some
     learning.check()
     learning.check_versions(learning.log())
 
