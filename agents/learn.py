@@ -49,6 +49,13 @@ def build(app: App, outcomes: str, training: Training) -> None:
     @app.task  # type: ignore[untyped-decorator]
     async def let_late_ones_catch_up() -> None:
         while not app.should_stop:
+            for beginning in training.due():
+                making = abandonable.start(partial(training.prepared, beginning), name="beginning")
+                try:
+                    training.begin_anew(beginning, await asyncio.wrap_future(making))
+                except DeliveryFailed as failure:
+                    app.fail(failure)
+                    return
             late = training.late
             if (gap := late.gap()) is not None:
                 reading = abandonable.start(partial(training.outcomes, gap), name="late-outcomes")

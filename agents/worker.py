@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from agents import key_files, pipeline
@@ -296,6 +297,7 @@ def _aggregate(worker: Worker) -> App:
 def _learn(worker: Worker) -> App:
     from agents import learn  # noqa: PLC0415
     from agents.admin import asking_times  # noqa: PLC0415
+    from agents.deployments import version_snapshots  # noqa: PLC0415
     from agents.deployments.deployed import Deployed  # noqa: PLC0415
     from agents.learning.candidate_service import CandidateService  # noqa: PLC0415
     from agents.learning.training import Training  # noqa: PLC0415
@@ -320,6 +322,7 @@ def _learn(worker: Worker) -> App:
         alerts=worker.topic(topics.ALERTS),
         environment=environment_of(worker.settings.topic_prefix, declared.use_case),
         objection=CandidateService(lambda: asking_times.read(worker.settings)).objection,
+        version=partial(version_snapshots.read, worker.kafka, worker.topic(topics.MODELS)),
     )
     app = worker.app(training)
     learn.build(app, worker.topic(topics.OUTCOMES), training)

@@ -11,7 +11,7 @@ whole state, which are checked once it is put together (`online_models.snapshot`
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -196,6 +196,21 @@ class SnapshotParts:
         del self._waiting[model], self._parts[model, head.place]
         whole = Envelope(head.signature, head.manifest, b"".join(part for _, part in parts))
         return WholeSnapshot(model, msgspec.msgpack.encode(whole))
+
+
+def snapshot_of(records: Iterable[tuple[bytes | None, bytes | None]], name: str) -> bytes | None:
+    """Find the newest snapshot of one model or version among records, oldest first.
+
+    >>> small = msgspec.msgpack.encode(Envelope(b"signature", b"manifest", b"state"))
+    >>> records = [*split("binary_ftrl_v1@7", small, place=0), (b"binary_ftrl_v1", b"")]
+    >>> snapshot_of(records, "binary_ftrl_v1@7") == small
+    True
+    """
+    parts, found = SnapshotParts(name.__eq__), None
+    for key, value in records:
+        if (whole := parts.add(key or b"", value)) is not None:
+            found = whole.blob
+    return found
 
 
 def _head(value: bytes) -> Head | None:

@@ -74,10 +74,11 @@ class LateLearners:
         return tuple(self._late)
 
     def begin_anew(self, learner: Learner) -> None:
-        """Take in one that has learned nothing, behind all others."""
+        """Take in one more, behind all who have learned more; whoever is taught now goes first."""
         if not self._late:
             self._kept_from = self._position  # what others learned meanwhile was not kept
-        self._late.insert(0, learner)
+        place = sum(each.through < learner.through for each in self._late[:-1])
+        self._late.insert(place, learner)
         if len(self._late) == 1:
             self._begin()
 
@@ -85,8 +86,9 @@ class LateLearners:
         """Tell how many offsets of the log each model lacks."""
         nearest = self._late[-1] if self._late else None
         return {
-            learner.model: self._position
-            - (self._next if learner is nearest else 1 + learner.through)
+            learner.model: max(
+                0, self._position - (self._next if learner is nearest else 1 + learner.through)
+            )
             for learner in self._late
         }
 

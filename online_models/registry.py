@@ -16,6 +16,7 @@ from schemas.deployments import (
     PROMOTED,
     REBUILD,
     REGISTERED,
+    RESUMED,
     ROLLED_BACK,
     STEPPED,
     STOPPED,
@@ -130,7 +131,11 @@ class Registry:
     rollouts: Rollouts = field(default_factory=Rollouts)
     """What was decided about exposure."""
     rebuilds: Mapping[str, Change] = field(default_factory=dict)
-    """When it was decided last to learn a model anew; its snapshots say which one they obey."""
+    """When it was decided last how a model is learned anew, or resumed; its snapshots say which
+    decision they obey."""
+    origins: Mapping[str, Change] = field(default_factory=dict)
+    """What a model that learns goes on from, where that was decided: a version of it, or, if the
+    event names none, the beginning of the log."""
     offset: int = -1
     """Of the last event that was seen, whatever came of it: what a writer `expects`."""
 
@@ -160,22 +165,38 @@ class Registry:
         reason = self._objection(event)
         return None if reason is None else Refusal(reason)
 
+    @property
+    def resumed(self) -> frozenset[str]:
+        """Versions that models go on from: whoever learns one of them anew begins there."""
+        events = (change.event for change in self.origins.values())
+        return frozenset(event.reference for event in events if event.version is not None)
+
     def replaced_by(self, event: Deployment) -> str | None:
         """Tell who was the champion before an event: its writer knew whom the pipeline declares."""
         return event.replaces or self.champion
 
     def _concerns(self, event: Deployment) -> tuple[Change | None, ...]:
         """Find what took effect last about the same matter."""
+        # It decides what is promoted, rolled back or stepped where a model that learns is named.
+        origin = self.origins.get(event.model) if event.version is None else None
+        if event.kind == RESUMED:
+            stages = (
+                Change(each.offset, each.event)
+                for each in self.rollouts.values()
+                if each.candidate == event.model
+            )
+            return self.origins.get(event.model), self.swapped, *stages
         found = self.rollouts.get(event.rollout)
         # Whoever names a rollout decides about it, and promotes whom it found better.
         rollout = None if found is None else Change(found.offset, found.event)
         if event.kind in (STEPPED, STOPPED):
-            return self.swapped, rollout
+            return self.swapped, rollout, origin if event.kind == STEPPED else None
         own = self.standings.get(event.reference)
         return (
             None if own is None else own.change,
             self.swapped if event.kind in (PROMOTED, ROLLED_BACK) else None,
             rollout if event.kind == PROMOTED else None,
+            origin if event.kind in (PROMOTED, ROLLED_BACK) else None,
         )
 
     def _objection(self, event: Deployment) -> str | None:
@@ -191,10 +212,15 @@ class Registry:
                 reason = f"{subject} stays as it is: only what learns can be learned anew"
             case "wanted" | "registered" | "rebuild":
                 pass
+            case "resumed":
+                part = held.get(event.model)
+                reason = self._no_origin(event, own) if part is None else f"{event.model} is {part}"
             case "stepped" | "stopped":
                 reason = self.rollouts.objection(event, self.champion)
             case _ if own is not None and own.state == "archived":
                 reason = f"{subject} is archived"
+            case "archived" if subject in self.resumed:
+                reason = f"{event.model} goes on from {subject}"
             case "archived" if subject in held:
                 reason = f"{subject} is {held[subject]}"
             case "rolled_back" if subject != self.previous:
@@ -202,6 +228,14 @@ class Registry:
             case "promoted" | "rolled_back" if subject == self.replaced_by(event):
                 reason = f"{subject} is the champion already"
         return reason
+
+    @staticmethod
+    def _no_origin(event: Deployment, own: Standing | None) -> str | None:
+        if event.version is None:
+            return None
+        if own is None or own.registered is None:
+            return f"{event.reference} was never registered"
+        return f"{event.reference} is archived" if own.state == "archived" else None
 
     def roles(self, declared: Sequence[str]) -> Roles:
         """Tell who does what.
@@ -283,6 +317,11 @@ def _rebuild(registry: Registry, change: Change) -> Registry:
     return replace(registry, rebuilds={**registry.rebuilds, change.event.model: change})
 
 
+def _resumed(registry: Registry, change: Change) -> Registry:
+    origins = {**registry.origins, change.event.model: change}
+    return replace(_rebuild(registry, change), origins=origins)
+
+
 def _archived(registry: Registry, change: Change) -> Registry:
     standings = _with(registry.standings, change.event.reference, "archived", change)
     return replace(registry, standings=standings)
@@ -320,4 +359,5 @@ _EFFECTS: Final[Mapping[str, Callable[[Registry, Change], Registry]]] = {
     STEPPED: _rolled_out,
     STOPPED: _rolled_out,
     REBUILD: _rebuild,
+    RESUMED: _resumed,
 }

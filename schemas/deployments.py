@@ -28,7 +28,10 @@ STOPPED: Final = "stopped"
 """A rollout is over, and all users have the champion's answers."""
 
 REBUILD: Final = "rebuild"
-"""A model is to be learned anew from the beginning of the log; its learner does so."""
+"""A model is to be learned anew, from where it began; its learner does so."""
+RESUMED: Final = "resumed"
+"""A model that learns is to go on from one of its versions, or, if none is named, from the
+beginning of the log; its learner does so."""
 
 
 class Deployment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -53,7 +56,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     kind: str
     """`promoted`, `rolled_back`, `wanted`, `registered`, `archived`, `stepped`, `stopped`,
-    `rebuild`."""
+    `rebuild`, `resumed`."""
     use_case: str
     model: str
     """Name in the catalogue."""

@@ -62,6 +62,8 @@ class PublishedModel(msgspec.Struct, frozen=True):
     environment: str = ""
     parent: str | None = None
     """Of a version: the one that was kept before it."""
+    rebuilt: int = -1
+    """Offset of the decision to learn it anew, or to resume it, that it obeys; -1: none."""
     parameters: dict[str, Parameter] = {}
     """What it is made with: of a version as it was registered, else as this release makes it."""
 
@@ -119,6 +121,7 @@ def described(
         first=told.first,
         lineage=told.lineage,
         environment=told.environment,
+        rebuilt=told.rebuilt,
         parent=None if registered is None else registered.parent or None,
         parameters=_parameters(told.model, registered),
     )

@@ -2,19 +2,22 @@
 
 import time
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from agents import key_files
 from agents.admin import newest_telemetry, published_models
+from agents.deployments import log
 from agents.observability import metric_list
+from agents.observability.instruments import sample_name
 from agents.pipeline import Pipeline
 from agents.serving.samples import parse
 from agents.settings import Settings
 from online_models.signing import Verifier
-from online_models.snapshot import Snapshot, decode, environment_of
-from schemas.errors import SnapshotRefused
+from online_models.snapshot import Manifest, Snapshot, decode, environment_of
+from schemas.deployments import split
+from schemas.errors import SnapshotRefused, ThalwegError
 from schemas.telemetry import Telemetry
 
 EVERY_S: Final = 1.0
@@ -42,8 +45,19 @@ class Rebuild(msgspec.Struct, frozen=True):
     none, or it had learned up to another outcome."""
 
 
-def before(settings: Settings, model: str) -> bytes | None:
-    """Read the newest snapshot of a model, as it stands there.
+class Before(NamedTuple):
+    """How things were before it was decided."""
+
+    blob: bytes | None
+    """The newest snapshot of the model, as it stands on `models`."""
+    origin: str | None
+    """Version that the model is to go on from."""
+    refusals: int
+    """How often `learn` had refused that."""
+
+
+def before(settings: Settings, pipeline: Pipeline, model: str) -> Before:
+    """Look at a model that is to be learned anew.
 
     Raises
     ------
@@ -53,8 +67,29 @@ def before(settings: Settings, model: str) -> bytes | None:
         There are no keys to check snapshots with.
     """
     key_files.trusted_keys(settings)  # before anything is decided
-    found = published_models.snapshots(settings).get(model)
-    return None if found is None else found[1]
+    registry = log.read(settings, pipeline.use_case).registry
+    origin = next((each for each in registry.resumed if split(each)[0] == model), None)
+    return _before(settings, published_models.snapshots(settings).get(model), origin)
+
+
+def before_resuming(settings: Settings, pipeline: Pipeline, reference: str) -> Before:
+    """Look at a model that is to go on from a version, and at the version.
+
+    Raises
+    ------
+    ThalwegError
+        It is not to be gone on from, or there is none; says why.
+    """
+    found = published_models.snapshots(settings)
+    if "@" not in reference:
+        return _before(settings, found.get(reference), None)
+    _, blob = published_models.find(found, reference)
+    model, _ = split(reference)
+    try:
+        _loader(settings, pipeline, reference)(blob)
+    except SnapshotRefused as refusal:
+        raise ThalwegError(f"{reference} is nothing to go on from: {refusal}") from refusal
+    return _before(settings, found.get(model), reference)
 
 
 def follow(
@@ -63,18 +98,15 @@ def follow(
     model: str,
     decision: int,
     *,
-    former: bytes | None,
+    former: Before,
     tell: Callable[[str], None],
 ) -> Rebuild:
     """Wait until a decision is obeyed; tell what there is to know meanwhile, a line at a time.
 
-    Parameters
-    ----------
-    former
-        The snapshot that stood on `models` before.
-
     Raises
     ------
+    ThalwegError
+        `learn` refused the version that the model should go on from; the present one goes on.
     DeliveryFailed
         The broker cannot be reached.
     """
@@ -92,7 +124,12 @@ def follow(
                 except SnapshotRefused as refusal:  # anybody may have written that it obeys
                     refused = str(refusal)
                 else:
-                    return _held_against(decision, learned_anew, former=former, load=load)
+                    return _held_against(decision, learned_anew, former=former.blob, load=load)
+        if former.origin is not None and refusals(told.values(), former.origin) > former.refusals:
+            raise ThalwegError(
+                f"`learn` cannot go on from {former.origin}, its log says why; {model} goes on as"
+                " before"
+            )
         line = "no `learn` worker tells of it yet" if left is None else f"{left:,} offsets to go"
         if refused:
             line = f"{line}; what stands on `models` is refused: {refused}"
@@ -118,6 +155,26 @@ def lag(told: Iterable[Telemetry], model: str) -> int | None:
             if name == metric_list.MODEL_LAG.name and labels["model"] == model:
                 found = max(found or 0, int(value))
     return found
+
+
+def refusals(told: Iterable[Telemetry], reference: str) -> int:
+    """Tell how often the snapshot of a version was refused.
+
+    Examples
+    --------
+    >>> samples = {'thalweg_snapshots_total{model="binary_ftrl_v1@7",result="refused"}': 1.0}
+    >>> refusals([Telemetry("learn-0", pid=7, at=0, samples=samples)], "binary_ftrl_v1@7")
+    1
+    """
+    labels = (("model", reference), ("result", "refused"))
+    sample = sample_name(metric_list.SNAPSHOTS.name, labels)
+    return int(sum(telemetry.samples.get(sample, 0) for telemetry in told))
+
+
+def _before(settings: Settings, found: tuple[Manifest, bytes] | None, origin: str | None) -> Before:
+    told = newest_telemetry.read(settings) if origin is not None else {}
+    n_refused = 0 if origin is None else refusals(told.values(), origin)
+    return Before(None if found is None else found[1], origin, n_refused)
 
 
 def _loader(settings: Settings, pipeline: Pipeline, model: str) -> Callable[[bytes], Snapshot]:

@@ -8,7 +8,7 @@ from agents.commands import model_figures
 from agents.commands.flag import Count, Flag
 from agents.commands.model_decisions import promote, rollback
 from agents.commands.model_mlflow import mlflow
-from agents.commands.model_rebuild import rebuild
+from agents.commands.model_rebuild import rebuild, resume
 from agents.commands.model_training import train
 from agents.commands.model_versions import archive, diff, export, keep
 
@@ -26,6 +26,7 @@ For example:
     thalweg models promote binary_hoeffding_tree_v1 --why "ROC AUC .02 better for a week"
     thalweg models rollback --why "conversions fell by a tenth"
     thalweg models rebuild binary_logistic_v1 --why "its snapshot was tampered with"
+    thalweg models resume binary_forest_v1@20261128034512 --why "trained on the new prices"
     thalweg models history
 """,
 )
@@ -173,6 +174,7 @@ def history(*, limit: Count = 20, json: Flag = False) -> int:
 app.command(promote)
 app.command(rollback)
 app.command(train)
+app.command(resume)
 app.command(keep)
 app.command(rebuild)
 app.command(archive)

@@ -12,6 +12,7 @@ from schemas.deployments import (
     ARCHIVED,
     PROMOTED,
     REBUILD,
+    RESUMED,
     ROLLED_BACK,
     STEPPED,
     STOPPED,
@@ -77,9 +78,66 @@ def wish(
 def rebuild(
     pipeline: Pipeline, registry: Registry, model: str, *, at: int, by: str, why: str
 ) -> Deployment:
-    """Ask the learner to learn a model anew from the beginning of the log; raises likewise."""
+    """Ask the learner to learn a model anew from where it began; raises likewise."""
     _known(pipeline.models, model)
     return _decided(registry, REBUILD, model, at=at, by=by, why=why)
+
+
+def resumption(
+    pipeline: Pipeline, registry: Registry, reference: str, *, at: int, by: str, why: str
+) -> Deployment:
+    """Let a challenger go on from one of its versions, or from the beginning of the log.
+
+    Whoever answers users now stays what it is: nobody would have seen how good the other one is.
+
+    Raises
+    ------
+    ThalwegError
+        There is no such version, or its model answers.
+
+    Examples
+    --------
+    >>> from examples.shop.pipeline import PIPELINE
+    >>> nothing_decided = Registry(PIPELINE.use_case)
+    >>> said = {"at": 0, "by": "ada@desk", "why": "new prices"}
+    >>> resumption(PIPELINE, nothing_decided, "binary_hoeffding_tree_v1", **said).reference
+    'binary_hoeffding_tree_v1'
+    >>> resumption(PIPELINE, nothing_decided, "binary_logistic_v1", **said)
+    Traceback (most recent call last):
+    schemas.errors.ThalwegError: binary_logistic_v1 is the champion: only who does not answer can...
+    """
+    _known(references(pipeline, registry), reference)
+    part = answering_part(pipeline, registry, split(reference)[0])
+    if part is not None:
+        raise ThalwegError(
+            f"{split(reference)[0]} is {part}: only who does not answer can go on from elsewhere"
+        )
+    return _decided(registry, RESUMED, reference, at=at, by=by, why=why)
+
+
+def answering_part(pipeline: Pipeline, registry: Registry, model: str) -> str | None:
+    """Tell in which part a model that learns answers users, or would after a rollback.
+
+    >>> from examples.shop.pipeline import PIPELINE
+    >>> answering_part(PIPELINE, Registry(PIPELINE.use_case), "binary_hoeffding_tree_v1") is None
+    True
+    """
+    roles = registry.roles(pipeline.models)
+    rollout = registry.rollouts.now(pipeline.rollout, champion=roles.champion)
+    members = () if pipeline.ensemble is None else pipeline.ensemble.members
+    for part, holds in (
+        ("the champion", model == roles.champion),
+        ("`previous`, whom a rollback puts back", model == roles.previous),
+        ("a member of the ensemble", model in members),
+        ("where a route leads", any(model == route.model for route in pipeline.routes)),
+        (
+            "the candidate of a rollout with users",
+            rollout is not None and model == rollout.candidate and rollout.exposure > 0,
+        ),
+    ):
+        if holds:
+            return part
+    return None
 
 
 def archiving(

@@ -52,6 +52,13 @@ def rebuild(settings: Settings, pipeline: Pipeline, model: str, *, by: str, why:
     return log.append(settings, event, SOURCE)
 
 
+def resume(settings: Settings, pipeline: Pipeline, reference: str, *, by: str, why: str) -> Entry:
+    """Let a challenger go on from one of its versions; raises likewise."""
+    found = log.read(settings, pipeline.use_case)
+    event = decisions.resumption(pipeline, found.registry, reference, at=_now_ms(), by=by, why=why)
+    return log.append(settings, event, SOURCE)
+
+
 def archive(settings: Settings, pipeline: Pipeline, version: str, *, by: str, why: str) -> Entry:
     """Let a version never serve again; raises likewise."""
     found = log.read(settings, pipeline.use_case)
@@ -87,10 +94,18 @@ def operator() -> str:
 def _write(
     settings: Settings, pipeline: Pipeline, found: DeploymentLog, event: Deployment
 ) -> Entry:
-    published = {each.model for each in published_models.read(settings, pipeline, found.registry)}
+    published = {
+        each.model: each for each in published_models.read(settings, pipeline, found.registry)
+    }
     if event.reference not in published:
         raise ThalwegError(
             f"{event.reference} has no snapshot on `models` yet, so it could not serve"
+        )
+    origin = found.registry.origins.get(event.reference)
+    if origin is not None and published[event.reference].rebuilt < origin.offset:
+        raise ThalwegError(
+            f"{event.reference} does not go on from {origin.event.reference} yet, as"
+            f" {origin.event.by} decided; promote a version of it, or wait"
         )
     return log.append(settings, event, SOURCE)
 

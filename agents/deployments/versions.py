@@ -103,7 +103,7 @@ class Versions:
     def _make_room(self, batch: Batch, registry: Registry, model: str, now_ms: int) -> None:
         """Archive the oldest versions of a model, but for those that are in use."""
         versions = _kept(registry, model)
-        in_use = registry.roles(self._pipeline.models).kept
+        in_use = registry.roles(self._pipeline.models).kept | registry.resumed
         for version in versions[: max(0, len(versions) - self._pipeline.keep_versions)]:
             if reference(model, version) not in in_use:
                 event = Deployment(

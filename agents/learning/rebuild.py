@@ -1,11 +1,12 @@
-"""Models that are learned anew from the beginning of the log, because somebody decided so.
+"""Models that are learned anew, or go on from one of their versions, because somebody decided so.
 
 The decision is an event on `deployments`, and a snapshot says which decision it obeys. So there is
 nothing else to remember: whoever takes over looks at both, and begins again what was not finished.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Collection, Mapping
+from typing import Final, NamedTuple
 
 from agents.deployments.deployed import Deployed
 from online_models.learner import Learner
@@ -13,51 +14,72 @@ from online_models.lineage import Rebuilt
 
 logger = logging.getLogger(__name__)
 
-_NEVER = Rebuilt()
+_NEVER: Final = Rebuilt()
+
+
+class Beginning(NamedTuple):
+    """Where a new learner of a model begins."""
+
+    model: str
+    decision: int = -1
+    """Offset of the decision that it obeys; -1: there was none."""
+    origin: str | None = None
+    """Version that it goes on from; `None`: it learns the log from its beginning."""
 
 
 class Rebuilds:
     """Which models are being learned anew, and which decisions are obeyed.
 
     A new learner of a model catches up beside the old one, which goes on learning and being
-    published. It takes the old one's place when both have learned the same outcomes: then they have
-    to be the same, to the last bit.
-
-    Parameters
-    ----------
-    new_learner
-        Makes one of a model, that has learned nothing.
+    published. It takes the old one's place when both have learned the same outcomes. If they have
+    the same origin they have to be the same then, to the last bit.
     """
 
-    def __init__(self, deployed: Deployed, new_learner: Callable[[str], Learner]) -> None:
+    def __init__(self, deployed: Deployed) -> None:
         self._deployed = deployed
-        self._new_learner = new_learner
-        self.begin({}, ())
+        self.begin({}, {})
 
-    def begin(self, obeyed: Mapping[str, Rebuilt], from_nothing: Iterable[Learner]) -> None:
+    def begin(self, obeyed: Mapping[str, Rebuilt], begun: Mapping[Beginning, Learner]) -> None:
         """Go on from what snapshots say; without one, a model is learned anew in any case."""
         self._obeyed = dict(obeyed)
+        self._refused: set[int] = set()
         self._underway = {
-            learner.model: (learner, self._decision(learner.model)) for learner in from_nothing
+            beginning.model: (learner, beginning) for beginning, learner in begun.items()
         }
 
     def of(self, model: str) -> Rebuilt:
         """Tell what a snapshot of a model has to say of it."""
         return self._obeyed.get(model, _NEVER)
 
-    def due(self, learners: Mapping[str, Learner]) -> list[Learner]:
-        """Make a new learner of each model of which that was decided, among those that learn."""
-        begun = []
-        for model in self._deployed.registry.rebuilds:
-            decision = self._decision(model)
-            if model in learners and model not in self._underway:
-                if decision <= self.of(model).decision:
-                    continue
-                logger.info("%s is learned anew from the beginning of the log", model)
-                learner = self._new_learner(model)
-                self._underway[model] = learner, decision
-                begun.append(learner)
-        return begun
+    def beginning(self, model: str) -> Beginning:
+        """Tell where a new learner of a model begins, as it is decided now."""
+        registry = self._deployed.registry
+        change, origin = registry.rebuilds.get(model), registry.origins.get(model)
+        version = None if origin is None or origin.event.version is None else origin.event.reference
+        return Beginning(model, -1 if change is None else change.offset, version)
+
+    def due(self, learners: Collection[str]) -> list[Beginning]:
+        """Tell what is to begin, of models that learn."""
+        beginnings = [
+            self.beginning(model)
+            for model in self._deployed.registry.rebuilds
+            if model in learners and model not in self._underway
+        ]
+        return [
+            each
+            for each in beginnings
+            if each.decision > self.of(each.model).decision and each.decision not in self._refused
+        ]
+
+    def begun(self, learner: Learner, beginning: Beginning) -> None:
+        """Note that a learner begins because that was decided."""
+        whence = beginning.origin or "the beginning of the log"
+        logger.info("%s is learned anew, from %s on", beginning.model, whence)
+        self._underway[beginning.model] = learner, beginning
+
+    def refused(self, beginning: Beginning) -> None:
+        """Note that a decision cannot be obeyed: the present learner goes on."""
+        self._refused.add(beginning.decision)
 
     def caught_up(self, learner: Learner, before: Learner | None) -> bool:
         """Note that a learner takes the place of another one; tell whether it had begun anew.
@@ -67,18 +89,31 @@ class Rebuilds:
         before
             Whose place it takes, if that one has learned what it has learned.
         """
-        begun, decision = self._underway.get(learner.model, (None, -1))
+        begun, beginning = self._underway.get(learner.model, (None, Beginning(learner.model)))
         if learner is not begun:
             return False
         del self._underway[learner.model]
         confirmed = None
-        if before is not None:
+        if before is not None and not self.is_to_be_another(learner.model):
             confirmed = before.fingerprint() == learner.fingerprint()
             said = "the same to the last bit" if confirmed else "NOT the same"
             logger.info("%s was learned anew: %s as the former one", learner.model, said)
-        self._obeyed[learner.model] = Rebuilt(decision, confirmed)
+        self._obeyed[learner.model] = Rebuilt(beginning.decision, confirmed)
         return True
 
-    def _decision(self, model: str) -> int:
-        change = self._deployed.registry.rebuilds.get(model)
-        return -1 if change is None else change.offset
+    def origin(self, model: str) -> int:
+        """Tell which decision says what a model goes on from; -1: there was none.
+
+        Two learners of a model that tell the same come to the same model.
+        """
+        change = self._deployed.registry.origins.get(model)
+        return -1 if change is None else min(change.offset, self.of(model).decision)
+
+    def is_to_be_another(self, model: str) -> bool:
+        """Tell whether a model is about to be replaced by one that went on from elsewhere."""
+        change = self._deployed.registry.origins.get(model)
+        return (
+            change is not None
+            and change.offset > self.of(model).decision
+            and change.offset not in self._refused
+        )

@@ -12,6 +12,7 @@ import msgspec
 from confluent_kafka import KafkaException
 
 from agents.learning.accuracy_guard import KEY as TOLD
+from agents.learning.rebuild import Beginning
 from agents.learning.rollout_gate import KEY as COMPARISON
 from agents.observability.learner_metrics import LearnerMetrics
 from agents.outcome_log import OutcomeLog
@@ -22,6 +23,7 @@ from online_models.learner import Learner
 from online_models.lineage import Rebuilt, lineage_of
 from online_models.signing import Verifier
 from online_models.snapshot import Manifest, Snapshot, decode, read_manifest
+from schemas.deployments import reference
 from schemas.errors import DeliveryFailed, SnapshotRefused
 from schemas.outcomes import Outcome
 from streams.feature_set import FeatureSet
@@ -60,10 +62,33 @@ class Curriculum:
     verifier: Verifier
     environment: str = ""
     """Where we are (`online_models.snapshot.environment_of`)."""
+    version: Callable[[str], bytes | None] = lambda reference: None
+    """Reads the snapshot of a version, `name@version`, from `models`; waits for the broker."""
 
     def new_learner(self, name: str) -> Learner:
         """Make a learner that has learned nothing."""
         return new_learner(self.pipeline, self.features, name)
+
+    def begin(self, beginning: Beginning) -> Learner:
+        """Make a learner that has learned nothing, or what the version has that it goes on from.
+
+        Raises
+        ------
+        SnapshotRefused
+            When that version is not to be gone on from.
+        DeliveryFailed
+            It cannot be read.
+        """
+        name, origin = beginning.model, beginning.origin
+        if origin is None:
+            return self.new_learner(name)
+        blob = self.version(origin)
+        if blob is None:
+            raise SnapshotRefused(f"there is no snapshot of {origin} on `models`")
+        found = self.load(origin, blob)
+        if (told := reference(name, found.manifest.version)) != origin:
+            raise SnapshotRefused(f"snapshot is of {told}, expected {origin}")
+        return found.learner
 
     def load(self, name: str, blob: bytes) -> Snapshot:
         """Load a snapshot.
@@ -122,6 +147,8 @@ class LearnersRestoring:
     ----------
     champion
         Tells which of the pipeline's models somebody waits for, once the changelog is at its end.
+    beginning
+        Tells where a model begins that has no good snapshot.
     stopwatch
         Seconds, by a clock that nobody sets.
     """
@@ -132,6 +159,7 @@ class LearnersRestoring:
         champion: Callable[[], str],
         metrics: LearnerMetrics,
         *,
+        beginning: Callable[[str], Beginning] = Beginning,
         stopwatch: Callable[[], float] = time.monotonic,
     ) -> None:
         self.is_cancelled: Callable[[], bool] = lambda: False
@@ -148,10 +176,11 @@ class LearnersRestoring:
         """What was told of the champion's accuracy."""
         self.rebuilt: dict[str, Rebuilt] = {}
         """What the snapshots say of it."""
-        self.from_nothing: list[Learner] = []
-        """Learners that begin without a snapshot."""
+        self.begun: dict[Beginning, Learner] = {}
+        """Learners of models without a good snapshot."""
         self._curriculum = curriculum
         self._champion = champion
+        self._beginning = beginning
         self._metrics = metrics
         self._stopwatch = stopwatch
         self._parts = SnapshotParts(curriculum.pipeline.models.__contains__)
@@ -238,8 +267,14 @@ class LearnersRestoring:
             else:
                 self.rebuilt[name] = warm.rebuilt
                 return warm.learner
-        learner = self._curriculum.new_learner(name)
-        self.from_nothing.append(learner)
+        beginning = self._beginning(name)
+        try:
+            learner = self._curriculum.begin(beginning)
+        except SnapshotRefused as refusal:
+            # Neither is good, and nobody is there to go on: what the log says is what is left.
+            self._metrics.refused(beginning.origin or name, str(refusal))
+            learner = self._curriculum.new_learner(name)
+        self.begun[beginning] = learner
         return learner
 
     def _refresh(self, name: str) -> "_Warm":

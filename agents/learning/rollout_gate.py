@@ -14,6 +14,7 @@ import msgspec
 from agents.deployments.deployed import Deployed
 from agents.deployments.log import headers
 from agents.kafka.batch import Batch
+from agents.learning.rebuild import Rebuilds
 from agents.observability import metric_list
 from agents.observability.metrics import Metrics
 from online_models.assignment import Rollout
@@ -52,6 +53,9 @@ class RolloutGate:
         Full names of the topics.
     objection
         Tells why a candidate may not serve, if so: then it is given no more users.
+    rebuilds
+        Tells what the candidate went on from: as soon as that is something else, it is compared
+        anew.
     """
 
     def __init__(
@@ -62,9 +66,11 @@ class RolloutGate:
         models: str,
         deployments: str,
         objection: Callable[[str], str | None] = lambda candidate: None,
+        rebuilds: Rebuilds | None = None,
     ) -> None:
         self._objection = objection
         self._deployed = deployed
+        self._rebuilds = rebuilds or Rebuilds(deployed)
         self._metrics = metrics
         self._models = models
         self._deployments = deployments
@@ -80,6 +86,8 @@ class RolloutGate:
         """A decision of ours that the log, as far as it was read, does not have yet."""
         self._waits_for: str | None = None
         """Why a step that is due is not taken."""
+        self._is_paused = False
+        """Whether the candidate is about to be replaced by one that went on from elsewhere."""
         self._told = ""
         self._registry = self._deployed.registry
         self._rollout: Rollout | None = None
@@ -95,16 +103,22 @@ class RolloutGate:
             return None
         if self._underway is not None:
             return None  # the step that these outcomes would tell of is over
+        self._is_paused = self._rebuilds.is_to_be_another(rollout.candidate)
+        if self._is_paused:
+            return None
         comparison = self._comparison
         standing = registry.rollouts.get(rollout.name)
         candidate, champion = rollout.candidate, split(self._deployed.roles.champion)[0]
         begun = (rollout.name, rollout.exposure, -1 if standing is None else standing.offset)
-        if comparison is None or (*begun, candidate, champion) != (
+        origin = self._rebuilds.origin(candidate)
+        if comparison is None or (*begun, candidate, champion, origin) != (
             *(comparison.rollout, comparison.exposure, comparison.since),
-            *(comparison.candidate, comparison.champion),
+            *(comparison.candidate, comparison.champion, comparison.origin),
         ):
             stage = _stage(comparison, rollout, standing)
-            comparison = Comparison(*begun, candidate=candidate, champion=champion, stage=stage)
+            comparison = Comparison(
+                *begun, candidate=candidate, champion=champion, stage=stage, origin=origin
+            )
             self._comparison = comparison
         counts = rollout.gates.counts
 
@@ -125,7 +139,7 @@ class RolloutGate:
                 self._is_recorded = False
                 batch.emit(self._models, None, KEY, partition=0)
             return
-        if self._underway is not None:
+        if self._underway is not None or self._is_paused:
             return
         batch.emit(self._models, _encode(comparison), KEY, partition=0)
         self._is_recorded = True

@@ -15,7 +15,7 @@ from agents.kafka.batch import Batch, Headers
 from agents.kafka.keyed_state import Restoring
 from agents.learning.accuracy_guard import SOURCE, AccuracyGuard
 from agents.learning.publication import Publication
-from agents.learning.rebuild import Rebuilds
+from agents.learning.rebuild import Beginning, Rebuilds
 from agents.learning.restoring import Curriculum, LearnersRestoring
 from agents.learning.rollout_gate import RolloutGate
 from agents.observability.alert_desk import AlertDesk
@@ -30,7 +30,7 @@ from online_models.learner import Learner
 from online_models.signing import Signer, Verifier
 from schemas import topics
 from schemas.deployments import split
-from schemas.errors import DeliveryFailed
+from schemas.errors import DeliveryFailed, SnapshotRefused
 from schemas.outcomes import Outcome
 from schemas.reasons import Reason
 from streams.feature_set import FeatureSet
@@ -67,6 +67,7 @@ class Training:
         alerts: str = topics.ALERTS.name,
         environment: str = "",
         objection: Callable[[str], str | None] = lambda candidate: None,
+        version: Callable[[str], bytes | None] = lambda reference: None,
         stopwatch: Callable[[], float] = time.thread_time,
     ) -> None:
         self.changelog: Final = models
@@ -81,8 +82,9 @@ class Training:
             log=log,
             verifier=verifier,
             environment=environment,
+            version=version,
         )
-        self._rebuilds = Rebuilds(self._deployed, self._curriculum.new_learner)
+        self._rebuilds = Rebuilds(self._deployed)
         self._dead_letter_limit = dead_letter_limit
         # In memory alone: the changelog is the models'.
         self._shares: Table[bytes] = Table("s", bytes, bytes)
@@ -104,7 +106,12 @@ class Training:
             encode=self._publication.version,
         )
         self._gate = RolloutGate(
-            self._deployed, metrics, models=models, deployments=deployments, objection=objection
+            self._deployed,
+            metrics,
+            models=models,
+            deployments=deployments,
+            objection=objection,
+            rebuilds=self._rebuilds,
         )
         self._guard = AccuracyGuard(
             pipeline,
@@ -123,7 +130,10 @@ class Training:
     def begin_restore(self, partition: int) -> LearnersRestoring:
         """Start from newest snapshots."""
         return LearnersRestoring(
-            self._curriculum, lambda: split(self._deployed.roles.champion)[0], self._metrics
+            self._curriculum,
+            lambda: split(self._deployed.roles.champion)[0],
+            self._metrics,
+            beginning=self._rebuilds.beginning,
         )
 
     def install(self, partition: int, restored: Restoring) -> None:
@@ -133,7 +143,7 @@ class Training:
             self.late = restored.late
             self._learned_again = restored.learned_again
             self._learned_late.clear()
-            self._rebuilds.begin(restored.rebuilt, restored.from_nothing)
+            self._rebuilds.begin(restored.rebuilt, restored.begun)
             for learner in self.learners.values():
                 self._rebuilds.caught_up(learner, None)
             self._versions.begin(restored.versions)
@@ -147,7 +157,7 @@ class Training:
         self.late = LateLearners((), 0)
         self._learned_again = frozenset()
         self._learned_late.clear()
-        self._rebuilds.begin({}, ())
+        self._rebuilds.begin({}, {})
         self._publication.begin({})
         self._gate.begin(None)
         self._guard.begin(None)
@@ -159,14 +169,40 @@ class Training:
         """Read what the late ones need; waits for the broker, so not for the event loop."""
         return list(self._curriculum.outcomes(*gap))
 
+    def due(self) -> list[Beginning]:
+        """Tell which models are to be learned anew, because that was decided."""
+        return self._rebuilds.due(self.learners)
+
+    def prepared(self, beginning: Beginning) -> Learner | None:
+        """Make the learner of a model that begins anew; `None`: the version was refused.
+
+        Waits for the broker, so not for the event loop.
+        """
+        try:
+            return self._curriculum.begin(beginning)
+        except SnapshotRefused as refusal:
+            self._metrics.refused(beginning.origin or beginning.model, str(refusal))
+            return None
+
+    def begin_anew(self, beginning: Beginning, learner: Learner | None) -> None:
+        """Let a learner catch up, to take the place of the present one of its model.
+
+        Where there is none, since its version was refused, the present one goes on.
+        """
+        if beginning not in self.due():
+            return  # another worker is the writer by now, or something else was decided
+        if learner is None:
+            self._rebuilds.refused(beginning)
+        else:
+            self._rebuilds.begun(learner, beginning)
+            self.late.begin_anew(learner)
+
     def teach_late(self, may_go_on: Callable[[], bool], elapsed_s: float) -> None:
         """Let late learners go on for a slice; who has caught up learns with the others.
 
         One that begins anew because that was decided is late, too, and leaves its place to the
         former one until it has caught up.
         """
-        for learner in self._rebuilds.due(self.learners):
-            self.late.begin_anew(learner)
         n_before = {learner.model: learner.n_learned for learner in self.late.learners}
         late = {learner.model: learner for learner in self.late.learners}
         in_time = self.late.teach(may_go_on)

@@ -28,7 +28,7 @@ from agents.prediction.partition import Partition
 from agents.prediction.predict_plan import PredictPlan
 from agents.prediction.served_models import ServedModels
 from agents.testing.memory_topics import MemoryRecord, MemoryTopics
-from online_models.chunks import SnapshotParts
+from online_models.chunks import SnapshotParts, snapshot_of
 from online_models.signing import Signer, Verifier
 from online_models.snapshot import environment_of
 from schemas import topics
@@ -211,6 +211,12 @@ class PipelineDriver:
     def rebuild(self, model: str, *, why: str = "a test does") -> None:
         """Let a model be learned anew from the beginning of the log, and take its own place."""
         self._decide(decisions.rebuild, model, why=why)
+        self._catch_up()
+        self._learn()
+
+    def resume(self, reference: str, *, why: str = "a test does") -> None:
+        """Let a challenger go on from one of its versions, as `thalweg models resume` does."""
+        self._decide(decisions.resumption, reference, why=why)
         self._catch_up()
         self._learn()
 
@@ -450,6 +456,7 @@ class PipelineDriver:
             stopwatch=lambda: 0.0,  # else what is published when would hang on the machine
             deployed=self._plan.deployed,
             environment=self._environment,
+            version=self._version,
         )
         restoring = self._training.begin_restore(0)
         for key, value in self._topics.compacted(TP(topics.MODELS.name, 0)):
@@ -458,8 +465,13 @@ class PipelineDriver:
         self._training.install(0, restoring)
         self._catch_up()
 
+    def _version(self, reference: str) -> bytes | None:
+        return snapshot_of(self._topics.compacted(TP(topics.MODELS.name, 0)), reference)
+
     def _catch_up(self) -> None:
         """Let learners that lag behind, or begin anew, learn what the others have learned."""
+        for beginning in self._training.due():
+            self._training.begin_anew(beginning, self._training.prepared(beginning))
         self._training.teach_late(lambda: True, self.now_ms / 1_000)
         while self._training.late.learners:
             if (gap := self._training.late.gap()) is not None:

@@ -14,6 +14,7 @@ from schemas.deployments import (
     PROMOTED,
     REBUILD,
     REGISTERED,
+    RESUMED,
     ROLLED_BACK,
     STEPPED,
     STOPPED,
@@ -54,6 +55,9 @@ class Desk:
         self.exposures: dict[str, float] = {}
         self.over: set[str] = set()
         self.rebuilds: dict[str, int] = {}
+        self.registered: set[str] = set()
+        self.origins: dict[str, str] = {}
+        """Model -> what it goes on from."""
         self.decided_at: dict[str, int] = {}
         """When something about a matter was decided last: a reference, or who is the champion."""
 
@@ -62,13 +66,18 @@ class Desk:
         swaps = event.kind in (PROMOTED, ROLLED_BACK)
         if event.kind in (STEPPED, STOPPED):
             return self._roll_out(event, offset)
+        if event.kind == RESUMED:
+            return self._resume(event, offset)
         matters = [subject, *(["champion"] if swaps else [])]
+        if swaps:
+            matters.append(f"<{subject}")
         if event.kind == PROMOTED:
             matters.append(f"/{event.rollout}")
         decided_at = max(self.decided_at.get(matter, -1) for matter in matters)
         if event.kind == REGISTERED:
             refused = False
             self.archived.discard(subject)
+            self.registered.add(subject)
             self.wanted = {
                 model: at
                 for model, at in self.wanted.items()
@@ -83,6 +92,7 @@ class Desk:
                 decided_at > event.expects
                 or subject in self.archived
                 or (event.kind == ARCHIVED and subject in (self.champion, self.previous))
+                or (event.kind == ARCHIVED and "@" in subject and subject in self.origins.values())
                 or (swaps and subject == self.champion)
                 or (event.kind == ROLLED_BACK and subject != self.previous)
             )
@@ -100,7 +110,10 @@ class Desk:
 
     def _roll_out(self, event: Deployment, offset: int) -> bool:
         name = event.rollout
-        decided_at = max(self.decided_at.get(matter, -1) for matter in (f"/{name}", "champion"))
+        matters = [f"/{name}", "champion"]
+        if event.kind == STEPPED:
+            matters.append(f"<{event.reference}")
+        decided_at = max(self.decided_at.get(matter, -1) for matter in matters)
         if (
             decided_at > event.expects
             or name in self.over
@@ -113,6 +126,21 @@ class Desk:
         else:
             self.exposures[name] = event.exposure or 0.0
         self.decided_at[f"/{name}"] = offset
+        return True
+
+    def _resume(self, event: Deployment, offset: int) -> bool:
+        """Who answers, or would after a rollback, stays what it is."""
+        model, subject = event.model, event.reference
+        stages = [f"/{name}" for name, candidate in ROLLOUTS.items() if candidate == model]
+        matters = [f"<{model}", "champion", *stages]
+        if (
+            max(self.decided_at.get(matter, -1) for matter in matters) > event.expects
+            or model in (self.champion, self.previous)
+            or (event.version is not None and subject not in self.registered - self.archived)
+        ):
+            return False
+        self.origins[model] = subject
+        self.rebuilds[model] = self.decided_at[f"<{model}"] = offset
         return True
 
 
@@ -166,6 +194,12 @@ class Writing(RuleBasedStateMachine):
     def rebuild(self, writer: str, model: str) -> None:
         self._write(writer, REBUILD, model, None)
 
+    @rule(writer=writers, model=models, version=versions)
+    def resume(self, writer: str, model: str, version: int | None) -> None:
+        # As with archiving, for a log that names no champion yet.
+        if model != self.views[writer].roles(DECLARED).champion:
+            self._write(writer, RESUMED, model, version)
+
     @rule(model=models)
     def write_what_this_release_does_not_know(self, model: str) -> None:
         self._write("ada", "exposed", model, None)
@@ -194,6 +228,8 @@ class Writing(RuleBasedStateMachine):
             (self.live.rebuilds, self.desk.rebuilds),
         ):
             assert {model: each.offset for model, each in wishes.items()} == expected
+        origins = {model: each.event.reference for model, each in self.live.origins.items()}
+        assert origins == self.desk.origins
 
     @invariant()
     def a_rollout_is_over_or_has_the_exposure_that_was_decided_last(self) -> None:

@@ -183,6 +183,36 @@ def test_an_archived_version_leaves_with_the_next_outcome_and_is_not_to_serve_ag
             decide(version)
 
 
+def test_a_challenger_that_goes_on_from_a_version_learns_on_and_can_be_promoted():
+    kept = Kept(keep_versions=1)
+    kept.learn(2)
+    kept.driver.keep(CHALLENGER)
+    kept.learn(2)
+    origin = f"{CHALLENGER}@3"
+    kept.driver.resume(origin)
+    for refused, reason in (
+        (lambda: kept.driver.resume(CHAMPION), "is the champion"),
+        (lambda: kept.driver.archive(origin), "goes on from"),
+        (lambda: kept.driver.resume(f"{CHALLENGER}@7"), "no model"),
+    ):
+        with pytest.raises(ThalwegError, match=reason):
+            refused()
+    kept.driver.keep(CHALLENGER)
+    kept.learn(2)  # there is room for one version: the newer, and whom a model goes on from
+    kept.driver.crash("learn")
+    kept.learn(1)
+    kept.driver.promote(CHALLENGER)
+
+    learner = kept.driver._training.learners[CHALLENGER]
+    assert kept.answer() == (CHALLENGER, 7, [])
+    assert learner.through == 6
+    assert kept.snapshots() == {CHAMPION, CHALLENGER, origin, f"{CHALLENGER}@5"}
+    with pytest.raises(ThalwegError, match="is the champion"):
+        kept.driver.resume(origin)
+    with pytest.raises(ThalwegError, match="whom a rollback puts back"):
+        kept.driver.resume(CHAMPION)
+
+
 def test_versions_are_kept_regularly_and_the_oldest_make_room_but_for_those_in_use():
     kept = Kept(keep_every=2, keep_versions=2)
     kept.learn(4)

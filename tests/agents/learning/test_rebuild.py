@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 
 import msgspec
 import pytest
@@ -23,9 +24,9 @@ from online_models import pickling
 from online_models.learner import Learner
 from online_models.registry import Registry
 from online_models.signing import Verifier
-from online_models.snapshot import decode, environment_of
+from online_models.snapshot import decode, encode, environment_of
 from schemas import topics
-from schemas.deployments import REBUILD, Deployment
+from schemas.deployments import REBUILD, REGISTERED, RESUMED, Deployment, reference, split
 from tests.agents.deployments.published import Environment
 from tests.agents.learning.test_late_learners import MemoryLog
 from tests.agents.outcome_log import FEATURES, FOLD, make_outcomes
@@ -45,7 +46,46 @@ from tests.waiting import wait_until
 MODELS = (CHAMPION, CHALLENGER)
 LOG = packed(160)
 HERE = environment_of("", PIPELINE.use_case)
+OUTCOMES = make_outcomes(len(LOG))
 BATCH = 10
+OURS = {"schema": FOLD.schema, "target": TARGET, "environment": HERE}
+SPANS = {
+    reference(model, version): span
+    for model in MODELS
+    for version, span in ((20260101000000, (0, 30)), (20260202000000, (20, 70)))
+}
+"""Versions, and which outcomes of the log each has learned."""
+
+
+def trained(name: str, span: tuple[int, int]) -> Learner:
+    learner = Learner(
+        name,
+        feature_names=FOLD.names,
+        schema=FOLD.schema,
+        target=TARGET,
+        label_delay=PIPELINE.label.horizon + PIPELINE.allowed_lateness,
+    )
+    return learn_on(learner, *span)
+
+
+def learn_on(learner: Learner, start: int, end: int) -> Learner:
+    for offset in range(start, end):
+        learner.learn(OUTCOMES[offset], offset)
+    return learner
+
+
+def version(name: str, number: int) -> bytes:
+    learner = trained(name, SPANS[reference(name, number)])
+    return encode(learner, SIGNER, at_ms=0, environment=HERE, version=number)
+
+
+OF_ANOTHER_RULE = encode(
+    Learner(CHALLENGER, feature_names=FOLD.names, schema=FOLD.schema, target="other"),
+    SIGNER,
+    at_ms=0,
+    environment=HERE,
+)
+VERSIONS = {each: version(*split(each)) for each in SPANS}  # type: ignore[arg-type]
 
 
 class Role:
@@ -56,6 +96,10 @@ class Role:
         self.deployed = Deployed(PIPELINE)
         self.snapshots: dict[str, bytes] = {}
         self.decided: dict[str, int] = {}
+        self.origins: dict[str, str] = {}
+        self.versions = dict(VERSIONS)
+        for each in VERSIONS:
+            self.happens(REGISTERED, each)
         self.now_s = 1_000.0
         self.served = ServedModels(
             self.deployed,
@@ -80,6 +124,7 @@ class Role:
             metrics=Metrics(),
             deployed=self.deployed,
             environment=HERE,
+            version=self.versions.get,
             stopwatch=lambda: 0.0,
         )
         restoring = self.training.begin_restore(0)
@@ -89,12 +134,29 @@ class Role:
         self.training.install(0, restoring)
 
     def decide(self, model: str) -> None:
+        self.decided[model] = self.happens(REBUILD, model)
+
+    def resume(self, origin: str) -> None:
+        model, _ = split(origin)
+        self.decided[model] = self.happens(RESUMED, origin)
+        self.origins[model] = origin
+
+    def happens(self, kind: str, subject: str) -> int:
         registry = self.deployed.registry
+        name, number = split(subject)
         event = Deployment(
-            kind=REBUILD, use_case=PIPELINE.use_case, model=model, at=0, by="ada", why="a test"
+            kind=kind,
+            use_case=PIPELINE.use_case,
+            model=name,
+            version=number,
+            at=0,
+            by="ada",
+            why="a test",
+            expects=registry.offset,
         )
+        assert registry.refusal(event) is None
         self.deployed.follow(registry.fold(event, registry.offset + 1))
-        self.decided[model] = registry.offset + 1
+        return registry.offset + 1
 
     def learn(self) -> None:
         start = self.log.n_committed
@@ -107,6 +169,8 @@ class Role:
                 self._publish(output.topic, output.value or b"", output.key or b"", None)
 
     def go_on(self, n: int) -> None:
+        for beginning in self.training.due():
+            self.training.begin_anew(beginning, self.training.prepared(beginning))
         if (gap := self.training.late.gap()) is not None:
             self.training.late.fill(gap, self.training.outcomes(gap))
         left = iter(range(n))
@@ -121,30 +185,26 @@ class Role:
         assert self.served.offer(key.decode(), value)
 
 
-def uninterrupted(n: int) -> dict[str, bytes]:
-    learners = {
-        name: Learner(
-            name,
-            feature_names=FOLD.names,
-            schema=FOLD.schema,
-            target=TARGET,
-            label_delay=PIPELINE.label.horizon + PIPELINE.allowed_lateness,
-        )
+def uninterrupted(n: int, origins: Mapping[str, str] | None = None) -> dict[str, Learner]:
+    """Let each model learn the log, or what its origin learned, and then the rest of the log."""
+    return {
+        name: learn_on(trained(name, SPANS.get((origins or {}).get(name, ""), (0, 0))), 0, n)
         for name in MODELS
     }
-    for offset, outcome in enumerate(make_outcomes(len(LOG))[:n]):
-        for learner in learners.values():
-            learner.learn(outcome, offset)
-    return {name: learner.fingerprint() for name, learner in learners.items()}
 
 
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_whatever_happens_a_model_that_is_learned_anew_is_the_one_that_learned_all_along(data):
-    """Batches, slices, deaths, decisions: in any order, more than one of them of the same model."""
+    """Batches, slices, deaths, decisions: in any order, more than one of them of the same model.
+
+    One that goes on from a version comes to what that version would be had it never been put by.
+    """
     role = Role()
     for action in data.draw(
-        st.lists(st.sampled_from(["learn", "learn", "go on", "die", "decide"]), max_size=30)
+        st.lists(
+            st.sampled_from(["learn", "learn", "go on", "die", "decide", "resume"]), max_size=30
+        )
     ):
         role.now_s += data.draw(st.sampled_from([0.1, 20.0]))
         match action:
@@ -156,20 +216,55 @@ def test_whatever_happens_a_model_that_is_learned_anew_is_the_one_that_learned_a
                 role.start()
             case "decide":
                 role.decide(data.draw(st.sampled_from(MODELS)))
+            case "resume":
+                role.resume(data.draw(st.sampled_from([*SPANS, *MODELS])))
     role.learn()
     for _ in range(20):
         role.now_s += 20.0
         role.go_on(1_000)
 
-    n = role.log.n_committed
-    found = {name: learner.fingerprint() for name, learner in role.training.learners.items()}
-    assert found == uninterrupted(n)
+    expected = uninterrupted(role.log.n_committed, role.origins)
+    for name, learner in role.training.learners.items():
+        assert learner.fingerprint() == expected[name].fingerprint()
     for name, decision in role.decided.items():
-        ours = {"schema": FOLD.schema, "target": TARGET, "environment": HERE}
-        manifest = decode(role.snapshots[name], VERIFIER, model=name, **ours).manifest
-        assert (manifest.through, manifest.rebuilt) == (n - 1, decision)
+        manifest = decode(role.snapshots[name], VERIFIER, model=name, **OURS).manifest
+        assert (manifest.through, manifest.rebuilt) == (expected[name].through, decision)
         assert manifest.confirmed is not False
-        assert role.served.by_name[name].version == n
+        assert role.served.by_name[name].version == expected[name].version
+
+
+@pytest.mark.parametrize(
+    ("put_there", "reason"),
+    [
+        (lambda good: good[:-1] + b"!", "sha256 differs"),
+        (lambda good: OF_ANOTHER_RULE, "for label rule other"),
+        (lambda good: VERSIONS[reference(CHALLENGER, 20260202000000)], "expected"),
+        (lambda good: None, "no snapshot of"),
+    ],
+    ids=["tampered", "another label rule", "another version", "none"],
+)
+def test_a_version_that_is_refused_leaves_the_present_model_where_it_is(put_there, reason, caplog):
+    role = Role()
+    origin = reference(CHALLENGER, 20260101000000)
+    role.learn()
+    if (blob := put_there(role.versions.pop(origin))) is not None:
+        role.versions[origin] = blob
+    role.resume(origin)
+    role.go_on(1_000)
+    is_still_tried = bool(role.training.due())
+    role.learn()
+    role.start()
+    role.go_on(1_000)
+    role.learn()
+    role.now_s += 20.0
+    role.go_on(1_000)
+
+    assert not is_still_tried
+    assert reason in caplog.text
+    assert origin in caplog.text
+    for name, learner in uninterrupted(30).items():
+        assert role.training.learners[name].fingerprint() == learner.fingerprint()
+    assert role.served.by_name[CHALLENGER].version == 30
 
 
 def test_a_model_that_is_not_what_the_log_makes_of_it_is_put_right_and_that_is_told():
@@ -181,12 +276,11 @@ def test_a_model_that_is_not_what_the_log_makes_of_it_is_put_right_and_that_is_t
     role.decide(CHAMPION)
     for _ in range(3):
         role.go_on(1_000)
-    ours = {"schema": FOLD.schema, "target": TARGET, "environment": HERE}
-    manifest = decode(role.snapshots[CHAMPION], VERIFIER, model=CHAMPION, **ours).manifest
+    manifest = decode(role.snapshots[CHAMPION], VERIFIER, model=CHAMPION, **OURS).manifest
 
     assert manifest.confirmed is False
-    assert role.training.learners[CHAMPION].fingerprint() == uninterrupted(40)[CHAMPION]
-    assert role.training.learners[CHALLENGER].fingerprint() == uninterrupted(40)[CHALLENGER]
+    for name, learner in uninterrupted(40).items():
+        assert role.training.learners[name].fingerprint() == learner.fingerprint()
 
 
 def test_while_a_model_is_learned_anew_the_former_one_goes_on_and_its_lag_is_told():
@@ -201,9 +295,9 @@ def test_while_a_model_is_learned_anew_the_former_one_goes_on_and_its_lag_is_tol
     role.training.tell()
     (late,) = role.training.late.learners
 
-    assert (late.model, late.n_learned) == (CHALLENGER, 5)
+    assert (late.model, late.n_learned) == (CHALLENGER, 10)
     assert role.training.learners[CHALLENGER].n_learned == 50
-    assert role.training.late.lags() == {CHALLENGER: 45}
+    assert role.training.late.lags() == {CHALLENGER: 40}
 
 
 def test_a_decision_is_obeyed_once_and_a_version_stays_as_it_is():

@@ -306,6 +306,36 @@ def test_a_record_of_another_release_begins_anew(caplog):
     assert "compared anew" in caplog.text
 
 
+def test_a_candidate_that_goes_on_from_a_version_is_compared_anew():
+    shadow = replace(ROLLOUT, gates=replace(GATES, min_labels=1_000))
+    run = Run(replace(SHOP, rollout=shadow)).learn(60)
+    run.driver.keep(BETTER)
+    run.learn(20)
+    before = msgspec.msgpack.decode(run.recorded, type=Comparison)
+    run.driver.resume(f"{BETTER}@80")
+    resumed = run.decided[-1]
+    run.learn(30)
+    after = msgspec.msgpack.decode(run.recorded, type=Comparison)
+
+    assert (before.differences.n, before.origin) == (80, -1)
+    assert (resumed.kind, resumed.reference) == ("resumed", f"{BETTER}@80")
+    # What stands in the log before: the wish, the version.
+    assert (after.differences.n, after.origin) == (30, 2)
+
+
+def test_nothing_is_compared_or_decided_while_the_candidate_is_about_to_be_another():
+    deployed, metrics = Deployed(WORSE), Metrics()
+    gate = RolloutGate(deployed, metrics, models="models", deployments="deployments")
+    event = Deployment(kind="resumed", use_case=WORSE.use_case, model=CHAMPION, at=0, by="ada")
+    deployed.follow(deployed.registry.fold(event, 0))
+    step = batch_of(OUTCOMES[:100], 0)
+    compare = gate.comparing()
+    gate.settle(step, 0)
+
+    assert compare is None
+    assert step.outputs == []
+
+
 def test_another_candidate_of_the_same_name_begins_with_nothing():
     both = replace(SHOP, challengers=(BETTER, "binary_ftrl_v1"), rollout=ROLLOUT)
     shadow = replace(ROLLOUT, gates=replace(GATES, min_labels=1_000))
