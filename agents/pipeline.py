@@ -17,6 +17,7 @@ from online_models.assignment import Rollout
 from online_models.drift import RunLength
 from online_models.ensemble import Ensemble
 from online_models.gateway import Route, check_routes
+from online_models.retrain import Retrain
 from online_models.review import Review
 from online_models.rules import Rule, RuleBook
 from schemas.errors import InvalidDeclaration
@@ -128,6 +129,9 @@ class Pipeline:
     later; 0: when `thalweg models keep` asks for it."""
     keep_versions: int = 20
     """So many versions of a model are kept at most; then `learn` archives the oldest."""
+    retrain: Retrain | None = None
+    """Trains models again from the archive, by time and after alerts, and lets those that turn out
+    better than the champion go on as challengers: `thalweg models retrain`."""
     entities: tuple[FeatureView, ...] = ()
     """Features of what else events are about, an item, say: `streams.entities.about`."""
     rules: tuple[Rule, ...] = ()
@@ -301,6 +305,8 @@ class Pipeline:
             named += [
                 (f"{name} is a member of the ensemble", name) for name in self.ensemble.members
             ]
+        if self.retrain is not None:
+            named += [(f"{name} is to be trained again", name) for name in self.retrain.models]
         for said, name in named:
             if name not in self.models:
                 raise InvalidDeclaration(

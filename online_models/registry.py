@@ -17,6 +17,7 @@ from schemas.deployments import (
     REBUILD,
     REGISTERED,
     RESUMED,
+    RETRAINING,
     ROLLED_BACK,
     STEPPED,
     STOPPED,
@@ -48,6 +49,15 @@ class Standing:
     """The last that concerned it."""
     registered: Deployment | None = None
     """How it came to be, of a version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retraining:
+    """A training that a policy began."""
+
+    change: Change
+    is_over: bool = False
+    """Whether a version came of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +146,8 @@ class Registry:
     origins: Mapping[str, Change] = field(default_factory=dict)
     """What a model that learns goes on from, where that was decided: a version of it, or, if the
     event names none, the beginning of the log."""
+    retrainings: Mapping[str, Retraining] = field(default_factory=dict)
+    """The last one of each model."""
     offset: int = -1
     """Of the last event that was seen, whatever came of it: what a writer `expects`."""
 
@@ -177,6 +189,9 @@ class Registry:
 
     def _concerns(self, event: Deployment) -> tuple[Change | None, ...]:
         """Find what took effect last about the same matter."""
+        if event.kind == RETRAINING:
+            last = self.retrainings.get(event.model)
+            return (None if last is None else last.change,)
         # It decides what is promoted, rolled back or stepped where a model that learns is named.
         origin = self.origins.get(event.model) if event.version is None else None
         if event.kind == RESUMED:
@@ -208,9 +223,11 @@ class Registry:
                 reason = f"{subject} is kept already"
             case "registered" if event.version is None:
                 reason = f"{subject} is no version"
+            case "retraining" if event.version is not None:
+                reason = f"{subject} stays as it is: only a model can be trained"
             case "rebuild" if event.version is not None:
                 reason = f"{subject} stays as it is: only what learns can be learned anew"
-            case "wanted" | "registered" | "rebuild":
+            case "wanted" | "registered" | "rebuild" | "retraining":
                 pass
             case "resumed":
                 part = held.get(event.model)
@@ -302,10 +319,14 @@ def _registered(registry: Registry, change: Change) -> Registry:
     wanted = registry.wanted
     if wish is not None and wish.offset <= event.expects:
         wanted = {model: other for model, other in wanted.items() if model != event.model}
+    retrainings, begun = registry.retrainings, registry.retrainings.get(event.model)
+    if begun is not None and begun.change.offset == event.retraining:
+        retrainings = {**retrainings, event.model: replace(begun, is_over=True)}
     return replace(
         registry,
         standings={**registry.standings, event.reference: Standing(state, change, event)},
         wanted=wanted,
+        retrainings=retrainings,
     )
 
 
@@ -320,6 +341,11 @@ def _rebuild(registry: Registry, change: Change) -> Registry:
 def _resumed(registry: Registry, change: Change) -> Registry:
     origins = {**registry.origins, change.event.model: change}
     return replace(_rebuild(registry, change), origins=origins)
+
+
+def _retraining(registry: Registry, change: Change) -> Registry:
+    retrainings = {**registry.retrainings, change.event.model: Retraining(change)}
+    return replace(registry, retrainings=retrainings)
 
 
 def _archived(registry: Registry, change: Change) -> Registry:
@@ -360,4 +386,5 @@ _EFFECTS: Final[Mapping[str, Callable[[Registry, Change], Registry]]] = {
     STOPPED: _rolled_out,
     REBUILD: _rebuild,
     RESUMED: _resumed,
+    RETRAINING: _retraining,
 }

@@ -32,6 +32,9 @@ REBUILD: Final = "rebuild"
 RESUMED: Final = "resumed"
 """A model that learns is to go on from one of its versions, or, if none is named, from the
 beginning of the log; its learner does so."""
+RETRAINING: Final = "retraining"
+"""Somebody begins to train a model from the offline store, since the pipeline's policy says so: its
+version says what came of it, and until then nobody else begins."""
 
 
 class Deployment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -56,7 +59,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     kind: str
     """`promoted`, `rolled_back`, `wanted`, `registered`, `archived`, `stepped`, `stopped`,
-    `rebuild`, `resumed`."""
+    `rebuild`, `resumed`, `retraining`."""
     use_case: str
     model: str
     """Name in the catalogue."""
@@ -96,6 +99,8 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Name of the rollout that was stepped or stopped, or that a promotion or rollback ended."""
     exposure: float | None = None
     """Of a step: share of users who are in the experiment from now on."""
+    retraining: int = -1
+    """Of a version that was trained since a policy said so: offset of the event that began it."""
 
     @property
     def reference(self) -> str:

@@ -84,7 +84,7 @@ def train(
         )
     entry = None
     if signer is not None:
-        entry = trained_versions.register(
+        (entry,) = trained_versions.register(
             here, declared.use_case, learner, signer, by=desk.operator(), why=why or ""
         )
     if json:

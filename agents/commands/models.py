@@ -9,6 +9,7 @@ from agents.commands.flag import Count, Flag
 from agents.commands.model_decisions import promote, rollback
 from agents.commands.model_mlflow import mlflow
 from agents.commands.model_rebuild import rebuild, resume
+from agents.commands.model_retraining import retrain
 from agents.commands.model_training import train
 from agents.commands.model_versions import archive, diff, export, keep
 
@@ -174,6 +175,7 @@ def history(*, limit: Count = 20, json: Flag = False) -> int:
 app.command(promote)
 app.command(rollback)
 app.command(train)
+app.command(retrain)
 app.command(resume)
 app.command(keep)
 app.command(rebuild)

@@ -13,6 +13,7 @@ from schemas.deployments import (
     PROMOTED,
     REBUILD,
     RESUMED,
+    RETRAINING,
     ROLLED_BACK,
     STEPPED,
     STOPPED,
@@ -113,6 +114,14 @@ def resumption(
             f"{split(reference)[0]} is {part}: only who does not answer can go on from elsewhere"
         )
     return _decided(registry, RESUMED, reference, at=at, by=by, why=why)
+
+
+def retraining(
+    pipeline: Pipeline, registry: Registry, model: str, *, at: int, by: str, why: str
+) -> Deployment:
+    """Begin to train a model from the offline store; raises likewise."""
+    _known(pipeline.models, model)
+    return _decided(registry, RETRAINING, model, at=at, by=by, why=why)
 
 
 def answering_part(pipeline: Pipeline, registry: Registry, model: str) -> str | None:

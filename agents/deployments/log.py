@@ -114,6 +114,26 @@ def read(settings: Settings, use_case: str) -> DeploymentLog:
     return log
 
 
+def read_settled(settings: Settings, use_case: str) -> DeploymentLog:
+    """Read the log, and wait for what transactions that were committed or are open have in it.
+
+    A commit is there for readers a moment after its writer was told.
+
+    Raises
+    ------
+    DeliveryFailed
+        The broker cannot be reached, or has no such topic.
+    """
+    topic = topics.DEPLOYMENTS.named(settings.topic_prefix)
+    kafka = KafkaSettings(
+        bootstrap=settings.kafka_bootstrap, group=f"{settings.topic_prefix}deployments"
+    )
+    log = DeploymentLog(Registry(use_case))
+    for at, found in _events(kafka, topic, end=None):
+        log.take(found, at)
+    return log
+
+
 def append(settings: Settings, event: Deployment, source: str) -> Entry:
     """Write an event, and wait until the log says what came of it.
 
@@ -162,7 +182,9 @@ def _write(kafka: KafkaSettings, topic: str, event: Deployment, source: str) -> 
     return offset
 
 
-def _events(kafka: KafkaSettings, topic: str, *, end: int) -> Iterator[tuple[int, Deployment]]:
+def _events(
+    kafka: KafkaSettings, topic: str, *, end: int | None
+) -> Iterator[tuple[int, Deployment]]:
     for offset, _, value in read_to_end(kafka, TP(topic, 0), end=end):
         if (event := decoded(value)) is not None:
             yield offset, event

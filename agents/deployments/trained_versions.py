@@ -8,6 +8,7 @@ same version, and nobody has to ask the other.
 """
 
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from math import isfinite
@@ -27,7 +28,7 @@ from online_models.registry import Registry
 from online_models.signing import Signer
 from online_models.snapshot import encode, environment_of
 from schemas import topics
-from schemas.deployments import REGISTERED, Deployment
+from schemas.deployments import REGISTERED, RESUMED, Deployment
 from schemas.errors import DeliveryFailed, ThalwegError
 
 SOURCE: Final = "/thalweg/models"
@@ -37,14 +38,34 @@ _encode = msgspec.json.Encoder().encode
 
 
 def register(
-    settings: Settings, use_case: str, learner: Learner, signer: Signer, *, by: str, why: str
-) -> Entry:
+    settings: Settings,
+    use_case: str,
+    learner: Learner,
+    signer: Signer,
+    *,
+    by: str,
+    why: str,
+    retraining: int = -1,
+    resumes_since: int | None = None,
+) -> list[Entry]:
     """Publish what a learner has learned as a version of its model.
+
+    Parameters
+    ----------
+    retraining
+        Offset of the event that began this training, if a policy did.
+    resumes_since
+        Lets the model go on from the version, by a second event with the first or not at all,
+        unless something in the way was decided since this offset of the log.
+
+    Returns
+    -------
+    The events, and what came of each.
 
     Raises
     ------
     ThalwegError
-        The snapshot is too large to be carried.
+        The snapshot is too large to be carried, or somebody else began to train the model since.
     DeliveryFailed
         The broker cannot be reached, or somebody else began to register a version meanwhile;
         nothing was registered, unless it says that this is not known.
@@ -57,18 +78,40 @@ def register(
         producer.init_transactions(TIMEOUT_S)
     except KafkaException as error:
         raise DeliveryFailed(f"no version can be registered: {error}") from error
-    registry = log.read(settings, use_case).registry
+    registry = log.read_settled(settings, use_case).registry
+    begun = registry.retrainings.get(learner.model)
+    if retraining >= 0 and (begun is None or begun.change.offset != retraining):
+        raise ThalwegError(f"somebody else trains {learner.model} by now: nothing was registered")
     now_ms = time.time_ns() // 1_000_000
     version = next_version(registry, learner.model, now_ms)
     environment = environment_of(settings.topic_prefix, use_case)
     blob = encode(learner, signer, at_ms=now_ms, environment=environment, version=version)
     if len(blob) > chunks.MOST_BYTES:
         raise ThalwegError(f"a snapshot of {learner.model} has {len(blob):,} bytes: too many")
-    event = registration(learner, version, blob, use_case=use_case, at=now_ms, by=by, why=why)
-    _write(settings, producer, event, blob)
-    return next(
-        each for each in reversed(log.read(settings, use_case).entries) if each.event == event
+    event = registration(
+        *(learner, version, blob),
+        use_case=use_case,
+        at=now_ms,
+        by=by,
+        why=why,
+        retraining=retraining,
     )
+    events = [event]
+    if resumes_since is not None:
+        events.append(
+            Deployment(
+                kind=RESUMED,
+                use_case=use_case,
+                model=learner.model,
+                version=version,
+                at=now_ms,
+                by=by,
+                why=why,
+                expects=resumes_since,
+            )
+        )
+    _write(settings, producer, events, blob)
+    return [each for each in log.read_settled(settings, use_case).entries if each.event in events]
 
 
 def next_version(registry: Registry, model: str, now_ms: int) -> int:
@@ -84,7 +127,15 @@ def next_version(registry: Registry, model: str, now_ms: int) -> int:
 
 
 def registration(
-    learner: Learner, version: int, blob: bytes, *, use_case: str, at: int, by: str, why: str
+    learner: Learner,
+    version: int,
+    blob: bytes,
+    *,
+    use_case: str,
+    at: int,
+    by: str,
+    why: str,
+    retraining: int = -1,
 ) -> Deployment:
     """Make the event of a version whose snapshot is known."""
     metrics = learner.prequential.figures()
@@ -106,26 +157,31 @@ def registration(
         target=learner.target,
         metrics={name: value for name, value in metrics.items() if isfinite(value)},
         parts=len(chunks.split(learner.model, blob, place=0)) - 1,
+        retraining=retraining,
     )
 
 
-def _write(settings: Settings, producer: Producer, event: Deployment, blob: bytes) -> None:
+def _write(
+    settings: Settings, producer: Producer, events: Sequence[Deployment], blob: bytes
+) -> None:
+    version = events[0].reference
     models, deployments = (
         topic.named(settings.topic_prefix) for topic in (topics.MODELS, topics.DEPLOYMENTS)
     )
-    records = chunks.split(event.reference, blob, place=0)
+    records = chunks.split(version, blob, place=0)
     is_committing = False
     try:
         producer.begin_transaction()
         for key, value in records:
             producer.produce(models, value, key, 0)
-        producer.produce(
-            deployments,
-            _encode(event),
-            event.use_case.encode(),
-            0,
-            headers=[*log.headers(event, SOURCE)],
-        )
+        for event in events:
+            producer.produce(
+                deployments,
+                _encode(event),
+                event.use_case.encode(),
+                0,
+                headers=[*log.headers(event, SOURCE)],
+            )
         producer.flush(TIMEOUT_S)
         is_committing = True
         producer.commit_transaction(TIMEOUT_S)
@@ -138,4 +194,4 @@ def _write(settings: Settings, producer: Producer, event: Deployment, blob: byte
         outcome = "nothing was registered"
         if is_committing and not (told.fatal() or told.txn_requires_abort()):
             outcome = "`thalweg models history` tells whether it was after all"
-        raise DeliveryFailed(f"{event.reference}: {told.str()}; {outcome}") from error
+        raise DeliveryFailed(f"{version}: {told.str()}; {outcome}") from error

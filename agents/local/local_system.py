@@ -72,10 +72,12 @@ class LocalSystem:
         self.settings = settings
         self.data_dir = DataDir(settings.data_dir)
         self.log_dir = self.data_dir.path / "logs"
+        declared = pipeline.load(settings.pipeline)
         self.processes = fleet.processes(
             settings,
             predict_workers,
-            aggregate=bool(pipeline.load(settings.pipeline).compiled().gathered),
+            aggregate=bool(declared.compiled().gathered),
+            retrain=declared.retrain is not None,
         )
         self._fresh = fresh
         self._tell = tell

@@ -434,6 +434,19 @@ ROLLOUT_SAMPLE_RATIO_EVIDENCE: Final = GaugeSpec(
     "Evidence that users are not in the groups as planned: 4 is ten thousand to one.",
     ("rollout",),
 )
+RETRAININGS: Final = CounterSpec(
+    "thalweg_retrainings_total",
+    "trainings",
+    "Trainings that the pipeline's policy began, by result: challenger, registered (not better than"
+    " the champion, or overtaken by a decision), failed.",
+    ("model", "result"),
+)
+RETRAINED_AT: Final = GaugeSpec(
+    "thalweg_retrained_timestamp_seconds",
+    "seconds since 1970",
+    "When the last training that the policy began did, of each model.",
+    ("model",),
+)
 SNAPSHOT_BYTES: Final = GaugeSpec(
     "thalweg_snapshot_bytes", "bytes", "Size of the newest snapshot.", ("model",)
 )
@@ -634,6 +647,7 @@ SECTIONS: Final[Mapping[str, tuple[MetricSpec, ...]]] = {
         ),
         *(MODEL_ESTIMATED_ROC_AUC, MODEL_ESTIMATED_MARGIN, MODEL_ESTIMATED_LOG_LOSS),
         *(MODEL_ESTIMATED_POSITIVES, SERVED_WINDOW_LOG_LOSS, SERVED_WINDOW_ROC_AUC),
+        *(RETRAININGS, RETRAINED_AT),
         *(MODEL_LAG, SNAPSHOT_BYTES, SNAPSHOT_WRITE_SECONDS, SNAPSHOTS),
         *(FRESHNESS_SECONDS, CHALLENGER_SCORE_SECONDS),
     ),

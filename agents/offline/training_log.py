@@ -1,6 +1,7 @@
 """The training log out of the offline store: outcomes as `learn` was given them, in their order."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from datetime import date
 from typing import Final
 
 import msgspec
@@ -39,10 +40,20 @@ class TrainingLog:
         logs = self._manifests.ranges()
         if not logs:
             raise EmptyTable(f"there are no `{OUTCOMES.name}` in {files.root}: does `archive` run?")
-        newest = next(iter(logs)) if len(logs) == 1 else max(logs, key=self._last_date(logs))
+        newest = (
+            next(iter(logs))
+            if len(logs) == 1
+            else max(logs, key=lambda each: self._last(logs[each]))
+        )
         self._ranges = logs[newest]
         self.end: Final = self._ranges[-1].end
         """Offset after the last record."""
+
+    @property
+    def last_date(self) -> date | None:
+        """Tell the last date of an event (UTC); `None`: there is none."""
+        last = self._last(self._ranges)
+        return date.fromisoformat(last) if last else None
 
     @property
     def n_missing(self) -> int:
@@ -53,12 +64,9 @@ class TrainingLog:
             at = max(at, each.end)
         return missing
 
-    def _last_date(self, logs: Mapping[str, Sequence[Range]]) -> Callable[[str], str]:
-        def last_date(source: str) -> str:
-            manifests = self._manifests.read(logs[source])
-            return max((date_of(path) for each in manifests for path in each.files), default="")
-
-        return last_date
+    def _last(self, ranges: Sequence[Range]) -> str:
+        manifests = self._manifests.read(ranges)
+        return max((date_of(path) for each in manifests for path in each.files), default="")
 
     def __iter__(self) -> Iterator[At]:
         """Yield offset and outcome of each record, once."""
