@@ -55,11 +55,11 @@ def fails(there: Desk, *words: str) -> str:
     return there.capsys.readouterr().err.splitlines()[-1]
 
 
-def decoded(there: Desk, blob: bytes) -> Snapshot:
+def decoded(there: Desk, blob: bytes, model: str = CHALLENGER) -> Snapshot:
     return decode(
         blob,
         Verifier([there.signer.public_pem()]),
-        model=CHALLENGER,
+        model=model,
         schema=FOLD.schema,
         target=PIPELINE.label.target,
         environment=environment_of(there.settings.topic_prefix, PIPELINE.use_case),
@@ -110,7 +110,7 @@ def test_a_trained_version_is_registered_whole_and_whoever_began_before_is_fence
     promoted = trainer.parts()[version]
     exported = trainer.json("export", version, trainer.env["THALWEG_TRUSTED_KEYS_DIR"] + "/backup")
     with open(exported["snapshot"], "rb") as file:
-        manifest = decoded(trainer, file.read()).manifest
+        manifest = decoded(trainer, file.read(), version).manifest
 
     good = trainer.newest(again)
     trainer.produce(topics.MODELS, good[:-1] + b"!", again.encode())
