@@ -3,6 +3,7 @@
 import math
 import operator
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from itertools import repeat
 from typing import Final, TypeVar
 
@@ -57,22 +58,25 @@ class Prequential(msgspec.Struct):
 
         `weight` > 0 says how many outcomes it stands for.
         """
+        in_favour, against, bin_ = _said(score)
         # Whole numbers stay so: they are half as long in a snapshot.
-        amount = int(weight) if weight.is_integer() else weight
-        p = min(max(score, _EPSILON), 1.0 - _EPSILON)
-        against = math.log1p(-p)
-        in_favour = math.log(p)
-        logit = min(max(in_favour - against, -_LARGEST_LOGIT), _LARGEST_LOGIT)
-        bin_ = round(logit * _BINS_PER_LOGIT)
+        amount = 1 if weight == 1.0 else int(weight) if weight.is_integer() else weight
         if label:
             self.positives += 1
             self.total_loss -= in_favour * weight
-            self.positives_by_bin[bin_] = self.positives_by_bin.get(bin_, 0) + amount
+            by_bin = self.positives_by_bin
         else:
             self.total_loss -= against * weight
-            self.negatives_by_bin[bin_] = self.negatives_by_bin.get(bin_, 0) + amount
-        self._remember(label, score, weight)
-        self.n += 1
+            by_bin = self.negatives_by_bin
+        by_bin[bin_] = by_bin.get(bin_, 0) + amount
+        n = self.n
+        if weight != 1.0 or self.ring_weights:
+            self._remember_weight(weight)
+        if n < WINDOW:
+            self.ring.append((label, score))
+        else:
+            self.ring[n % WINDOW] = (label, score)
+        self.n = n + 1
 
     @property
     def roc_auc(self) -> float:
@@ -109,19 +113,14 @@ class Prequential(msgspec.Struct):
             "recent_log_loss": self.recent_log_loss,
         }
 
-    def _remember(self, label: bool, score: float, weight: float) -> None:
-        """Let an outcome be the latest."""
-        if weight != 1.0:
-            self.extra_weight += weight - 1.0
-            if not self.ring_weights:
-                self.ring_weights = [1.0] * len(self.ring)
-        if len(self.ring) < WINDOW:
-            self.ring.append((label, score))
-            if weight != 1.0 or self.ring_weights:
-                self.ring_weights.append(weight)
-            return
-        self.ring[self.n % WINDOW] = (label, score)
-        if self.ring_weights:
+    def _remember_weight(self, weight: float) -> None:
+        """Let a weight be that of the latest outcome."""
+        self.extra_weight += weight - 1.0
+        if not self.ring_weights:
+            self.ring_weights = [1.0] * len(self.ring)
+        if len(self.ring_weights) < WINDOW:
+            self.ring_weights.append(weight)
+        else:
             self.ring_weights[self.n % WINDOW] = weight
 
     def _recent_weights(self, label: bool) -> dict[float, float]:
@@ -132,6 +131,16 @@ class Prequential(msgspec.Struct):
             if found == label:
                 sums[score] = sums.get(score, 0.0) + weight
         return sums
+
+
+@lru_cache(maxsize=8)  # what needs no model says the same for long
+def _said(score: float) -> tuple[float, float, int]:
+    """Tell the log of a score, that of what it leaves to the other label, and its bin."""
+    p = min(max(score, _EPSILON), 1.0 - _EPSILON)
+    against = math.log1p(-p)
+    in_favour = math.log(p)
+    logit = min(max(in_favour - against, -_LARGEST_LOGIT), _LARGEST_LOGIT)
+    return in_favour, against, round(logit * _BINS_PER_LOGIT)
 
 
 def _losses(outcomes: Iterable[tuple[bool, float]]) -> Iterable[float]:
