@@ -7,7 +7,7 @@ SETUP  = $(call find_python) "$$python" ops/set_up.py $(VENV)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv up test check format bench faults feast mlflow lock clean
+.PHONY: help venv up test check format bench faults feast mlflow evidently lock clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | tr '|' '\t' | expand -t 16
@@ -44,6 +44,9 @@ feast: $(VENV)/.dev  ## set Feast up beside .venv, for the tests that it reads w
 
 mlflow: $(VENV)/.dev  ## set MLflow up beside .venv, for the tests that it loads what we export
 	$(BIN)/python -m tests.environments mlflow
+
+evidently: $(VENV)/.dev  ## set Evidently up beside .venv, for the test that it draws our drift
+	$(BIN)/python -m tests.environments evidently
 
 # After any change of dependencies in pyproject.toml. No lock holds a registry's address.
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url

@@ -44,6 +44,7 @@ COMMANDS: Final = (
     Command(
         "experiments", "agents.commands.experiments:app", "Compare a candidate with the champion."
     ),
+    Command("drift", "agents.commands.drift:app", "See whether scores and features moved."),
     Command("reviews", "agents.commands.reviews:app", "Judge the decisions that are uncertain."),
     Command(
         "dead-letters",

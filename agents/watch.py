@@ -17,7 +17,9 @@ import faust
 import msgspec
 from confluent_kafka import KafkaException, Message
 
+from agents import sketch
 from agents.deployments.deployed import Deployed
+from agents.kafka.app import App
 from agents.kafka.batch import Batch
 from agents.observability import metric_list
 from agents.observability.alert_desk import AlertDesk
@@ -45,8 +47,8 @@ READS: Final = {
     "aggregate": (topics.ENTITY_EVENTS,),
     "learn": (topics.OUTCOMES,),
     "store": (topics.FEATURE_UPDATES, topics.ENTITY_FEATURES),
-    "watch": (topics.PREDICTIONS, topics.OUTCOMES),
-    "archive": (topics.PREDICTIONS, topics.OUTCOMES),
+    "watch": (topics.PREDICTIONS, topics.OUTCOMES, topics.FEATURE_UPDATES, topics.SKETCHES),
+    "archive": (topics.PREDICTIONS, topics.OUTCOMES, topics.SKETCHES),
 }
 """What each role's consumer group reads; a group is named like its role."""
 OPTIONAL: Final = ("archive",)
@@ -64,7 +66,7 @@ _decode_telemetry = msgspec.json.Decoder(Telemetry).decode
 
 
 def build(
-    app: faust.App,
+    app: App,
     settings: Settings,
     pipeline: Pipeline,
     metrics: Metrics,
@@ -96,6 +98,7 @@ def build(
         standing=standing,
         serving=serving,
     )
+    sketch.build(app, settings, pipeline, metrics, desk)
 
 
 def _measure_latency(

@@ -465,10 +465,10 @@ _READS: Final[dict[str, tuple[Topic, ...]]] = {
     "learn": (topics.OUTCOMES, topics.MODELS, topics.DEPLOYMENTS),
     "store": (topics.FEATURE_UPDATES,),
     "watch": (
-        *(topics.PREDICTIONS, topics.USER_EVENTS, topics.OUTCOMES),
-        *(topics.DEPLOYMENTS, topics.ALERTS),
+        *(topics.PREDICTIONS, topics.USER_EVENTS, topics.OUTCOMES, topics.FEATURE_UPDATES),
+        *(topics.DEPLOYMENTS, topics.ALERTS, topics.SKETCHES),
     ),
-    "archive": (topics.PREDICTIONS, topics.OUTCOMES),
+    "archive": (topics.PREDICTIONS, topics.OUTCOMES, topics.SKETCHES),
 }
 _BUILDERS: Final[dict[str, Callable[[Worker], App]]] = {
     "predict": _predict,

@@ -119,6 +119,14 @@ TELEMETRY: Final = Topic(
     partitioned=False,
     retention=timedelta(hours=6),
 )
+SKETCHES: Final = Topic(
+    "sketches",
+    "use case",
+    "How scores and features are distributed, by minute of event time: counts that add up.",
+    partitioned=False,
+    # The reference is the first week of what is kept.
+    retention=timedelta(days=30),
+)
 PREDICT_STATE: Final = Topic(
     "predict-state",
     "table and entity",
@@ -149,6 +157,7 @@ ALL: Final = (
     DEAD_LETTERS,
     DEAD_LETTER_FATES,
     TELEMETRY,
+    SKETCHES,
     PREDICT_STATE,
     AGGREGATE_STATE,
 )

@@ -1,4 +1,4 @@
-"""Programs that tests hold us against, in environments of their own: `make feast`, `make mlflow`.
+"""Programs that tests hold us against, in environments of their own: `make feast` ...
 
 They bring hundreds of megabytes of packages, which nobody else needs.
 """
@@ -57,7 +57,11 @@ FEAST: Final = Peer("feast", ("feast[redis]==0.67.0",))
 """The version whose layout `agents.feast.layout` writes."""
 MLFLOW: Final = Peer("mlflow", _extra("mlflow"), _locked())
 """`thalweg[mlflow]`: the command that exports runs in it, and so does who loads what it wrote."""
-PEERS: Final[Mapping[str, Peer]] = MappingProxyType({each.name: each for each in (FEAST, MLFLOW)})
+EVIDENTLY: Final = Peer("evidently", _extra("evidently"), _locked())
+"""`thalweg[evidently]`: the command that draws drift runs in it."""
+PEERS: Final[Mapping[str, Peer]] = MappingProxyType(
+    {each.name: each for each in (FEAST, MLFLOW, EVIDENTLY)}
+)
 
 
 if __name__ == "__main__":

@@ -278,6 +278,36 @@ BASELINE_LAST_CLASS: Final = "baseline_last_class"
 BASELINES: Final = (BASELINE_RATE, BASELINE_LAST_CLASS)
 """Values of the label `model`: what a model must beat on the same outcomes."""
 
+SHIFT_INDEX: Final = GaugeSpec(
+    "thalweg_shift_index",
+    "index",
+    "Population stability index of a signal's last day against its reference; `model` of scores.",
+    ("signal", "model"),
+)
+SHIFT_INDEX_BY_CHANCE: Final = GaugeSpec(
+    "thalweg_shift_index_by_chance",
+    "index",
+    "What the index would be on average if nothing had changed.",
+    ("signal", "model"),
+)
+SHIFT_EVIDENCE: Final = GaugeSpec(
+    "thalweg_shift_evidence",
+    "powers of ten",
+    "How improbable the last day is if nothing had changed, of all signals: 3 is 1 to 1,000.",
+    ("signal", "model"),
+)
+SHIFT_LEVEL: Final = GaugeSpec(
+    "thalweg_shift_level",
+    "level",
+    "0: where it was; 1: the signal moved; 2: it moved far.",
+    ("signal", "model"),
+)
+SKETCH_SHARE: Final = GaugeSpec(
+    "thalweg_sketch_share_ratio",
+    "ratio",
+    "Part of the users who are counted: fewer when more comes than there is time for.",
+    ("of",),
+)
 MODEL_VERSION: Final = GaugeSpec(
     "thalweg_model_version", "version", "Version of the model that serves.", ("model",)
 )
@@ -632,6 +662,9 @@ SECTIONS: Final[Mapping[str, tuple[MetricSpec, ...]]] = {
         DRIFT_REFERENCE,
         DRIFT_ALARMS,
         DRIFT_RESETS,
+    ),
+    "Drift, day by day, of all partitions together": (
+        *(SHIFT_INDEX, SHIFT_INDEX_BY_CHANCE, SHIFT_EVIDENCE, SHIFT_LEVEL, SKETCH_SHARE),
     ),
     "Models": (
         *(MODEL_VERSION, MODEL_AGE_SECONDS, MODEL_LEARNED, MODEL_EVALUATED),

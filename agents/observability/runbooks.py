@@ -10,5 +10,6 @@ RUNBOOKS: Final = {
     "quality": f"{_PAGE}#a-quality-alert",
     "sample_ratio": f"{_PAGE}#a-sample-ratio-alert",
     "serving": f"{_PAGE}#a-serving-alert",
+    "shift": f"{_PAGE}#a-shift-alert",
 }
 """By `Alert.kind`."""

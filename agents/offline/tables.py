@@ -12,6 +12,7 @@ from schemas import topics
 from schemas.labels import LabelValue
 from schemas.outcomes import Outcome
 from schemas.predictions import Prediction
+from schemas.sketches import SketchMinute
 from schemas.topics import Topic
 
 PARTITION: Final = "_partition"
@@ -27,6 +28,7 @@ _TYPES: Final[Mapping[object, pl.DataType | type[pl.DataType]]] = {
     LabelValue | None: pl.Boolean,
     list[str]: pl.List(pl.String),
     list[float]: pl.List(pl.Float64),
+    list[bytes]: pl.List(pl.Binary),
 }
 _MOMENTS: Final = frozenset({"event_at", "published_at", "predicted_at", "labelled_at"})
 
@@ -81,6 +83,7 @@ def _column(type_: object) -> pl.DataType | type[pl.DataType]:
 
 
 _decode_prediction: Final = msgspec.json.Decoder(Prediction).decode
+_decode_sketches: Final = msgspec.json.Decoder(SketchMinute).decode
 _decode_outcome: Final = msgspec.msgpack.Decoder(Outcome).decode
 
 
@@ -89,6 +92,10 @@ def _prediction(value: bytes) -> Row:
     row = msgspec.structs.astuple(prediction)
     scores = None if row[_SCORES] is None else msgspec.json.encode(row[_SCORES]).decode()
     return (*row[:_SCORES], scores, *row[_SCORES + 1 :])
+
+
+def _sketches(value: bytes) -> Row:
+    return msgspec.structs.astuple(_decode_sketches(value))
 
 
 def _outcome(value: bytes) -> Row:
@@ -118,5 +125,7 @@ OUTCOMES: Final = _table(
     more={"label_class": pl.String, "label_amount": pl.Float64},
 )
 """Features as served, with what came of it: what models learn from."""
+SKETCHES: Final = _table(topics.SKETCHES, SketchMinute, _sketches)
+"""`online_models.sketch` reads `sketches`, one for each of `signals`."""
 
-ALL: Final = (PREDICTIONS, OUTCOMES)
+ALL: Final = (PREDICTIONS, OUTCOMES, SKETCHES)

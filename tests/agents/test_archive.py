@@ -33,6 +33,7 @@ from agents.offline.tables import OFFSET, PARTITION
 from agents.settings import Settings
 from schemas import topics
 from schemas.predictions import Prediction
+from schemas.sketches import SketchMinute
 from tests.agents.outcome_log import make_outcomes
 from tests.agents.record import Record, batch
 from tests.waiting import wait_until
@@ -109,6 +110,9 @@ class Line:
             self.producer.produce(self.named(topics.PREDICTIONS), value, made.user_id.encode())
         for outcome in make_outcomes(len(numbers), seed=numbers[0]):
             self.producer.produce(self.named(topics.OUTCOMES), msgspec.msgpack.encode(outcome))
+        for n in numbers[::100]:
+            minute = SketchMinute("purchase-intent", n * 60_000, 0, "m", ["score"], [b"\0\1"])
+            self.producer.produce(self.named(topics.SKETCHES), msgspec.json.encode(minute))
         assert self.producer.flush(30) == 0
 
     def records(self, topic):
@@ -190,6 +194,8 @@ def test_each_record_becomes_one_row_though_workers_are_killed(line):
     rows = scan(FileSystem(str(line.directory / "offline")), "predictions").collect()
     first = rows.filter(pl.col("event_id") == "e3").to_dicts()[0]
     assert (first["score"], first["degraded"]) == (0.0003, ["stale_model"])
+    sketches = scan(FileSystem(str(line.directory / "offline")), "sketches").collect()
+    assert sketches.sort("event_at")["sketches"].to_list()[0] == [b"\0\1"]
 
 
 @pytest.mark.integration

@@ -1,0 +1,1 @@
+"""What the whole system sees of its scores and features, and whether it moved."""

@@ -1,0 +1,132 @@
+"""The view of all sketches as `watch` keeps it, told as metrics and alerts."""
+
+import logging
+import math
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import msgspec
+from confluent_kafka import Message
+
+from agents.monitoring.drift_view import (
+    DriftView,
+    Reading,
+    Shift,
+)
+from agents.monitoring.shift_alert import date_of, shift_alert
+from agents.observability import metric_list
+from agents.observability.metrics import Metrics
+from online_models.sketch import UnreadableSketch
+from schemas.alerts import Alert
+from schemas.sketches import SketchMinute
+
+logger = logging.getLogger(__name__)
+
+_LEAST_P: Final = 1e-300
+_decode: Final = msgspec.json.Decoder(SketchMinute).decode
+_LEVELS: Final = {"normal": 0, "warning": 1, "critical": 2}
+
+ReadBack = Callable[[int, int], Iterable[tuple[int, bytes | None]]]
+"""Gives offsets and values from an offset to before another."""
+
+
+class GlobalView:
+    """Folds `sketches`, record after record, and knows how far it came.
+
+    What it says follows from the records alone; so a successor that reads them back says the same,
+    and raises no alert again.
+    """
+
+    def __init__(self, use_case: str, metrics: Metrics, read_back: ReadBack) -> None:
+        self._use_case = use_case
+        self._metrics = metrics
+        self._read_back = read_back
+        self._view = DriftView()
+        self.next_offset = 0
+
+    def read_back(self, end: int) -> None:
+        """Take in what lies between what is known and an offset, which was told already. Blocks."""
+        for offset, value in self._read_back(self.next_offset, end):
+            self._fold(offset, value)
+        self.next_offset = max(self.next_offset, end)
+        self._tell()
+
+    def fold(self, records: Iterable[Message], now_ms: int) -> list[Alert]:
+        """Take in the next records; those that are known are passed over."""
+        shifts: list[Shift] = []
+        for record in records:
+            offset = record.offset() or 0
+            if offset >= self.next_offset:
+                shifts += self._fold(offset, record.value())
+        if shifts:
+            logger.info("%d signals moved, or came back", len(shifts))
+        self._tell()
+        return [shift_alert(shift, self._use_case, raised_at=now_ms) for shift in shifts]
+
+    def _fold(self, offset: int, value: bytes | None) -> list[Shift]:
+        self.next_offset = offset + 1
+        return _fold(self._view, value, self._use_case)
+
+    def _tell(self) -> None:
+        specs = (
+            *(metric_list.SHIFT_INDEX, metric_list.SHIFT_INDEX_BY_CHANCE),
+            *(metric_list.SHIFT_EVIDENCE, metric_list.SHIFT_LEVEL),
+        )
+        for spec in specs:
+            self._metrics.remove(spec)
+        for reading in self._view.readings():
+            comparison = reading.comparison
+            if comparison is None:
+                continue
+            values = (
+                *(comparison.psi, comparison.psi_by_chance, evidence(reading.p)),
+                float(_LEVELS[reading.level]),
+            )
+            for spec, value in zip(specs, values, strict=True):
+                labels = {"signal": reading.signal, "model": reading.model}
+                self._metrics.gauge(spec, **labels).set(value)
+
+
+def evidence(p: float) -> float:
+    """Tell a probability in powers of ten.
+
+    >>> evidence(0.001), evidence(0.0)
+    (3.0, 300.0)
+    """
+    return -math.log10(max(p, _LEAST_P))
+
+
+def _fold(view: DriftView, value: bytes | None, use_case: str) -> list[Shift]:
+    """Fold a record; what is none, or of another use case, is passed over."""
+    try:
+        record = _decode(value or b"")
+        return view.fold(record) if record.use_case == use_case else []
+    except (msgspec.MsgspecError, UnreadableSketch) as error:
+        logger.warning("no sketch: %s", error)
+        return []
+
+
+def readings_of(values: Iterable[bytes | None], use_case: str) -> list[Reading]:
+    """Tell what the records of `sketches`, all of them in order, say now."""
+    view = DriftView()
+    for value in values:
+        _fold(view, value, use_case)
+    return view.readings()
+
+
+def told(reading: Reading) -> dict[str, Any]:
+    """Write a reading as the command tells it."""
+    compared = reading.comparison
+    return {
+        "signal": reading.signal,
+        "model": reading.model,
+        "level": reading.level,
+        "reference_days": reading.reference_days,
+        "day": None if reading.day is None else date_of(reading.day),
+        "users": None if compared is None else compared.n_recent,
+        "users_reference": None if compared is None else compared.n_reference,
+        "index": None if compared is None else compared.psi,
+        "index_by_chance": None if compared is None else compared.psi_by_chance,
+        "distance": None if compared is None else compared.ks,
+        "p": None if compared is None else reading.p,
+    }

@@ -1,0 +1,166 @@
+"""What `watch` makes of sketches: alerts, metrics, and the same again after a restart."""
+
+import math
+from datetime import timedelta
+
+import msgspec
+import orjson
+import pytest
+
+from agents import cli, sketch
+from agents.kafka.app import App, KafkaSettings
+from agents.monitoring.drift_view import FALSE_ALARMS
+from agents.monitoring.global_view import GlobalView
+from agents.observability.alert_desk import AlertDesk
+from agents.observability.metrics import Metrics
+from agents.settings import Settings
+from agents.testing import AppDriver
+from examples.shop.pipeline import PIPELINE
+from online_models.sketch import Sketch, score_cell, value_cell
+from schemas.alerts import Alert
+from schemas.sketches import SCORE, SketchMinute
+from tests.agents.monitoring.records import USE_CASE, day_of, encoded
+from tests.agents.record import Record
+
+DAYS = [
+    encoded(
+        day_of(
+            day,
+            {
+                "amount": [cell % 9 for cell in range(180)],
+                "clicks": [(cell if day < 9 else cell % 3) % 9 for cell in range(180)],
+            },
+        )
+    )
+    for day in range(13)
+]
+"""What `clicks` are changes on day 9."""
+CHANGED = 11
+"""The record with which day 9 is over."""
+
+
+def records(first: int, end: int) -> list[Record]:
+    return [Record(DAYS[offset], offset=offset) for offset in range(first, end)]
+
+
+def view_of(metrics: Metrics) -> GlobalView:
+    return GlobalView(
+        USE_CASE, metrics, lambda start, end: ((n, DAYS[n]) for n in range(start, min(end, 13)))
+    )
+
+
+def test_the_feature_that_moved_is_named_with_its_evidence():
+    metrics = Metrics()
+    (alert,) = view_of(metrics).fold(records(0, 13), now_ms=5)  # type: ignore[arg-type]
+    samples = metrics.samples()
+
+    assert (alert.kind, alert.signal, alert.level) == ("shift", "clicks", "critical")
+    assert alert.value <= alert.threshold == FALSE_ALARMS
+    assert (alert.evidence["day"], alert.evidence["level_before"]) == ("1970-01-10", "normal")
+    assert math.isclose(alert.evidence["users"], 180)
+    assert samples['thalweg_shift_level{signal="clicks",model=""}'] == 2.0
+    assert samples['thalweg_shift_level{signal="amount",model=""}'] == 0.0
+    assert samples['thalweg_shift_evidence{signal="clicks",model=""}'] > 3.0
+    assert msgspec.json.decode(msgspec.json.encode(alert), type=Alert) == alert
+
+
+@pytest.mark.parametrize("died_after", range(13))
+def test_a_successor_says_the_same_and_alerts_of_nothing_again(died_after):
+    first, second, whole = Metrics(), Metrics(), Metrics()
+    alerts = view_of(first).fold(records(0, died_after), now_ms=5)  # type: ignore[arg-type]
+    successor = view_of(second)
+    successor.read_back(died_after)
+    # What was not committed yet comes again.
+    alerts += successor.fold(records(died_after, 13), now_ms=5)  # type: ignore[arg-type]
+    alerts += successor.fold(records(10, 13), now_ms=6)  # type: ignore[arg-type]
+
+    assert alerts == view_of(whole).fold(records(0, 13), now_ms=5)  # type: ignore[arg-type]
+    assert second.samples() == whole.samples()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(None, b"", b"{", b"[]"),
+        msgspec.json.encode(SketchMinute(USE_CASE, 0, 0, "", ["a"], [b"\x80"])),
+        msgspec.json.encode(SketchMinute("another", 0, 0, "", ["a"], [Sketch().encode()])),
+    ],
+)
+def test_what_is_no_sketch_of_this_use_case_is_passed_over(value):
+    metrics = Metrics()
+    view = view_of(metrics)
+
+    assert view.fold([Record(value)], now_ms=5) == []  # type: ignore[list-item]
+    assert (view.next_offset, metrics.samples()) == (1, {})
+
+
+def prediction(user: str, score: float, at: int) -> bytes:
+    told = {"score": score, "source": "model", "model": "m", "event_at": at}
+    return msgspec.json.encode({**told, "user_id": user, "published_at": 0})
+
+
+def test_watch_counts_what_it_reads_and_reads_what_it_counted():
+    app = App("watch", KafkaSettings(bootstrap="127.0.0.1:1", group="watch"))
+    metrics = Metrics()
+    desk = AlertDesk(PIPELINE, metrics, topic="alerts", source="/thalweg/watch")
+    sketch.build(app, Settings(), PIPELINE, metrics, desk)
+    day_ms, at = 86_400_000, 19_000 * 86_400_000
+    with AppDriver(app) as driver:
+        for day in range(12):
+            for user in range(60):
+                score = (user % 10) / 10 if day < 9 else 0.97
+                value = prediction(f"u{user}", score, at + day * day_ms)
+                driver.append("predictions", value, key=b"u%d" % user)
+            features = {"user_id": "u", "as_of": at, "schema": "s", "features": {"amount": 2.0}}
+            driver.append("feature-updates", msgspec.json.encode(features), key=b"u")
+            driver.process()
+            driver.advance(timedelta(seconds=sketch.INTERVAL_S))
+        found = [
+            msgspec.json.decode(each.value() or b"", type=SketchMinute)
+            for each in driver.read("sketches")
+        ]
+        alerts = [
+            msgspec.json.decode(each.value() or b"", type=Alert) for each in driver.read("alerts")
+        ]
+
+    scores = [each for each in found if each.signals == [SCORE]]
+    assert [each.event_at for each in scores] == [at + day * day_ms for day in range(12)]
+    assert Sketch.decode(scores[-1].sketches[0]) == Sketch({score_cell(0.97): 60}, squares=60)
+    amounts = [each for each in found if each.signals == ["amount"]]
+    assert Sketch.decode(amounts[0].sketches[0]) == Sketch({value_cell(2.0): 1}, squares=1)
+    assert [(each.signal, each.level, each.evidence["model"]) for each in alerts] == [
+        (SCORE, "critical", "m")
+    ]
+    assert metrics.samples()['thalweg_sketch_share_ratio{of="scores"}'] == 1.0
+
+
+@pytest.fixture
+def published(monkeypatch):
+    monkeypatch.setattr(
+        "agents.admin.topic_reader.read_to_end",
+        lambda settings, topic: iter(records(0, 13)) if topic == "sketches" else iter(()),
+    )
+
+
+@pytest.mark.usefixtures("published")
+def test_the_command_tells_what_the_alert_told(capsys):
+    assert cli.main(["drift", "show", "--json"]) == 0
+    amount, clicks = orjson.loads(capsys.readouterr().out)
+
+    assert (amount["signal"], amount["level"]) == ("amount", "normal")
+    assert (clicks["signal"], clicks["level"], clicks["day"]) == (
+        "clicks",
+        "critical",
+        "1970-01-11",
+    )
+    assert clicks["p"] < FALSE_ALARMS < amount["p"]
+    assert clicks["index_by_chance"] < clicks["index"]
+
+
+@pytest.mark.usefixtures("published")
+def test_the_command_writes_a_table_for_people(capsys):
+    assert cli.main(["drift", "show"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+
+    assert lines[0].split()[:3] == ["signal", "model", "level"]
+    assert lines[2].split()[:4] == ["clicks", "-", "critical", "1970-01-11"]
