@@ -20,6 +20,7 @@ from agents.kafka.client_settings import KafkaSettings
 from examples.shop.pipeline import PIPELINE, ShopEvent
 from schemas.alerts import Alert
 from schemas.predictions import Prediction
+from schemas.sketches import SketchMinute
 from tests.agents.garbage import GARBAGE
 from tests.waiting import wait_until
 
@@ -158,6 +159,21 @@ def _wait_for_alert(system, signal_name):
     return raised[signal_name]
 
 
+def _wait_for_sketches(system, *signals):
+    """Wait until `watch` has counted them."""
+    sketches = system.reader("sketches", 1)
+    waiting = set(signals)
+
+    def counted():
+        for message in sketches.consume(100, 0.1):
+            minute = msgspec.json.decode(message.value(), type=SketchMinute)
+            waiting.difference_update(minute.signals)
+        return not waiting
+
+    wait_until(counted, 30, every_s=0)
+    sketches.close()
+
+
 def test_nothing_is_lost_or_doubled_through_kills_and_garbage(system):
     history = PIPELINE.replay
     assert history is not None
@@ -220,5 +236,6 @@ def test_nothing_is_lost_or_doubled_through_kills_and_garbage(system):
     assert alert.level in {"warning", "critical"}
     assert list(alert.evidence["values"]) == ["fridge"]
 
+    _wait_for_sketches(system, "click_rate_7d", "purchase_count_90d")
     system.process.send_signal(signal.SIGINT)
     assert system.process.wait(10) == 0

@@ -1,7 +1,6 @@
 """The view of all sketches as `watch` keeps it, told as metrics and alerts."""
 
 import logging
-import math
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
@@ -13,7 +12,7 @@ from agents.monitoring.drift_view import (
     Reading,
     Shift,
 )
-from agents.monitoring.shift_alert import date_of, shift_alert
+from agents.monitoring.shift_alert import date_of, evidence_of, shift_alert
 from agents.observability import metric_list
 from agents.observability.metrics import Metrics
 from online_models.sketch import UnreadableSketch
@@ -22,7 +21,6 @@ from schemas.sketches import SketchMinute
 
 logger = logging.getLogger(__name__)
 
-_LEAST_P: Final = 1e-300
 _decode: Final = msgspec.json.Decoder(SketchMinute).decode
 _LEVELS: Final = {"normal": 0, "warning": 1, "critical": 2}
 
@@ -79,21 +77,12 @@ class GlobalView:
             if comparison is None:
                 continue
             values = (
-                *(comparison.psi, comparison.psi_by_chance, evidence(reading.p)),
+                *(comparison.psi, comparison.psi_by_chance, evidence_of(reading.p)),
                 float(_LEVELS[reading.level]),
             )
             for spec, value in zip(specs, values, strict=True):
                 labels = {"signal": reading.signal, "model": reading.model}
                 self._metrics.gauge(spec, **labels).set(value)
-
-
-def evidence(p: float) -> float:
-    """Tell a probability in powers of ten.
-
-    >>> evidence(0.001), evidence(0.0)
-    (3.0, 300.0)
-    """
-    return -math.log10(max(p, _LEAST_P))
 
 
 def _fold(view: DriftView, value: bytes | None, use_case: str) -> list[Shift]:

@@ -1,10 +1,15 @@
 """From a change of a signal's level to the alert that people read."""
 
+import math
+from typing import Final
+
 from agents.monitoring.drift_view import FALSE_ALARMS, LARGE, Shift
 from agents.monitoring.sketch_fold import DAY_MS
 from agents.observability.runbooks import RUNBOOKS
 from schemas.alerts import Alert
 from schemas.cloudevents import rfc3339
+
+_LEAST_P: Final = 1e-300
 
 
 def shift_alert(shift: Shift, use_case: str, *, raised_at: int) -> Alert:
@@ -23,13 +28,15 @@ def shift_alert(shift: Shift, use_case: str, *, raised_at: int) -> Alert:
         level=reading.level,
         use_case=use_case,
         signal=reading.signal,
-        value=reading.p,
-        threshold=FALSE_ALARMS,
+        value=evidence_of(reading.p),
+        threshold=evidence_of(FALSE_ALARMS),
         raised_at=raised_at,
         evidence={
+            "event_at": (day + 1) * DAY_MS - 1,
             "level_before": shift.before,
             "model": reading.model,
             "day": date_of(day),
+            "p": reading.p,
             "index": comparison.psi,
             "index_by_chance": comparison.psi_by_chance,
             "index_large": LARGE,
@@ -41,6 +48,15 @@ def shift_alert(shift: Shift, use_case: str, *, raised_at: int) -> Alert:
         },
         runbook=RUNBOOKS["shift"],
     )
+
+
+def evidence_of(p: float) -> float:
+    """Tell a probability in powers of ten.
+
+    >>> evidence_of(0.001), evidence_of(0.0)
+    (3.0, 300.0)
+    """
+    return -math.log10(max(p, _LEAST_P))
 
 
 def date_of(day: int) -> str:

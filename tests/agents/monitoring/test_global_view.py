@@ -1,13 +1,16 @@
 """What `watch` makes of sketches: alerts, metrics, and the same again after a restart."""
 
 import math
+import uuid
 from datetime import timedelta
 
 import msgspec
 import orjson
 import pytest
+from confluent_kafka import Producer
 
 from agents import cli, sketch
+from agents.admin import topic_admin
 from agents.kafka.app import App, KafkaSettings
 from agents.monitoring.drift_view import FALSE_ALARMS
 from agents.monitoring.global_view import GlobalView
@@ -17,6 +20,7 @@ from agents.settings import Settings
 from agents.testing import AppDriver
 from examples.shop.pipeline import PIPELINE
 from online_models.sketch import Sketch, score_cell, value_cell
+from schemas import topics
 from schemas.alerts import Alert
 from schemas.sketches import SCORE, SketchMinute
 from tests.agents.monitoring.records import USE_CASE, day_of, encoded
@@ -55,7 +59,8 @@ def test_the_feature_that_moved_is_named_with_its_evidence():
     samples = metrics.samples()
 
     assert (alert.kind, alert.signal, alert.level) == ("shift", "clicks", "critical")
-    assert alert.value <= alert.threshold == FALSE_ALARMS
+    assert alert.value >= alert.threshold == -math.log10(FALSE_ALARMS)
+    assert alert.evidence["p"] <= FALSE_ALARMS
     assert (alert.evidence["day"], alert.evidence["level_before"]) == ("1970-01-10", "normal")
     assert math.isclose(alert.evidence["users"], 180)
     assert samples['thalweg_shift_level{signal="clicks",model=""}'] == 2.0
@@ -164,3 +169,22 @@ def test_the_command_writes_a_table_for_people(capsys):
 
     assert lines[0].split()[:3] == ["signal", "model", "level"]
     assert lines[2].split()[:4] == ["clicks", "-", "critical", "1970-01-11"]
+
+
+@pytest.mark.integration
+def test_a_successor_reads_back_what_the_broker_holds(kafka):
+    settings = Settings(kafka_bootstrap=kafka.bootstrap, topic_prefix=f"{uuid.uuid4().hex}-")
+    topic_admin.create(settings, [topics.SKETCHES])
+    topic = topics.SKETCHES.named(settings.topic_prefix)
+    client = KafkaSettings(bootstrap=kafka.bootstrap, group="watch")
+    producer = Producer(client.producer())
+    for value in DAYS:
+        producer.produce(topic, value, b"purchase-intent")
+    assert producer.flush(30) == 0
+    read, told = Metrics(), Metrics()
+    view = GlobalView(USE_CASE, read, lambda start, end: sketch._values(client, topic, start, end))
+    view.read_back(len(DAYS))
+    view_of(told).fold(records(0, 13), now_ms=5)  # type: ignore[arg-type]
+
+    assert read.samples() == told.samples()
+    assert told.samples() != {}
