@@ -282,25 +282,25 @@ SHIFT_INDEX: Final = GaugeSpec(
     "thalweg_shift_index",
     "index",
     "Population stability index of a signal's last day against its reference; `model` of scores.",
-    ("signal", "model"),
+    ("model", "signal"),
 )
 SHIFT_INDEX_BY_CHANCE: Final = GaugeSpec(
     "thalweg_shift_index_by_chance",
     "index",
     "What the index would be on average if nothing had changed.",
-    ("signal", "model"),
+    ("model", "signal"),
 )
 SHIFT_EVIDENCE: Final = GaugeSpec(
     "thalweg_shift_evidence",
     "powers of ten",
     "How improbable the last day is if nothing had changed, of all signals: 3 is 1 to 1,000.",
-    ("signal", "model"),
+    ("model", "signal"),
 )
 SHIFT_LEVEL: Final = GaugeSpec(
     "thalweg_shift_level",
     "level",
     "0: where it was; 1: the signal moved; 2: it moved far.",
-    ("signal", "model"),
+    ("model", "signal"),
 )
 SKETCH_SHARE: Final = GaugeSpec(
     "thalweg_sketch_share_ratio",

@@ -63,9 +63,9 @@ def test_the_feature_that_moved_is_named_with_its_evidence():
     assert alert.evidence["p"] <= FALSE_ALARMS
     assert (alert.evidence["day"], alert.evidence["level_before"]) == ("1970-01-10", "normal")
     assert math.isclose(alert.evidence["users"], 180)
-    assert samples['thalweg_shift_level{signal="clicks",model=""}'] == 2.0
-    assert samples['thalweg_shift_level{signal="amount",model=""}'] == 0.0
-    assert samples['thalweg_shift_evidence{signal="clicks",model=""}'] > 3.0
+    assert samples['thalweg_shift_level{model="",signal="clicks"}'] == 2.0
+    assert samples['thalweg_shift_level{model="",signal="amount"}'] == 0.0
+    assert samples['thalweg_shift_evidence{model="",signal="clicks"}'] > 3.0
     assert msgspec.json.decode(msgspec.json.encode(alert), type=Alert) == alert
 
 
