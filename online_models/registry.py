@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from online_models.rollouts import Rollouts
+from online_models.twin import twin_of
 from schemas.deployments import (
     ARCHIVED,
     PROMOTED,
@@ -95,6 +96,11 @@ class Roles:
             "previous": reference == self.previous,
         }
         return tuple(alias for alias, held in holds.items() if held)
+
+    @property
+    def twin(self) -> str:
+        """The frozen self of the champion, whose scores tell of its inputs."""
+        return twin_of(self.champion)
 
     @property
     def kept(self) -> frozenset[str]:

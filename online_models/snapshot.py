@@ -24,7 +24,7 @@ from online_models.lineage import Position, Rebuilt
 from online_models.progress import LearnerState
 from online_models.scorer import Scores
 from online_models.signing import Signer, Verifier
-from schemas.deployments import split
+from online_models.twin import claim
 from schemas.errors import SnapshotRefused
 
 _FORMAT: Final = "thalweg-snapshot-3"
@@ -206,8 +206,8 @@ def decode(
     Parameters
     ----------
     model
-        Whose it should be: what it was published under, `name` or `name@version`, which nobody
-        signed.
+        Whose it should be: what it was published under, `name`, `name@version` or `name@twin`,
+        which nobody signed.
     schema
         Hash of the features that the pipeline computes.
     target
@@ -298,7 +298,7 @@ def _checked(
     envelope = _envelope(blob)
     verifier.verify(envelope.signature, envelope.manifest)
     manifest = _manifest(envelope.manifest)
-    name, version = split(model)
+    name, version = claim(model)
     _check_is_ours(manifest, name, schema, target)
     _check_version(manifest, version)
     if manifest.environment not in ("", environment):

@@ -16,7 +16,8 @@ from agents.observability.runbooks import RUNBOOKS
 from agents.prediction import degraded, encode
 from agents.prediction.drift_alert import drift_alert
 from online_models import catalogue
-from online_models.drift import DriftAlarm
+from online_models.drift import DriftAlarm, TwinAlarm
+from online_models.drift.segments import SegmentMove
 from schemas import topics
 from schemas.reasons import Reason
 from schemas.tasks import LABELS
@@ -231,7 +232,7 @@ def test_every_alert_names_its_runbook() -> None:
 def test_the_evidence_that_the_runbook_names_is_in_the_alerts() -> None:
     alarm = DriftAlarm("score_mean", 0.2, 0.1, statistic=3.0, threshold=2.0, n=100)
     alert = drift_alert(
-        alarm,
+        TwinAlarm(alarm, True, "world", SegmentMove("platform=mobile", "score", 5.0)),
         use_case="",
         partition=0,
         event_id="",

@@ -97,8 +97,11 @@ class Accounting:
             self._unanswered.discard(event_id)
 
     def alarmed(self, alert: Alert) -> None:
-        """Note a drift alarm; alerts of other kinds are not part of an audit."""
-        if alert.kind == "drift":
+        """Note a drift alarm; alerts of other kinds are not part of an audit.
+
+        Nor is it an alarm that a model moves which learns: that is told, at the level `normal`.
+        """
+        if alert.kind == "drift" and alert.level != "normal":
             self._alarms.append(
                 DriftAlarm(
                     alert.evidence.get("event_at", alert.raised_at),

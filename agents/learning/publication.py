@@ -142,11 +142,15 @@ class Publication:
 
     def version(self, learner: Learner, now_ms: int) -> list[tuple[bytes, bytes]]:
         """Write a version of a model that is to be kept, likewise; it is written once."""
+        return self.pinned(learner, reference(learner.model, learner.version), now_ms)
+
+    def pinned(self, learner: Learner, name: str, now_ms: int) -> list[tuple[bytes, bytes]]:
+        """Write a model under a name that no other snapshot of it has, likewise."""
         blob = self._encode(learner, now_ms)
         if len(blob) > chunks.MOST_BYTES:
             self._metrics.too_large(learner.model, len(blob))
             return []
-        return chunks.split(reference(learner.model, learner.version), blob, place=0)
+        return chunks.split(name, blob, place=0)
 
     def _encode(self, learner: Learner, now_ms: int) -> bytes:
         return encode(

@@ -109,6 +109,14 @@ class Rebuilds:
         change = self._deployed.registry.origins.get(model)
         return -1 if change is None else min(change.offset, self.of(model).decision)
 
+    def has_resumed_since(self, model: str, decision: int) -> bool:
+        """Tell whether a model goes on from elsewhere than it did as it obeyed a decision.
+
+        One that was learned anew from where it began is the same.
+        """
+        change = self._deployed.registry.origins.get(model)
+        return change is not None and decision < change.offset <= self.of(model).decision
+
     def is_to_be_another(self, model: str) -> bool:
         """Tell whether a model is about to be replaced by one that went on from elsewhere."""
         change = self._deployed.registry.origins.get(model)

@@ -23,6 +23,7 @@ from online_models.learner import Learner
 from online_models.lineage import Rebuilt, lineage_of
 from online_models.signing import Verifier
 from online_models.snapshot import Manifest, Snapshot, decode, read_manifest
+from online_models.twin import original
 from schemas.deployments import reference
 from schemas.errors import DeliveryFailed, SnapshotRefused
 from schemas.outcomes import Outcome
@@ -169,7 +170,9 @@ class LearnersRestoring:
         self.learned_again: frozenset[str] = frozenset()
         """Who knows more than its snapshot."""
         self.versions: dict[str, set[bytes]] = {}
-        """Those that are kept, and the keys of their records."""
+        """Those that are kept, twins among them, and the keys of their records."""
+        self.twins: dict[str, Rebuilt] = {}
+        """Those that can be loaded, and how each was learned."""
         self.comparison: bytes | None = None
         """What was compared of a rollout with gates."""
         self.told: bytes | None = None
@@ -183,7 +186,8 @@ class LearnersRestoring:
         self._beginning = beginning
         self._metrics = metrics
         self._stopwatch = stopwatch
-        self._parts = SnapshotParts(curriculum.pipeline.models.__contains__)
+        models = curriculum.pipeline.models
+        self._parts = SnapshotParts(lambda name: name in models or (original(name) or "") in models)
         self._snapshots: dict[str, bytes] = {}
         self._stands_at: dict[int, str | None] = {}
         """Offset -> whose outcome stands there."""
@@ -208,7 +212,8 @@ class LearnersRestoring:
                 self.versions.get(name, set()).discard(key)
             else:
                 self.versions.setdefault(name, set()).add(key)
-            return
+            if original(name) is None:
+                return
         whole = self._parts.add(key, value)
         if whole is None:
             return
@@ -224,7 +229,7 @@ class LearnersRestoring:
         if began_at_s < self._warm_again_at_s:
             return
         try:
-            for name in self._snapshots:
+            for name in self._snapshots.keys() & self._curriculum.pipeline.models:
                 with contextlib.suppress(SnapshotRefused):  # `complete` tells, should it matter
                     self._refresh(name)
             champion = self._warm.get(self._champion())
@@ -239,6 +244,7 @@ class LearnersRestoring:
         """Load snapshots, or begin anew where there is no good one, and let the champion go on."""
         for name, reason in self._parts.incomplete().items():
             self._metrics.refused(name, reason)
+        self.twins = dict(self._good_twins())
         learners = {name: self._learner(name) for name in self._curriculum.pipeline.models}
         champion = learners.pop(self._champion())
         end = self._learn_committed(champion)
@@ -248,6 +254,15 @@ class LearnersRestoring:
         self.late = LateLearners(learners.values(), end)
         in_time = self.late.teach(lambda: False)
         self.learners = {learner.model: learner for learner in (champion, *in_time)}
+
+    def _good_twins(self) -> Iterator[tuple[str, Rebuilt]]:
+        for name, blob in self._snapshots.items():
+            if original(name) is None:
+                continue
+            try:
+                yield name, self._curriculum.manifest(name, blob).was_rebuilt
+            except SnapshotRefused as refusal:
+                self._metrics.refused(name, str(refusal))
 
     def _learn_committed(self, learner: Learner) -> int:
         """Learn what is committed; tell the offset behind it."""

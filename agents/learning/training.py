@@ -18,6 +18,7 @@ from agents.learning.publication import Publication
 from agents.learning.rebuild import Beginning, Rebuilds
 from agents.learning.restoring import Curriculum, LearnersRestoring
 from agents.learning.rollout_gate import RolloutGate
+from agents.learning.twins import Twins
 from agents.observability.alert_desk import AlertDesk
 from agents.observability.learner_metrics import LearnerMetrics
 from agents.observability.metrics import Metrics
@@ -105,6 +106,13 @@ class Training:
             deployments=deployments,
             encode=self._publication.version,
         )
+        self._twins = Twins(
+            self._deployed,
+            self._rebuilds,
+            models=models,
+            warm_from=pipeline.drift.model_warmup_outcomes,
+            encode=self._publication.pinned,
+        )
         self._gate = RolloutGate(
             self._deployed,
             metrics,
@@ -147,6 +155,7 @@ class Training:
             for learner in self.learners.values():
                 self._rebuilds.caught_up(learner, None)
             self._versions.begin(restored.versions)
+            self._twins.begin(restored.versions, restored.twins)
             self._gate.begin(restored.comparison)
             self._guard.begin(restored.told)
             self._publication.begin(restored.places)
@@ -293,6 +302,7 @@ class Training:
                 batch.emit(self.changelog, value, key, partition=0, headers=headers)
         if batch.records:  # it comes to pass with them
             self._versions.settle(batch, self.learners, now_ms)
+            self._twins.settle(batch, self.learners, now_ms)
 
     def due_in_s(self, name: str, elapsed_s: float) -> float:
         """Tell how long a model that learned may still wait for its snapshot."""

@@ -1,13 +1,13 @@
 """From a drift alarm to the alert that people read."""
 
 from agents.observability.runbooks import RUNBOOKS
-from online_models.drift import DriftAlarm
+from online_models.drift import TwinAlarm
 from schemas.alerts import Alert
 from schemas.cloudevents import rfc3339
 
 
 def drift_alert(
-    alarm: DriftAlarm,
+    found: TwinAlarm,
     *,
     use_case: str,
     partition: int,
@@ -19,14 +19,18 @@ def drift_alert(
 ) -> Alert:
     """Say that the scores of a partition are no longer what they were, and on what that rests.
 
-    Its id follows from the event that raised it: the same alarm computed twice is one alert.
+    Its id follows from the event that raised it: the same alarm computed twice is one alert. That a
+    model moves that learns is no reason to warn.
     """
+    alarm, segment = found.alarm, found.segment
+    signal = alarm.signal if found.is_of_twin else alarm.signal.replace("score_", "difference_")
+    attributed = {} if segment is None else {"segment": segment._asdict()}
     return Alert(
-        alert_id=f"drift-{use_case}-{partition}-{event_id}-{alarm.signal}",
+        alert_id=f"drift-{use_case}-{partition}-{event_id}-{signal}",
         kind="drift",
-        level="warning",
+        level="warning" if found.is_of_twin else "normal",
         use_case=use_case,
-        signal=alarm.signal,
+        signal=signal,
         value=alarm.statistic,
         threshold=alarm.threshold,
         raised_at=raised_at,
@@ -35,6 +39,7 @@ def drift_alert(
             "event_time": rfc3339(event_at).decode(),
             "event_id": event_id,
             "partition": partition,
+            "moved": found.moved,
             "recent": alarm.value,
             "reference": alarm.reference,
             "severity": alarm.severity,
@@ -44,6 +49,7 @@ def drift_alert(
             "scores_since_reset": alarm.n,
             "model": model,
             "model_version": model_version,
+            **attributed,
         },
         runbook=RUNBOOKS["drift"],
     )

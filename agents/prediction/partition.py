@@ -18,7 +18,7 @@ from agents.isolation import process_apart
 from agents.kafka.batch import Batch
 from agents.prediction.drift_watch import DriftWatch
 from agents.prediction.partition_outputs import PartitionOutputs
-from agents.prediction.predict_plan import BY_MODELS, Answer, PredictPlan
+from agents.prediction.predict_plan import BY_MODELS, Answer, PredictPlan, Twin
 from agents.prediction.served_models import Served
 from agents.prediction.spilled_states import SpillCounts
 from agents.prediction.user_states import UserStates
@@ -55,6 +55,8 @@ class Partition:
     def __init__(self, number: int, plan: PredictPlan) -> None:
         self.number = number
         self._plan = plan
+        self._twin: Twin | None = None
+        """The champion's, as of the batch in hand."""
         self._singles: Table[bytes] = Table("s", bytes, bytes)
         self._spilled = plan.new_spilled_states()
         self._states = UserStates(plan.fold, self._singles, warm=WARM_USERS, encoded=self._spilled)
@@ -133,6 +135,7 @@ class Partition:
         TooManyDeadLetters
             The batch must not be committed.
         """
+        self._twin = self._plan.twin(serving)
         process_apart(
             batch,
             lambda part: self._process_events(part, serving, now_ms),
@@ -246,8 +249,9 @@ class Partition:
         prediction_id = f"{plan.prediction_prefix}{event.event_id}"
         choice = answer.choice
         score = answer.score(features) if choice is None else choice.choose(prediction_id, features)
-        if is_visit and answer.is_warm and answer.source in BY_MODELS:
-            self._watch(event, answer, score, outputs)
+        if is_visit:
+            own = score if answer.is_warm and answer.source in BY_MODELS else None
+            self._watch(event, answer, own, features, outputs)
 
         if not is_late:  # else its label may have gone by: it would teach what is not so
             stands_for = None
@@ -294,14 +298,40 @@ class Partition:
         return 1.0 / p if self._plan.weighs_verdicts else None
 
     def _watch(
-        self, event: UserEvent, answer: Answer, score: float, outputs: PartitionOutputs
+        self,
+        event: UserEvent,
+        answer: Answer,
+        own: float | None,
+        features: dict[str, float],
+        outputs: PartitionOutputs,
     ) -> None:
-        """Let the first score of a visit tell whether the scores have changed."""
+        """Let the first event of a visit tell whether the scores have changed.
+
+        Those of the champion's twin do; before there ever was one, those of who answered. `own` is
+        the score of who answered, if it is one to be watched.
+        """
+        drift, twin, segments = self._drift, self._twin, self._plan.segments
+        if twin is not None:
+            score = twin.scorer.score(features)
+            if twin.scorer.degraded_reason is not None:
+                return
+            reason = drift.begin(
+                *(twin.name, twin.created_at_ms), answered="" if own is None else answer.reference
+            )
+        elif own is None or drift.is_of_twin(self._plan.deployed.roles.twin):
+            return  # what a twin said is no reference for others, and it will be back
+        else:
+            score = own
+            reason = drift.begin(answer.reference)
+            own = None
         self._has_watched = True
-        if (reason := self._drift.begin(answer.reference)) is not None:
+        if reason is not None:
             outputs.drift_resets.append(reason)
         at_ms: int = event.ts  # type: ignore[assignment]  # milliseconds, once cleaned
-        if (alarm := self._drift.watch(score, at_ms)) is not None:
+        alarm = drift.watch(
+            *(score, own, at_ms), segments=segments.of(features), names=segments.names
+        )
+        if alarm is not None:
             outputs.drift_alert(alarm, event, answer)
 
     def _with_entities(self, event: UserEvent, of_user: dict[str, float]) -> dict[str, float]:
@@ -431,8 +461,8 @@ class Partition:
         self._plan.metrics.outcomes(outputs.labels)
         self._plan.metrics.degraded(outputs.degraded)
         self._plan.metrics.reviews(outputs.n_reviews)
-        for signal in outputs.alarms:
-            self._plan.metrics.drift_alarm(number, signal)
+        for alarm in outputs.alarms:
+            self._plan.metrics.drift_alarm(number, alarm)
         for reason in outputs.drift_resets:
             self._plan.metrics.drift_reset(number, reason)
 

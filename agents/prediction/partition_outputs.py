@@ -15,7 +15,7 @@ from agents.prediction.predict_plan import Answer, PredictPlan
 from agents.prediction.served_models import Served
 from agents.silence import silenced
 from online_models.assignment import Variant
-from online_models.drift import DriftAlarm
+from online_models.drift import TwinAlarm
 from schemas.cloudevents import TRACEPARENT
 from schemas.errors import InvalidRecord
 from schemas.events import UserEvent
@@ -63,8 +63,8 @@ class PartitionOutputs:
         """Why predictions are less than the best."""
         self.n_reviews = 0
         """Decisions that people should judge."""
-        self.alarms: list[str] = []
-        """What drifted, by its signal."""
+        self.alarms: list[TwinAlarm] = []
+        """What drifted, but for what was silenced."""
         self.drift_resets: list[Reset] = []
         """Why a detector began anew."""
 
@@ -217,11 +217,11 @@ class PartitionOutputs:
             headers=plan.outcome_envelope.headers(outcome.prediction_id),
         )
 
-    def drift_alert(self, alarm: DriftAlarm, event: UserEvent, answer: Answer) -> None:
+    def drift_alert(self, found: TwinAlarm, event: UserEvent, answer: Answer) -> None:
         """Raise an alert about the scores of this partition."""
         plan, partition = self._plan, self._batch.partition
         alert = drift_alert(
-            alarm,
+            found,
             use_case=plan.pipeline.use_case,
             partition=partition,
             event_id=event.event_id or "",
@@ -232,7 +232,7 @@ class PartitionOutputs:
         )
         silence = silenced(plan.pipeline.silences, alert.kind, self._now_ms)
         if silence is None:
-            self.alarms.append(alarm.signal)
+            self.alarms.append(found)
         else:
             alert.action = str(silence)
         value = msgspec.json.encode(alert)

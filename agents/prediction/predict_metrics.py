@@ -9,7 +9,7 @@ from agents.observability import metric_list
 from agents.observability.metrics import Metrics
 from agents.prediction.degraded import REASONS
 from agents.prediction.spilled_states import SpillCounts
-from online_models.drift import ScoreDrift
+from online_models.drift import ScoreDrift, TwinAlarm
 from schemas import topics
 from schemas.labels import LabelType, LabelValue
 from streams.fates import Fates
@@ -153,10 +153,13 @@ class PredictMetrics:
             self._challengers[model] = histogram
         histogram.observe(seconds)
 
-    def drift_alarm(self, partition: int, signal: str) -> None:
-        """Count an alarm."""
-        self._metrics.counter(metric_list.DRIFT_ALARMS, partition=partition, signal=signal).inc()
-        self._metrics.counter(metric_list.ALERTS, kind="drift", level="warning").inc()
+    def drift_alarm(self, partition: int, found: TwinAlarm) -> None:
+        """Count an alarm; that a model moves which learns is none, though it is told."""
+        if found.is_of_twin:
+            labels = {"partition": partition, "signal": found.alarm.signal}
+            self._metrics.counter(metric_list.DRIFT_ALARMS, **labels).inc()
+        level = "warning" if found.is_of_twin else "normal"
+        self._metrics.counter(metric_list.ALERTS, kind="drift", level=level).inc()
 
     def drift_reset(self, partition: int, reason: str) -> None:
         """Count a detector that began anew, not for an alarm."""

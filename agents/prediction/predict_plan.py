@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from agents.dead_letters import DeadLetters
 from agents.deployments.deployed import Deployed
@@ -21,16 +21,19 @@ from agents.prediction.spilled_states import SpilledStates
 from agents.prediction.wording import WORDINGS, Wording
 from online_models.assignment import Variant
 from online_models.bandit_scorer import ArmChoice
+from online_models.drift import Segments
 from online_models.ensemble import NAME as ENSEMBLE
 from online_models.ensemble import Ensemble, EnsembleScorer
 from online_models.review import ReviewSampler
 from online_models.rules import Condition, RuleBook
+from online_models.scorer import Scores
 from schemas import topics
 from schemas.cloudevents import rfc3339
 from schemas.deployments import split
 from schemas.topics import Topic
 from streams.clean import EventCleaner, LabelCleaner
 from streams.feature_defaults import DefaultCounter
+from streams.feature_kinds import OneOf
 from streams.quality import QualityJudge
 
 SOURCE: Final = "/thalweg/predict"
@@ -53,6 +56,15 @@ class TopicNames:
     entity_features: str
     alerts: str
     state: str
+
+
+class Twin(NamedTuple):
+    """Whose scores tell of the inputs, since nobody teaches it."""
+
+    name: str
+    created_at_ms: int
+    """When it was pinned: one that is pinned anew scores differently."""
+    scorer: Scores | EnsembleScorer
 
 
 class Answer:
@@ -180,6 +192,14 @@ class PredictPlan:
         self._stale_after_ms = None if stale_after is None else stale_after // _MS
         self._now_ms = 0
         self._run_length = pipeline.drift.run_length(n_partitions)
+        self.segments: Final = Segments(
+            [
+                (each.field, each.values, each.names)
+                for each in pipeline.features
+                if isinstance(each, OneOf)
+            ]
+        )
+        """What drift is told by, beside all traffic."""
         self.visit_gap_ms: Final = pipeline.drift.visit_gap // _MS
         self.events: Final = EventCleaner(
             pipeline.event,
@@ -326,6 +346,16 @@ class PredictPlan:
         if self._stale_after_ms is None or "@" in name:
             return None
         return STALE if self._now_ms - served.created_at_ms > self._stale_after_ms else None
+
+    def twin(self, serving: Mapping[str, Served]) -> Twin | None:
+        """Find the frozen twin of the champion, if it is in service and quick enough."""
+        name = self.deployed.roles.twin
+        # Looked up once: it may go at any moment.
+        served = serving.get(name)
+        if served is None or not served.may_serve:
+            return None
+        is_warm = served.scorer.n_learned >= self.pipeline.drift.model_warmup_outcomes
+        return Twin(name, served.created_at_ms, served.scorer) if is_warm else None
 
     def answering(self, serving: dict[str, Served]) -> Callable[[str], tuple[Variant, Answer]]:
         """Choose who answers each user of a batch, and which variant of a rollout that is."""

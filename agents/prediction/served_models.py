@@ -89,7 +89,7 @@ class ServedModels:
         self.by_name: Final[dict[str, Served]] = {}
         """By name, or `name@version`. A batch looks here once, at its start."""
         self._deployed = deployed
-        self._sought: frozenset[str] = frozenset()
+        self._sought = self._pinned
         self._schema = schema
         self._target = target
         self._environment = environment
@@ -134,14 +134,19 @@ class ServedModels:
 
     def is_in_use(self, name: str) -> bool:
         """Tell whether a model, or a version that was kept, has to be at hand."""
-        return name in self._deployed.models or name in self._deployed.roles.kept
+        return name in self._deployed.models or name in self._pinned
+
+    @property
+    def _pinned(self) -> frozenset[str]:
+        roles = self._deployed.roles
+        return roles.kept | {roles.twin}
 
     def missing(self) -> frozenset[str]:
         """Tell which versions came into use since this was asked last and have to be looked for.
 
         Those that are in use no more leave.
         """
-        kept = self._deployed.roles.kept
+        kept = self._pinned
         if kept == self._sought:
             return frozenset()
         for name in [name for name in self.by_name if "@" in name and name not in kept]:

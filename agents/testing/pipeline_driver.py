@@ -26,7 +26,7 @@ from agents.observability.sample_ratio_alert import SampleRatioWatch
 from agents.pipeline import Pipeline
 from agents.prediction.partition import Partition
 from agents.prediction.predict_plan import PredictPlan
-from agents.prediction.served_models import ServedModels
+from agents.prediction.served_models import Served, ServedModels
 from agents.testing.memory_topics import MemoryRecord, MemoryTopics
 from online_models.chunks import SnapshotParts, snapshot_of
 from online_models.signing import Signer, Verifier
@@ -296,6 +296,10 @@ class PipelineDriver:
     def model_versions(self) -> dict[str, int]:
         """Tell the version of each model in service."""
         return {name: served.version for name, served in self._served.by_name.items()}
+
+    def in_service(self, name: str) -> Served | None:
+        """Find a model in service, by `name`, `name@version`, or `name@twin`."""
+        return self._served.by_name.get(name)
 
     # ---- the parts -----------------------------------------------------------------------------
 

@@ -20,6 +20,10 @@ from online_models.drift import RunLength
 QUICK: Final = Effort(n_seeds=5, n_stable=20_000)
 FULL: Final = Effort(n_seeds=30, n_stable=100_000)
 
+DECLARED: Final = Candidate(
+    "bets, as declared: 1 per 6,700", lambda: ours(shop.declared().drift.run_length())
+)
+
 _Row = Mapping[str, str]
 
 
@@ -29,15 +33,19 @@ def run(argv: Sequence[str]) -> int:
     parser.add_argument("--quick", action="store_true", help="fewer seeds, shorter streams")
     effort = QUICK if parser.parse_args(argv).quick else FULL
     _tell("shop")
-    scores = shop_scores.watched()
-    days = shop_scores.quiet_days(scores)
-    blocks = {f"shop, blocks of {n} d": in_blocks(days, n) for n in (1, 7)}
+    champion, twin, _ = shop_scores.watched()
+    blocks = {
+        f"{whose}, blocks of {n} d": in_blocks(shop_scores.quiet_days(scores), n)
+        for whose, scores in (("shop's twin", twin), ("shop's champion", champion))
+        for n in (1, 7)
+    }
     print(f"## Run length: scores to a false alarm, of {effort.n_stable:,}\n")
     print(_run_lengths({**STABLE, **blocks}, effort))
     print(f"\n## Delay: median of {effort.n_seeds} seeds, in scores\n")
     print(_delays(effort))
-    print(f"\n## The shop's history: alarms of {len(scores):,} watched visits\n")
-    print(_shop(scores))
+    for whose, scores in (("twin", twin), ("champion", champion)):
+        print(f"\n## The shop's history: alarms of {len(scores):,} visits, scores of the {whose}\n")
+        print(_shop(scores))
     return 0
 
 
@@ -68,7 +76,7 @@ def _delays(effort: Effort) -> str:
 def _shop(scores: Sequence[Scored]) -> str:
     incidents = [each.name for each in shop.declared().incidents]
     rows = []
-    for candidate in (*_in_time(), *CANDIDATES):
+    for candidate in (DECLARED, *_in_time(), *CANDIDATES):
         counted = alarms_by_incident(candidate, scores)
         row = {"detector": candidate.name}
         row |= {name: str(counted[name]) for name in incidents}

@@ -1,14 +1,14 @@
 """False alarms where nothing changes, and delays where something does."""
 
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from statistics import median
 from typing import Final
 
-from benchmarks.drift.detectors import Candidate
+from benchmarks.drift.detectors import Candidate, Detector
 from benchmarks.drift.shop_scores import incident_at
 from benchmarks.drift.streams import STEADY, Draw, Scored, Stream, independent
 
@@ -32,10 +32,10 @@ class Effort:
 
 
 def false_alarms(candidate: Candidate, stream: Stream, effort: Effort) -> int:
-    """Count alarms while nothing changes."""
-    detector = candidate.make()
+    """Count alarms while nothing changes; each partition has a detector of its own."""
+    by_partition: defaultdict[int, Detector] = defaultdict(candidate.make)
     scores = islice(stream(random.Random(1)), effort.of(candidate).n_stable)
-    return sum(detector(each.score, each.at_ms) for each in scores)
+    return sum(by_partition[each.partition](each.score, each.at_ms) for each in scores)
 
 
 @dataclass(frozen=True, slots=True)

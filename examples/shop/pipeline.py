@@ -6,7 +6,7 @@ The whole pipeline is this file. `make up` runs it on half a year of a shop's cl
 from datetime import date, timedelta
 
 from agents.goals import Goals
-from agents.pipeline import Incident, Pipeline, Replay
+from agents.pipeline import DriftPolicy, Incident, Pipeline, Replay
 from schemas.events import UserEvent
 from streams.expectations import expect
 from streams.features import (
@@ -112,6 +112,8 @@ PIPELINE = Pipeline(
         file="examples/shop/clickstream.csv.gz",
         columns={"action": "event", "ts": "timestamp"},
     ),
+    # one false alarm in two replays of this history
+    drift=DriftPolicy(scores_per_false_alarm=6_700),
     incidents=(
         Incident(name="viral article", first=date(2024, 2, 29), last=date(2024, 3, 3)),
         Incident(name="checkout bug", first=date(2024, 4, 9), last=date(2024, 5, 9)),

@@ -5,10 +5,29 @@
 `bets`         what a change would pay
 `ranks`        where a score lies among those before
 `dependence`   what a score tells of the next one
+`moments`      what scores were, and whether a few more are like them
+
+Did the model move, or the world? `TwinDrift` tells, from a frozen twin of the model.
+
+`twin_drift`   holds the model against its twin
+`segments`     which part of the traffic moved
 """
 
 from online_models.drift.bets import SIGNALS, Signal
 from online_models.drift.detector import DriftAlarm, ScoreDrift, Standing
 from online_models.drift.run_length import RunLength
+from online_models.drift.segments import Segments
+from online_models.drift.twin_drift import Moved, TwinAlarm, TwinDrift
 
-__all__ = ["SIGNALS", "DriftAlarm", "RunLength", "ScoreDrift", "Signal", "Standing"]
+__all__ = [
+    "SIGNALS",
+    "DriftAlarm",
+    "Moved",
+    "RunLength",
+    "ScoreDrift",
+    "Segments",
+    "Signal",
+    "Standing",
+    "TwinAlarm",
+    "TwinDrift",
+]

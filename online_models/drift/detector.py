@@ -25,6 +25,7 @@ import msgspec
 
 from online_models.drift.bets import N_BETS, SIGNAL_OF_BET, SIGNALS, TAIL, Signal, factors
 from online_models.drift.dependence import CLASSES, Dependence, hour_class
+from online_models.drift.moments import NO_MOMENTS, Moments
 from online_models.drift.ranks import Counts, no_counts, normal_score, reference
 from online_models.drift.run_length import RunLength
 
@@ -63,6 +64,8 @@ class DriftAlarm:
     """Event time of the first score that bets on the signal won from: the likely onset."""
     severity: float = 0.0
     """From reference to value, in standard deviations of what is measured."""
+    moments: Moments = NO_MOMENTS
+    """Of all scores since the last reset."""
 
 
 class Standing(NamedTuple):
@@ -178,6 +181,13 @@ class ScoreDrift:
     def n(self) -> int:
         """Scores since the last reset."""
         return self._state.n
+
+    @property
+    def moments(self) -> Moments:
+        """Of the scores since the last reset."""
+        state = self._state
+        total, distances, _ = state.sums
+        return Moments(state.n, total, distances, state.squares)
 
     @property
     def threshold(self) -> float:
@@ -311,6 +321,7 @@ class ScoreDrift:
             n_since_onset=since,
             onset_ms=onset_ms,
             severity=(value - reference) / deviation if deviation else 0.0,
+            moments=self.moments,
         )
 
     def _variances(self, share: float) -> _Sums:

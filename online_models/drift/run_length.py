@@ -35,6 +35,10 @@ class RunLength:
         """So much event time, whatever the traffic."""
         return cls(span / _HOUR, in_time=True)
 
+    def shared_by(self, n: int) -> "RunLength":
+        """Tell the amount of what stands for so many each."""
+        return RunLength(self.amount / n, self.in_time)
+
     def step(self, gap_ms: int) -> float:
         """Tell what a score counts that comes so long after the one before."""
         if not self.in_time:

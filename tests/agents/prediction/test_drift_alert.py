@@ -13,7 +13,7 @@ from agents.prediction.drift_alert import drift_alert
 from agents.prediction.predict_plan import PredictPlan
 from agents.silence import Silence
 from examples.shop.pipeline import PIPELINE
-from online_models.drift import DriftAlarm, RunLength
+from online_models.drift import DriftAlarm, RunLength, TwinAlarm
 from schemas.alerts import Alert
 from schemas.errors import InvalidDeclaration
 from tests.agents.partition_run import MS, NOON_MS, FakeScorer, PartitionRun, event, served
@@ -90,7 +90,7 @@ def test_the_same_alarm_computed_again_is_the_same_alert() -> None:
     def alert(raised_at: int) -> Alert:
         alarm = DriftAlarm("score_spread", 0.2, 0.1, 41.0, 40.0, 900)
         return drift_alert(
-            alarm,
+            TwinAlarm(alarm, is_of_twin=True, moved="world"),
             use_case="intent",
             partition=3,
             event_id="e1",

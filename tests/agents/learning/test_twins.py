@@ -1,0 +1,124 @@
+"""The frozen twin of the champion, from `learn` that pins it to `predict` that scores with it."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from agents.pipeline import DriftPolicy
+from agents.testing import PipelineDriver
+from examples.shop.pipeline import PIPELINE
+from online_models.twin import twin_of
+from schemas import topics
+
+WARM = 30
+SMALL = replace(PIPELINE, drift=DriftPolicy(model_warmup_outcomes=WARM))
+CHAMPION, (CHALLENGER,) = SMALL.champion, SMALL.challengers
+TWIN = twin_of(CHAMPION)
+
+
+class Shop(PipelineDriver):
+    """Visitors who buy something now and then, one every half hour of event time."""
+
+    n = 0
+
+    def visit(self, times: int) -> "Shop":
+        for _ in range(times):
+            self.n += 1
+            user = f"u{self.n}"
+            for action in ("home", "cart", *(["purchase"] if self.n % 3 == 0 else [])):
+                self.publish({"user_id": user, "action": action, "ts": self.now_ms})
+                self.advance(timedelta(minutes=10))
+        return self
+
+    def published(self) -> list[str]:
+        return [(record.key() or b"").decode() for record in self.read(topics.MODELS)]
+
+    def twins(self) -> dict[str, bytes | None]:
+        values = [record.value() for record in self.read(topics.MODELS)]
+        found = dict(zip(self.published(), values, strict=True))
+        return {name: value for name, value in found.items() if name.endswith("@twin")}
+
+    @property
+    def watched(self) -> tuple[str, int]:
+        """Whose scores the partition watches, and how many it did."""
+        drift = self._by_number[0].drift
+        return drift._watched.model, drift.detector.n
+
+
+@pytest.fixture(scope="module")
+def shop() -> Shop:
+    return Shop(SMALL).visit(60)
+
+
+def test_a_champion_that_learned_enough_has_a_twin_that_stays_as_it_is(shop: Shop) -> None:
+    before = shop.twins()
+    shop.visit(10)
+
+    assert WARM <= shop.model_versions[TWIN] < shop.model_versions[CHAMPION]
+    assert shop.twins() == before
+    assert list(before) == [TWIN]
+
+
+def test_the_twin_is_what_is_watched(shop: Shop) -> None:
+    model, n = shop.watched
+    shop.visit(5)
+
+    assert model == TWIN
+    assert shop.watched == (TWIN, n + 5)
+
+
+def test_twin_and_watch_survive_whoever_dies(shop: Shop) -> None:
+    before, versions, watched = shop.twins(), shop.model_versions, shop.watched
+    shop.crash("learn")
+    shop.crash("predict")
+
+    assert shop.watched == watched
+    assert shop.model_versions[TWIN] == versions[TWIN]
+    model, n = watched
+    assert shop.visit(3).watched == (model, n + 3)
+    assert shop.twins() == before
+
+
+def test_a_model_that_is_learned_anew_keeps_its_twin(shop: Shop) -> None:
+    before = shop.twins()
+    shop.rebuild(CHAMPION)
+    shop.visit(3)
+
+    assert shop.twins() == before
+
+
+def test_another_champion_has_a_twin_of_its_own(shop: Shop) -> None:
+    shop.promote(CHALLENGER)
+    shop.visit(3)
+    promoted = shop.twins()
+    assert promoted[TWIN] is None
+    assert shop.watched == (twin_of(CHALLENGER), 2)  # from the second batch on
+    assert TWIN not in shop.model_versions
+
+    shop.roll_back()
+    shop.visit(3)
+
+    assert shop.twins()[twin_of(CHALLENGER)] is None
+    assert shop.model_versions[TWIN] > WARM + 10
+
+
+def test_a_version_that_was_kept_is_its_own_twin() -> None:
+    shop = Shop(replace(SMALL, keep_every=20)).visit(40)
+    kept = [key for key in shop.published() if key.startswith(f"{CHAMPION}@") and key != TWIN]
+    version = kept[-1]
+    shop.promote(version)
+    shop.visit(5)
+
+    assert shop.watched[0] in (version, TWIN)
+    assert shop.twins()[TWIN] is None
+
+
+def test_other_features_need_another_twin(shop: Shop) -> None:
+    shop = Shop(SMALL).visit(35)
+    before = shop.twins()[TWIN]
+    shop.deploy(replace(SMALL, features=SMALL.features[:-1]))
+    shop.visit(40)
+
+    assert shop.twins()[TWIN] not in (None, before)
+    assert shop.watched[0] == TWIN
