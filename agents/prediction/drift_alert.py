@@ -1,5 +1,7 @@
 """From a drift alarm to the alert that people read."""
 
+from typing import Any
+
 from agents.observability.runbooks import RUNBOOKS
 from online_models.drift import TwinAlarm
 from schemas.alerts import Alert
@@ -24,7 +26,9 @@ def drift_alert(
     """
     alarm, segment = found.alarm, found.segment
     signal = alarm.signal if found.is_of_twin else alarm.signal.replace("score_", "difference_")
-    attributed = {} if segment is None else {"segment": segment._asdict()}
+    attributed: dict[str, Any] = {} if segment is None else {"segment": segment._asdict()}
+    if found.of_class is not None:
+        attributed["class"] = found.of_class or "other"
     return Alert(
         alert_id=f"drift-{use_case}-{partition}-{event_id}-{signal}",
         kind="drift",

@@ -39,6 +39,8 @@ class DriftWatch:
     ----------
     encoded
         What `encode` wrote.
+    of_classes
+        Whether the model tells classes apart.
 
     Examples
     --------
@@ -55,10 +57,17 @@ class DriftWatch:
     """
 
     def __init__(
-        self, encoded: bytes | None, run_length: RunLength, *, warmup_scores: int, schema: str
+        self,
+        encoded: bytes | None,
+        run_length: RunLength,
+        *,
+        warmup_scores: int,
+        schema: str,
+        of_classes: bool = False,
     ) -> None:
         self._run_length: Final = run_length
         self._warmup_scores: Final = warmup_scores
+        self._of_classes: Final = of_classes
         self._schema: Final = schema
         if encoded is None:
             self._watched = _Watched("", schema, b"")
@@ -66,7 +75,9 @@ class DriftWatch:
             return
         self._watched = watched = msgspec.msgpack.decode(encoded, type=_Watched)
         self._drift = TwinDrift.decode(
-            *(watched.detector, watched.beside, run_length), warmup_scores=warmup_scores
+            *(watched.detector, watched.beside, run_length),
+            warmup_scores=warmup_scores,
+            of_classes=of_classes,
         )
 
     @property
@@ -113,12 +124,15 @@ class DriftWatch:
         *,
         segments: tuple[int, ...] = (),
         names: Sequence[str] = (),
+        of_class: str | None = None,
     ) -> TwinAlarm | None:
         """Take in a score, and that of who answered; tell if by now they are not what they were.
 
         Parameters are those of `online_models.drift.TwinDrift.update`.
         """
-        found = self._drift.update(score, own, at_ms, segments=segments, names=names)
+        found = self._drift.update(
+            *(score, own, at_ms), segments=segments, names=names, of_class=of_class
+        )
         if found is None or self._watched.pinned_at != NEVER:
             return found
         return replace(found, moved="unknown")  # the scores are those of who learns
@@ -129,4 +143,6 @@ class DriftWatch:
         return msgspec.msgpack.encode(self._watched)
 
     def _new_drift(self) -> TwinDrift:
-        return TwinDrift(self._run_length, warmup_scores=self._warmup_scores)
+        return TwinDrift(
+            self._run_length, warmup_scores=self._warmup_scores, of_classes=self._of_classes
+        )

@@ -329,7 +329,10 @@ class Partition:
             outputs.drift_resets.append(reason)
         at_ms: int = event.ts  # type: ignore[assignment]  # milliseconds, once cleaned
         alarm = drift.watch(
-            *(score, own, at_ms), segments=segments.of(features), names=segments.names
+            *(score, own, at_ms),
+            segments=segments.of(features),
+            names=segments.names,
+            of_class=None if twin is None else getattr(twin.scorer, "prediction", None),
         )
         if alarm is not None:
             outputs.drift_alert(alarm, event, answer)

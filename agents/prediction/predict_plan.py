@@ -382,6 +382,7 @@ class PredictPlan:
             self._run_length,
             warmup_scores=self.pipeline.drift.warmup_scores,
             schema=self.features.schema,
+            of_classes=self.pipeline.task == "multiclass",
         )
 
     def review_sampler(self, partition: int, encoded: bytes | None) -> ReviewSampler | None:

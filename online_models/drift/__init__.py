@@ -11,6 +11,7 @@ Did the model move, or the world? `TwinDrift` tells, from a frozen twin of the m
 
 `twin_drift`   holds the model against its twin
 `segments`     which part of the traffic moved
+`class_mix`    how often each class is named
 """
 
 from online_models.drift.bets import SIGNALS, Signal

@@ -35,9 +35,13 @@ class RunLength:
         """So much event time, whatever the traffic."""
         return cls(span / _HOUR, in_time=True)
 
-    def shared_by(self, n: int) -> "RunLength":
-        """Tell the amount of what stands for so many each."""
-        return RunLength(self.amount / n, self.in_time)
+    def times(self, factor: float) -> "RunLength":
+        """Tell a multiple: detectors that share a budget run longer each.
+
+        >>> RunLength.scores(1_000).times(2)
+        RunLength(amount=2000, in_time=False)
+        """
+        return RunLength(self.amount * factor, self.in_time)
 
     def step(self, gap_ms: int) -> float:
         """Tell what a score counts that comes so long after the one before."""

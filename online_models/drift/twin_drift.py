@@ -10,6 +10,7 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
+from online_models.drift.class_mix import ClassMix
 from online_models.drift.detector import DriftAlarm, ScoreDrift
 from online_models.drift.moments import Moments
 from online_models.drift.run_length import RunLength
@@ -46,6 +47,7 @@ class _Beside(msgspec.Struct, array_like=True):
     """An alarm of the difference, and after how many visits more it is told."""
     block: list[float] = []
     """Differences that are no whole block yet."""
+    classes: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class TwinAlarm:
     moved: Moved
     segment: SegmentMove | None = None
     """What part of the traffic moved most, if that can be told."""
+    of_class: str | None = None
+    """Which class comes more often, of an alarm of `class_mix`; empty: one of the rare ones."""
 
 
 class TwinDrift:
@@ -70,6 +74,9 @@ class TwinDrift:
     ----------
     run_length, warmup_scores
         As `ScoreDrift` has them.
+    of_classes
+        Whether the model tells classes apart: then how often each is named is watched, too, and
+        takes half of the budget.
 
     Examples
     --------
@@ -93,10 +100,14 @@ class TwinDrift:
     (False, 'model')
     """
 
-    def __init__(self, run_length: RunLength, *, warmup_scores: int) -> None:
-        self.twin = ScoreDrift(run_length, warmup_scores=warmup_scores)
+    def __init__(
+        self, run_length: RunLength, *, warmup_scores: int, of_classes: bool = False
+    ) -> None:
+        self._of_each = run_length.times(2) if of_classes else run_length
+        self.twin = ScoreDrift(self._of_each, warmup_scores=warmup_scores)
         """Of the twin's scores."""
-        self._of_blocks = run_length if run_length.in_time else run_length.shared_by(_BLOCK)
+        self._classes = ClassMix(self._of_each, warmup=warmup_scores) if of_classes else None
+        self._of_blocks = run_length if run_length.in_time else run_length.times(1 / _BLOCK)
         self._warmup_blocks = max(2, warmup_scores // _BLOCK)
         self.difference = self._new_difference()
         """Of the model's less the twin's, by blocks."""
@@ -113,6 +124,7 @@ class TwinDrift:
         *,
         segments: tuple[int, ...] = (),
         names: Sequence[str] = (),
+        of_class: str | None = None,
     ) -> TwinAlarm | None:
         """Take in what the twin says of a visit, and what the model does.
 
@@ -124,6 +136,8 @@ class TwinDrift:
             The model's; `None`: it gave none.
         segments, names
             Where the visit is (`online_models.drift.segments`), and what all segments are called.
+        of_class
+            The class that the twin names, if it tells classes apart.
         """
         difference = None if own is None else own - score
         self._recent.append(_Visit(score, difference, segments))
@@ -133,6 +147,11 @@ class TwinDrift:
         alarm = self.twin.update(score, at_ms)
         if alarm is not None:
             return self._told_of_twin(alarm, names)
+        if self._classes is not None and of_class is not None:
+            moved = self._classes.update(of_class, at_ms)
+            if moved is not None:
+                named, alarm = moved
+                return TwinAlarm(alarm, is_of_twin=True, moved="world", of_class=named)
         if difference is None:
             return None
         self._block.append(difference)
@@ -156,17 +175,25 @@ class TwinDrift:
     def encode(self) -> tuple[bytes, bytes]:
         """Write the detector of the twin, and what there is beside it; their sizes are bounded."""
         beside = _Beside(
-            self.difference.encode(), self._recent, self._sums, self._waiting, self._block
+            *(self.difference.encode(), self._recent, self._sums, self._waiting, self._block),
+            b"" if self._classes is None else self._classes.encode(),
         )
         return self.twin.encode(), msgspec.msgpack.encode(beside)
 
     @classmethod
     def decode(
-        cls, twin: bytes, beside: bytes, run_length: RunLength, *, warmup_scores: int
+        cls,
+        twin: bytes,
+        beside: bytes,
+        run_length: RunLength,
+        *,
+        warmup_scores: int,
+        of_classes: bool = False,
     ) -> "TwinDrift":
         """Go on from what `encode` wrote; from a detector alone, if `beside` is empty."""
-        drift = cls(run_length, warmup_scores=warmup_scores)
-        drift.twin = ScoreDrift.decode(twin, run_length, warmup_scores=warmup_scores)
+        drift = cls(run_length, warmup_scores=warmup_scores, of_classes=of_classes)
+        each = drift._of_each
+        drift.twin = ScoreDrift.decode(twin, each, warmup_scores=warmup_scores)
         if beside:
             found = msgspec.msgpack.decode(beside, type=_Beside)
             drift._recent, drift._sums = found.recent, found.sums
@@ -174,6 +201,8 @@ class TwinDrift:
             drift.difference = ScoreDrift.decode(
                 found.difference, drift._of_blocks, warmup_scores=drift._warmup_blocks
             )
+            if of_classes and found.classes:
+                drift._classes = ClassMix.decode(found.classes, each, warmup=warmup_scores)
         return drift
 
     def _new_difference(self) -> ScoreDrift:
