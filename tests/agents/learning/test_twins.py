@@ -11,7 +11,7 @@ from examples.shop.pipeline import PIPELINE
 from online_models.twin import twin_of
 from schemas import topics
 
-WARM = 30
+WARM = 10
 SMALL = replace(PIPELINE, drift=DriftPolicy(model_warmup_outcomes=WARM))
 CHAMPION, (CHALLENGER,) = SMALL.champion, SMALL.challengers
 TWIN = twin_of(CHAMPION)
@@ -48,7 +48,7 @@ class Shop(PipelineDriver):
 
 @pytest.fixture(scope="module")
 def shop() -> Shop:
-    return Shop(SMALL).visit(60)
+    return Shop(SMALL).visit(12)
 
 
 def test_a_champion_that_learned_enough_has_a_twin_that_stays_as_it_is(shop: Shop) -> None:
@@ -104,7 +104,7 @@ def test_another_champion_has_a_twin_of_its_own(shop: Shop) -> None:
 
 
 def test_a_version_that_was_kept_is_its_own_twin() -> None:
-    shop = Shop(replace(SMALL, keep_every=20)).visit(40)
+    shop = Shop(replace(SMALL, keep_every=20)).visit(14)
     kept = [key for key in shop.published() if key.startswith(f"{CHAMPION}@") and key != TWIN]
     version = kept[-1]
     shop.promote(version)
@@ -115,10 +115,10 @@ def test_a_version_that_was_kept_is_its_own_twin() -> None:
 
 
 def test_other_features_need_another_twin(shop: Shop) -> None:
-    shop = Shop(SMALL).visit(35)
+    shop = Shop(SMALL).visit(8)
     before = shop.twins()[TWIN]
     shop.deploy(replace(SMALL, features=SMALL.features[:-1]))
-    shop.visit(40)
+    shop.visit(8)
 
     assert shop.twins()[TWIN] not in (None, before)
     assert shop.watched[0] == TWIN

@@ -16,7 +16,7 @@ from online_models.drift.twin_drift import N_RECENT
 from online_models.scorer import Scorer
 
 BUDGET = RunLength.scores(10_000)
-STEADY, AFTER = 400, 300
+STEADY, AFTER = 300, 450
 N_SEEDS = 20
 
 
@@ -54,7 +54,7 @@ class Shop:
             alarm = drift.update(self.twin.score(x), self.champion.score(x), at_ms=i)
             if alarm is not None:
                 found.append(alarm)
-            self.learn(3)
+            self.learn(2)
             if i % 10 == 0:
                 self.champion = self.frozen()
         return found
