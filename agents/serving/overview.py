@@ -1,6 +1,6 @@
 """What the ops page shows, folded from telemetry and alerts. Pure: time comes as an argument."""
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -13,9 +13,13 @@ from agents.observability.metric_spec import GaugeSpec
 from agents.pipeline import Pipeline
 from agents.serving import tables
 from agents.serving.fleet import Fleet
+from agents.serving.happenings import happenings
+from agents.serving.health import Health
 from agents.serving.samples import quantile
 from agents.serving.tables import Row
+from agents.serving.tiles import tiles
 from agents.serving.timeline import GATHERING, Timeline
+from online_models.registry import Change
 from schemas import topics
 from schemas.alerts import Alert
 from schemas.deployments import Deployment
@@ -28,6 +32,7 @@ GATHERING_BUDGET_S: Final = 90.0
 SCORES_OVER_MS: Final = 60_000
 MAX_ALERTS: Final = 500
 SHOWN_ALERTS: Final = 20
+MAX_CHANGES: Final = 50
 ARCHIVE: Final = "archive"
 """The role's name."""
 
@@ -50,6 +55,8 @@ class Overview:
         self._fleet = Fleet()
         self._timeline = Timeline()
         self._alerts: OrderedDict[str, Alert] = OrderedDict()
+        self._changes: deque[Change] = deque(maxlen=MAX_CHANGES)
+        self._health = Health()
 
     def fold(self, telemetry: Telemetry, now_ms: int) -> None:
         """Take in what a process says; its clock may be ahead of ours, but not here."""
@@ -67,7 +74,10 @@ class Overview:
 
     def fold_deployment(self, event: Deployment, offset: int) -> None:
         """Take in a decision about who serves; one that is told twice counts once."""
-        self._deployed.follow(self._deployed.registry.fold(event, offset))
+        registry = self._deployed.registry
+        if offset > registry.offset and registry.refusal(event) is None:
+            self._changes.append(Change(offset, event))
+        self._deployed.follow(registry.fold(event, offset))
 
     def alerts(self, last: int = MAX_ALERTS) -> list[Row]:
         """Tell the latest alerts, newest first."""
@@ -86,28 +96,50 @@ class Overview:
         processes = tables.processes(fleet, now_ms)
         lag = tables.lag(fleet, now_ms)
         numbers = self._numbers(now_ms)
+        problems = list(_problems(processes, lag, numbers))
+        heard_at = max((process.at for process in fleet.processes.values()), default=None)
+        self._health.note(problems, heard=heard_at is not None, now_ms=now_ms)
+        models = tables.models(fleet, self._deployed.roles, now_ms)
+        quality = tables.quality(fleet, pipeline, now_ms)
+        waits = any(row.get("seconds", 0.0) > LAG_BUDGET_S for row in lag)
         return {
             "at": now_ms,
-            "heard_at": max((process.at for process in fleet.processes.values()), default=None),
+            "heard_at": heard_at,
             "use_case": pipeline.use_case,
             "task": pipeline.task,
             "delivery": self._delivery,
             "latency_budget_seconds": LATENCY_BUDGET_S,
-            "problems": list(_problems(processes, lag, numbers)),
+            "problems": problems,
+            "since": self._health.since,
+            "changed": self._changed(),
+            "tiles": tiles(pipeline, numbers, models, quality["score"], waits=waits),
+            "happened": self._happened(now_ms),
             "numbers": numbers,
             "point": self._timeline.points[-1],
             "processes": processes,
             "lag": lag,
             "scores": self._scores(now_ms),
             "drift": tables.drift(fleet, now_ms),
-            "models": tables.models(fleet, self._deployed.roles, now_ms),
-            "quality": tables.quality(fleet, pipeline, now_ms),
+            "models": models,
+            "quality": quality,
             "parity": tables.parity(fleet),
             "dead_letters": fleet.totals_by(metric_list.DEAD_LETTERS, "reason"),
             "labels": fleet.totals_by(metric_list.LABELS, "fate"),
             "state": tables.sums_by(fleet, metric_list.STATE_ENTRIES, "table", now_ms),
             "alerts": self.alerts(SHOWN_ALERTS),
         }
+
+    def _changed(self) -> Row | None:
+        """Tell what was decided last."""
+        if not self._changes:
+            return None
+        last = self._changes[-1]
+        return {"at": last.event.at, "text": str(last), "why": last.event.why}
+
+    def _happened(self, now_ms: int) -> Row:
+        alerts = list(reversed(self._alerts.values()))[:SHOWN_ALERTS]
+        incidents = self._pipeline.incidents
+        return happenings(alerts, self._changes, self._health.spells, incidents, now_ms)
 
     def _numbers(self, now_ms: int) -> dict[str, float | None]:
         fleet, point = self._fleet, self._timeline.points[-1]

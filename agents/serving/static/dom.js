@@ -2,6 +2,8 @@
 
 import { formats } from "./format.js";
 
+export const byId = (id) => document.getElementById(id);
+
 export function element(tag, properties = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {

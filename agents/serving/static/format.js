@@ -37,3 +37,8 @@ export const clock = (seconds) =>
 
 // Event time is shown in UTC, as the pipeline counts it.
 export const utc = (ms) => new Date(ms).toISOString().slice(0, 16).replace("T", " ") + " UTC";
+
+// A moment of the wall clock, as short as it is clear: with its date unless it is of the last day.
+export const moment = (ms, now) =>
+  now - ms < 86_400_000 ? clock(ms / 1000)
+    : new Date(ms).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });

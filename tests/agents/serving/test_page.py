@@ -119,6 +119,12 @@ def test_the_page_waits_for_telemetry_honestly_then_shows_the_real_numbers(
         "parity.click_rate_7d.share": 0.025,
     }.items():
         expect(page, metric, value)
+    for tile, value in {"quality_score": 0.975, "predictions_per_second": 495}.items():
+        expect(page, f"tiles.{tile}", value)
+    assert "missed" not in (page.get_attribute('#tiles [data-key="quality_score"]', "class") or "")
+    assert page.inner_text('#tiles [data-key="quality_score"] .goal') == "goal: at least 0.950"
+    assert page.inner_text("#since").startswith("since ")
+    assert page.inner_text("#changed") == "Nothing was decided about models yet."
     # 0.0095 s lies in the bucket (0.008, 0.01]: half of it is at 0.008 + 0.002 * 500/980.
     expect(page, "latency_p50_seconds", 0.008 + 0.002 * 500 / 980)
     assert page.inner_text('[data-metric="latency_p99_seconds"]') == "38ms"
@@ -176,6 +182,12 @@ def test_alerts_appear_as_they_are_raised_and_their_words_are_only_words(
         "18211",
     ):
         assert part in text
+    mark = page.locator('#happened li[data-kind="alert"]')
+    assert mark.count() == 0  # raised in 2024, longer ago than the line reaches
+    now_ms = time.time_ns() // 1_000_000
+    site.raise_alert(Alert("d2", "drift", "warning", "u", hostile, 0.1, 0.05, now_ms))
+    mark.focus(timeout=TIMEOUT_MS)
+    assert hostile in mark.inner_text()
     assert page.locator("main img, main script").count() == 0
     assert page.title() != "1"
 
