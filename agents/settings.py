@@ -60,6 +60,8 @@ class Settings(BaseSettings):
     web_host: str = "127.0.0.1"
     web_port: int = Field(default=8600, ge=1, le=65_535)
     """The ops page and API."""
+    web_token: str = Field(default="", pattern=r"^([!-~]{16,})?$", repr=False)
+    """Who knows it may promote, roll back and settle dead letters on the page; empty: nobody."""
     feature_ttl_days: int = Field(default=90, ge=1, le=36_500)
     """How long Redis keeps the features of a user who does nothing."""
     feast_project: str = Field(default="", pattern=r"^([A-Za-z0-9][A-Za-z0-9_-]*)?$")

@@ -25,7 +25,7 @@ Headers = list[tuple[str, bytes]]
 Verdict = Literal["retried", "dropped"]
 
 
-class Fate(msgspec.Struct, frozen=True):
+class Fate(msgspec.Struct, frozen=True, omit_defaults=True):
     """What was decided about a dead letter; a record of `dead-letter-fates`, keyed by its offset.
 
     >>> msgspec.json.encode(Fate("dropped", at=1_704_110_400_000, letter_at=1_704_067_200_000))
@@ -37,6 +37,8 @@ class Fate(msgspec.Struct, frozen=True):
     """When, ms since the epoch."""
     letter_at: int
     """When the record was set aside: another at that offset, of a topic made anew, has none."""
+    by: str = ""
+    """Who decided: `user@host`; empty: an earlier release did not say."""
 
 
 def headers(

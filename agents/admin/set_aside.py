@@ -1,6 +1,6 @@
 """Dead letters as a person reads them: what was set aside, from where, why, and what came of it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -11,6 +11,7 @@ from agents.admin import topic_reader
 from agents.settings import Settings
 from schemas import dead_letters, topics
 from schemas.dead_letters import Fate, Headers
+from schemas.errors import ThalwegError
 
 _decode_fate = msgspec.json.Decoder(Fate).decode
 
@@ -48,8 +49,13 @@ class DeadLetter:
         return int(found) if found.isdigit() else 0
 
 
-def read(settings: Settings) -> Iterator[DeadLetter]:
+def read(settings: Settings, *, last: int | None = None) -> Iterator[DeadLetter]:
     """Read all dead letters, oldest first.
+
+    Parameters
+    ----------
+    last
+        Read about so many, from the end.
 
     Raises
     ------
@@ -57,8 +63,38 @@ def read(settings: Settings) -> Iterator[DeadLetter]:
         The broker cannot be reached, or lacks a topic.
     """
     known = fates(settings)
-    for message in topic_reader.read_to_end(settings, _named(settings, topics.DEAD_LETTERS)):
+    topic = _named(settings, topics.DEAD_LETTERS)
+    for message in topic_reader.read_to_end(settings, topic, last=last):
         yield _dead_letter(message, known)
+
+
+def at(settings: Settings, offsets: Iterable[int]) -> list[DeadLetter]:
+    """Find open dead letters by where they stand; raises likewise.
+
+    Raises
+    ------
+    ThalwegError
+        One of them is not there, or was settled before.
+    """
+    wanted = set(offsets)
+    return all_open((each for each in read(settings) if each.offset in wanted), wanted)
+
+
+def all_open(letters: Iterable[DeadLetter], wanted: Set[int]) -> list[DeadLetter]:
+    """Gather dead letters, unless one of those that are wanted is not there or not open.
+
+    Raises
+    ------
+    ThalwegError
+        Says which.
+    """
+    found = list(letters)
+    if missing := wanted - {letter.offset for letter in found}:
+        raise ThalwegError(f"no record at offset {min(missing)} of `dead-letters`")
+    for letter in found:
+        if letter.fate is not None:
+            raise ThalwegError(f"dead letter {letter.offset} was {letter.fate.verdict} before")
+    return found
 
 
 def fates(settings: Settings) -> dict[int, Fate]:

@@ -31,7 +31,9 @@ TIMEOUT_S: Final = 30.0
 _encode = msgspec.json.Encoder().encode
 
 
-def settle(settings: Settings, letters: Sequence[DeadLetter], verdict: Verdict) -> Iterator[int]:
+def settle(
+    settings: Settings, letters: Sequence[DeadLetter], verdict: Verdict, *, by: str = ""
+) -> Iterator[int]:
     """Settle dead letters; yield how many, transaction by transaction.
 
     Those that were settled since they were read are left alone.
@@ -40,6 +42,8 @@ def settle(settings: Settings, letters: Sequence[DeadLetter], verdict: Verdict) 
     ----------
     verdict
         `retried` publishes each to the partition it came from, `dropped` only notes it.
+    by
+        Who decides, for who looks at it later.
 
     Raises
     ------
@@ -48,7 +52,7 @@ def settle(settings: Settings, letters: Sequence[DeadLetter], verdict: Verdict) 
     DeliveryFailed
         The broker did not take a transaction; what was yielded before is done.
     """
-    outputs = {letter.offset: _outputs(settings, letter, verdict) for letter in letters}
+    outputs = {letter.offset: _outputs(settings, letter, verdict, by) for letter in letters}
     for start in range(0, len(letters), CHUNK):
         try:
             yield _settle_open(settings, letters[start : start + CHUNK], outputs)
@@ -93,9 +97,9 @@ def _flush(producer: Producer) -> None:
         raise DeliveryFailed(f"{n_left} records undelivered after {TIMEOUT_S:.0f} s")
 
 
-def _outputs(settings: Settings, letter: DeadLetter, verdict: Verdict) -> list[Output]:
+def _outputs(settings: Settings, letter: DeadLetter, verdict: Verdict, by: str) -> list[Output]:
     fates = topics.DEAD_LETTER_FATES.named(settings.topic_prefix)
-    fate = Fate(verdict, at=time.time_ns() // 1_000_000, letter_at=letter.at)
+    fate = Fate(verdict, at=time.time_ns() // 1_000_000, letter_at=letter.at, by=by)
     note = Output(fates, _encode(fate), str(letter.offset).encode(), -1, None)
     if verdict == "dropped":
         return [note]

@@ -98,24 +98,19 @@ def _chosen(
             return letter.offset in wanted
         return letter.fate is None and (everything or letter.reason == reason)
 
-    found = [letter for letter in set_aside.read(settings.load()) if is_meant(letter)]
-    if missing := wanted - {letter.offset for letter in found}:
-        raise ThalwegError(f"no record at offset {min(missing)} of `dead-letters`")
-    for letter in found:
-        if letter.fate is not None:
-            raise ThalwegError(f"dead letter {letter.offset} was {letter.fate.verdict} before")
-    return found
+    return set_aside.all_open(filter(is_meant, set_aside.read(settings.load())), wanted)
 
 
 def _settle(letters: "list[DeadLetter]", verdict: "Verdict", *, yes: bool, json: bool) -> int:
     from agents import settings  # noqa: PLC0415  # --help stays quick
     from agents.admin.settle import settle  # noqa: PLC0415
     from agents.commands.output import write_json  # noqa: PLC0415
+    from agents.deployments import desk  # noqa: PLC0415
 
     if len(letters) > 1 and not yes and not _confirmed(len(letters), verdict):
         sys.stderr.write("nothing done\n")
         return 1
-    n_settled = sum(settle(settings.load(), letters, verdict))
+    n_settled = sum(settle(settings.load(), letters, verdict, by=desk.operator()))
     if json:
         write_json({verdict: n_settled})
     else:

@@ -111,7 +111,7 @@ def show(offset: int, /, *, json: Flag = False) -> int:
         "detail": found.detail,
         "from": found.origin,
         "retries": str(found.n_retries),
-        "fate": _verdict(found),
+        "fate": _told(found),
         "key": set_aside.text(found.key),
         "value": set_aside.text(found.value),
     }
@@ -168,6 +168,11 @@ def _verdict(letter: "DeadLetter") -> str:
     return "open" if letter.fate is None else letter.fate.verdict
 
 
+def _told(letter: "DeadLetter") -> str:
+    by = "" if letter.fate is None else letter.fate.by
+    return f"{_verdict(letter)} by {by}" if by else _verdict(letter)
+
+
 def _as_json(letter: "DeadLetter") -> dict[str, object]:
     from agents.admin import set_aside  # noqa: PLC0415  # --help stays quick
 
@@ -183,5 +188,5 @@ def _as_json(letter: "DeadLetter") -> dict[str, object]:
         "retries": letter.n_retries,
         "fate": None
         if letter.fate is None
-        else {"verdict": letter.fate.verdict, "at": letter.fate.at},
+        else {"verdict": letter.fate.verdict, "at": letter.fate.at, "by": letter.fate.by},
     }

@@ -46,9 +46,12 @@ class Overview:
         Tells which models compete while the log does not, and which incidents are known.
     delivery
         What readers of our outputs can rely on.
+    has_actions
+        Whether the page may offer to change something.
     """
 
-    def __init__(self, pipeline: Pipeline, delivery: str) -> None:
+    def __init__(self, pipeline: Pipeline, delivery: str, *, has_actions: bool = False) -> None:
+        self._has_actions = has_actions
         self._pipeline = pipeline
         self._delivery = delivery
         self._deployed = Deployed(pipeline)
@@ -109,6 +112,7 @@ class Overview:
             "task": pipeline.task,
             "delivery": self._delivery,
             "latency_budget_seconds": LATENCY_BUDGET_S,
+            "actions": self._has_actions,
             "problems": problems,
             "since": self._health.since,
             "changed": self._changed(),
@@ -119,6 +123,8 @@ class Overview:
             "processes": processes,
             "lag": lag,
             "scores": self._scores(now_ms),
+            "experiment": tables.experiment(fleet, pipeline, self._deployed, now_ms),
+            "reviews": pipeline.review is not None,
             "drift": tables.drift(fleet, now_ms),
             "models": models,
             "quality": quality,

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
 
 from agents.admin import reviews
 from agents.commands.output import local_time
@@ -68,6 +69,11 @@ class ReviewPage:
     def __init__(self, settings: Settings, pipeline: Pipeline) -> None:
         self._settings = settings
         self._pipeline = pipeline
+
+    @property
+    def routes(self) -> list[Route]:
+        """Where they are shown and judged."""
+        return [Route(PATH, self.show), Route(PATH, self.answer, methods=["POST"])]
 
     async def show(self, request: Request) -> Response:
         """Answer a GET."""

@@ -6,8 +6,10 @@ from typing import Final
 import uvicorn
 
 from agents import pipeline
+from agents.serving.actions import Actions
 from agents.serving.address import listen
 from agents.serving.feed import Feed
+from agents.serving.letters import LetterPage
 from agents.serving.overview import Overview
 from agents.serving.reviews import ReviewPage
 from agents.serving.web import web_app
@@ -26,10 +28,13 @@ def run(settings: Settings) -> int:
     """
     with listen(settings.web_host, settings.web_port) as listener:
         declared = pipeline.load(settings.pipeline)
-        overview = Overview(declared, settings.delivery)
-        reviews = ReviewPage(settings, declared)
+        actions = Actions(settings, declared)
+        has_actions = actions.permission.exists
+        overview = Overview(declared, settings.delivery, has_actions=has_actions)
+        pages = (ReviewPage(settings, declared), LetterPage(settings), actions)
+        routes = [route for page in pages for route in page.routes]
         config = uvicorn.Config(
-            web_app(Feed(settings), overview, reviews, settings.web_host),
+            web_app(Feed(settings), overview, settings.web_host, routes),
             log_config=None,
             access_log=False,
             server_header=False,

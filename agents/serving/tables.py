@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from agents.deployments.deployed import Deployed
 from agents.observability import metric_list
 from agents.observability.metric_spec import GaugeSpec
 from agents.pipeline import Pipeline
@@ -117,6 +118,39 @@ def models(fleet: Fleet, roles: Roles, now_ms: int) -> list[Row]:
         freshness = fleet.buckets(metric_list.FRESHNESS_SECONDS, model=name)
         row["freshness_p99_seconds"] = quantile(freshness, 0.99)
     return list(rows.values())
+
+
+def experiment(fleet: Fleet, pipeline: Pipeline, deployed: Deployed, now_ms: int) -> Row | None:
+    """Tell how far the declared rollout has got, and what it has shown; `None`: none is declared.
+
+    The loss difference is the candidate's over the champion's: where its interval lies below zero,
+    the candidate is better, above, worse.
+    """
+    declared, now = pipeline.rollout, deployed.rollout
+    if declared is None:
+        return None
+    is_champion = deployed.roles.champion == declared.candidate
+    own = {"rollout": declared.name}
+
+    def latest(spec: GaugeSpec, **labels: str) -> float | None:
+        wanted = own | labels
+        found = [value for each, value in fleet.gauges(spec, now_ms) if each == wanted]
+        return found[-1] if found else None
+
+    return {
+        "name": declared.name,
+        "candidate": declared.candidate,
+        "stage": now.stage if now is not None else "full" if is_champion else "over",
+        "exposure": None if now is None else now.exposure,
+        "next": None if now is None else now.next_exposure,
+        "labels": latest(metric_list.ROLLOUT_LABELS),
+        "loss_low": latest(metric_list.ROLLOUT_LOSS_DIFFERENCE, end="low"),
+        "loss_high": latest(metric_list.ROLLOUT_LOSS_DIFFERENCE, end="high"),
+        "users": {
+            variant: latest(metric_list.ROLLOUT_USERS, variant=variant)
+            for variant in ("control", "candidate")
+        },
+    }
 
 
 def sums_by(fleet: Fleet, spec: GaugeSpec, label: str, now_ms: int) -> dict[str, float]:

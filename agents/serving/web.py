@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +24,6 @@ from agents.observability.metrics import Metrics
 from agents.serving.feed import Feed
 from agents.serving.overview import Overview
 from agents.serving.pulse import Pulse, now_ms
-from agents.serving.reviews import PATH, ReviewPage
 
 STATIC: Final = Path(__file__).with_name("static")
 
@@ -63,7 +62,7 @@ class SecureHeaders:
         await self._app(scope, receive, send_with_headers)
 
 
-def web_app(feed: Feed, overview: Overview, reviews: ReviewPage, host: str) -> Starlette:
+def web_app(feed: Feed, overview: Overview, host: str, routes: Sequence[Route]) -> Starlette:
     """Build the application.
 
     Parameters
@@ -72,11 +71,11 @@ def web_app(feed: Feed, overview: Overview, reviews: ReviewPage, host: str) -> S
         Started and stopped with the application.
     overview
         What is shown.
-    reviews
-        Where people judge decisions.
     host
         Where it is bound. Requests for other host names are refused: a page elsewhere may have
         its own name resolve to this machine (DNS rebinding).
+    routes
+        Of what asks Kafka itself, or writes to it.
     """
     pulse = Pulse(feed, overview)
     metrics = Metrics()
@@ -119,8 +118,7 @@ def web_app(feed: Feed, overview: Overview, reviews: ReviewPage, host: str) -> S
         routes=[
             Route("/", page),
             Route("/events", events),
-            Route(PATH, reviews.show),
-            Route(PATH, reviews.answer, methods=["POST"]),
+            *routes,
             Route("/api/overview", whole),
             Route("/api/alerts", alerts),
             Route("/health/live", live),

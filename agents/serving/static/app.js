@@ -1,13 +1,15 @@
 // The ops page: one frame a second from /events, laid over the history from /api/overview.
 
+import { allowActions } from "./actions.js";
 import { showAlerts } from "./alerts.js";
 import { drawCharts } from "./charts.js";
 import { showDeadLetters } from "./dead_letters.js";
 import { byId as $, setNumber, setText } from "./dom.js";
 import { showDrift, showScores } from "./drift.js";
+import { showExperiment } from "./experiment.js";
 import { clock, text } from "./format.js";
 import { GATHERING, groupsOf, showLag } from "./lag.js";
-import { showModels } from "./models.js";
+import { showModels, showRollback } from "./models.js";
 import { showGlance, showHealth } from "./overview.js";
 import { showParity, showQuality } from "./quality.js";
 
@@ -22,15 +24,19 @@ function show(frame) {
   setText($("use-case"), frame.use_case);
   setText($("delivery"), frame.delivery.replace("_", " "));
   for (const node of document.querySelectorAll(".figures data, .ledger data")) {
-    setNumber(node, frame.numbers[node.dataset.metric]);
+    if (node.dataset.metric in frame.numbers) setNumber(node, frame.numbers[node.dataset.metric]);
   }
   for (const node of document.querySelectorAll("[data-metric^=latency_]")) {
     node.classList.toggle("over", Number(node.value) > frame.latency_budget_seconds);
   }
+  allowActions(frame.actions);
   showHealth(frame);
   showGlance(frame);
   showLag(frame.lag);
   showModels(frame.models, frame.task);
+  showRollback();
+  showExperiment(frame.experiment);
+  $("reviews-link").hidden = !frame.reviews;
   showScores(frame.scores);
   showAlerts(frame.alerts);
   showDrift(frame.drift);

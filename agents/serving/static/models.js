@@ -1,5 +1,6 @@
 // The models in service, beside the baselines that they must beat.
 
+import { actionButton } from "./actions.js";
 import { byId as $, element, keep, number, setNumber, setText } from "./dom.js";
 
 const AUC = [
@@ -47,12 +48,22 @@ export function showModels(models, task) {
   const make = (model) => element("tr", { data: { part: model.part } },
     element("th", { scope: "row" },
       model.part === "baseline" ? model.model.replace("baseline_", "").replace("_", " ") : model.model,
-      element("span", { className: "part", textContent: model.part })),
+      element("span", { className: "part" }), model.part === "baseline" ? "" : promotion(model.model)),
     ...columns.map(([name, format]) =>
       element("td", { className: "number" }, number(`models.${model.model}.${name}`, format))));
   keep($("models"), models, (model) => model.model, make, (tr, model) => {
+    tr.dataset.part = model.part;
     const part = model.may_serve === false ? `${model.part}, too slow to serve` : model.part;
     setText(tr.querySelector(".part"), part);
     columns.forEach(([name], i) => setNumber(tr.cells[i + 1].firstChild, model[name]));
   });
+}
+
+const promotion = (model) => actionButton("Promote", () => ({
+  title: `Promote ${model}`, action: "promote", body: { model },
+}));
+
+export function showRollback() {
+  const button = actionButton("Roll back", () => ({ title: "Roll back to who served before", action: "rollback", body: {} }));
+  if (button && !$("rollback").firstChild) $("rollback").append(button);
 }

@@ -33,8 +33,9 @@ ARGUMENTS = [
 class Site:
     """One system's page: its own topics, and a server process."""
 
-    def __init__(self, settings: Settings, log_path: Path, pipeline: str) -> None:
+    def __init__(self, settings: Settings, log_path: Path, pipeline: str, token: str) -> None:
         self.settings = settings
+        self._token = token
         self.url = f"http://{settings.web_host}:{settings.web_port}"
         self._log_path = log_path
         self._pipeline = pipeline
@@ -47,6 +48,7 @@ class Site:
             "THALWEG_TOPIC_PREFIX": self.settings.topic_prefix,
             "THALWEG_PIPELINE": self._pipeline,
             "THALWEG_WEB_PORT": str(self.settings.web_port),
+            "THALWEG_WEB_TOKEN": self._token,
         }
         command = [sys.executable, "-m", "agents.cli", "serve"]
         self.process = child.start(command, log_path=self._log_path, env=env)
@@ -94,15 +96,19 @@ def make_site(
     """Make sites whose servers end with the test."""
     sites: list[Site] = []
 
-    def make(pipeline: str = "examples.shop.pipeline") -> Site:
-        settings = Settings(
-            kafka_bootstrap=kafka.bootstrap,
-            topic_prefix=f"{uuid.uuid4().hex[:8]}.",
-            partitions=1,
-            web_port=free_port(),
-        )
-        topic_admin.create(settings)
-        site = Site(settings, tmp_path / f"serve-{len(sites)}.log", pipeline)
+    def make(
+        pipeline: str = "examples.shop.pipeline",
+        *,
+        settings: Settings | None = None,
+        token: str = "",
+    ) -> Site:
+        """Of an environment that is there, or of one that is made."""
+        if settings is None:
+            prefix = f"{uuid.uuid4().hex[:8]}."
+            settings = Settings(kafka_bootstrap=kafka.bootstrap, topic_prefix=prefix, partitions=1)
+            topic_admin.create(settings)
+        settings = settings.model_copy(update={"web_port": free_port()})
+        site = Site(settings, tmp_path / f"serve-{len(sites)}.log", pipeline, token)
         sites.append(site)
         site.start()
         return site
@@ -135,4 +141,4 @@ def page(browser: Browser) -> Iterator[Page]:
     page.on("pageerror", lambda error: complaints.append(str(error)))
     yield page
     page.close()
-    assert [text for text in complaints if "net::ERR" not in text] == []
+    assert [text for text in complaints if "Failed to load resource" not in text] == []

@@ -125,6 +125,7 @@ def test_the_page_waits_for_telemetry_honestly_then_shows_the_real_numbers(
     assert page.inner_text('#tiles [data-key="quality_score"] .goal') == "goal: at least 0.950"
     assert page.inner_text("#since").startswith("since ")
     assert page.inner_text("#changed") == "Nothing was decided about models yet."
+    assert page.locator(".act").count() == 0  # no token, no actions
     # 0.0095 s lies in the bucket (0.008, 0.01]: half of it is at 0.008 + 0.002 * 500/980.
     expect(page, "latency_p50_seconds", 0.008 + 0.002 * 500 / 980)
     assert page.inner_text('[data-metric="latency_p99_seconds"]') == "38ms"
