@@ -12,6 +12,7 @@ from agents.observability import metric_list
 from agents.observability.metric_spec import GaugeSpec
 from agents.pipeline import Pipeline
 from agents.serving import tables
+from agents.serving.drift_history import DriftHistory
 from agents.serving.fleet import Fleet
 from agents.serving.happenings import happenings
 from agents.serving.health import Health
@@ -60,6 +61,7 @@ class Overview:
         self._alerts: OrderedDict[str, Alert] = OrderedDict()
         self._changes: deque[Change] = deque(maxlen=MAX_CHANGES)
         self._health = Health()
+        self._drift = DriftHistory()
 
     def fold(self, telemetry: Telemetry, now_ms: int) -> None:
         """Take in what a process says; its clock may be ahead of ours, but not here."""
@@ -68,6 +70,7 @@ class Overview:
         self._timeline.advance(self._fleet, telemetry.at)
         self._fleet.forget(telemetry.at)
         self._fleet.fold(telemetry)
+        self._drift.note(lambda: tables.drift(self._fleet, telemetry.at), telemetry.at)
 
     def fold_alert(self, alert: Alert) -> None:
         """Take in an alert; one that is told twice is kept once, the oldest goes first."""
@@ -86,6 +89,10 @@ class Overview:
         """Tell the latest alerts, newest first."""
         newest = list(reversed(self._alerts.values()))[:last]
         return [self._told(alert) for alert in newest]
+
+    def drift_of(self, partition: str) -> Row:
+        """Tell how the evidence of drift on a partition got to where it is."""
+        return {"partition": partition, "signals": self._drift.of(partition)}
 
     def with_history(self, now_ms: int) -> dict[str, Any]:
         """Tell everything that the page shows, and the charts' points, oldest first."""

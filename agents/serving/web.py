@@ -104,6 +104,9 @@ def web_app(feed: Feed, overview: Overview, host: str, routes: Sequence[Route]) 
     async def alerts(_: Request) -> Response:
         return _json({"alerts": overview.alerts()})
 
+    async def drift(request: Request) -> Response:
+        return _json(overview.drift_of(request.path_params["partition"]))
+
     async def live(_: Request) -> Response:
         return _json({"live": True})
 
@@ -121,6 +124,7 @@ def web_app(feed: Feed, overview: Overview, host: str, routes: Sequence[Route]) 
             *routes,
             Route("/api/overview", whole),
             Route("/api/alerts", alerts),
+            Route("/api/drift/{partition}", drift),
             Route("/health/live", live),
             Route("/health/ready", is_ready),
             Route("/metrics", own_metrics),

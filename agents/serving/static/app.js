@@ -5,9 +5,11 @@ import { showAlerts } from "./alerts.js";
 import { drawCharts } from "./charts.js";
 import { showDeadLetters } from "./dead_letters.js";
 import { byId as $, setNumber, setText } from "./dom.js";
+import { showDrill } from "./drill.js";
 import { showDrift, showScores } from "./drift.js";
 import { showExperiment } from "./experiment.js";
 import { clock, text } from "./format.js";
+import { filterRows } from "./keyboard.js";
 import { GATHERING, groupsOf, showLag } from "./lag.js";
 import { showModels, showRollback } from "./models.js";
 import { showGlance, showHealth } from "./overview.js";
@@ -44,6 +46,8 @@ function show(frame) {
   showQuality(frame.quality);
   showParity(frame.parity);
   drawCharts(points, groupsOf(frame.lag).filter((group) => !GATHERING.includes(group)), frame.latency_budget_seconds);
+  showDrill(frame);
+  filterRows();
   setText($("clock"), `as of ${clock(frame.at / 1000)}`);
 }
 

@@ -62,6 +62,7 @@ class TimeChart {
             stroke: colour(line.colour),
             width: line.width ?? 1.6,
             fill: line.fill && colour(line.fill),
+            dash: line.dash,
             points: { show: false },
           })),
         ],
@@ -132,6 +133,16 @@ class LatencyChart extends TimeChart {
     ctx.textAlign = "left";
     ctx.fillText("budget", bbox.left + 4 * devicePixelRatio, y - 4 * devicePixelRatio);
     ctx.restore();
+  }
+}
+
+// Evidence in powers of ten, with the threshold as one of the lines.
+export class DriftChart extends TimeChart {
+  scale() {
+    return { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(1, (high ?? 0) * 1.12)] };
+  }
+  axis() {
+    return {};
   }
 }
 

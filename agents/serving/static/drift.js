@@ -1,6 +1,7 @@
 // The scores, and how much speaks for their having changed.
 
 import { byId as $, element, keep, number, setNumber } from "./dom.js";
+import { drillLink } from "./drill.js";
 import { text } from "./format.js";
 
 export function showScores(counts) {
@@ -21,7 +22,7 @@ export function showDrift(rows) {
     const track = element("div", { className: "track", role: "meter" }, element("i"));
     track.ariaLabel = `Drift of ${row.signal} on partition ${row.partition}`;
     return element("li", {},
-      element("span", { textContent: `partition ${row.partition}, ${row.signal.replaceAll("_", " ")}` }),
+      element("span", {}, drillLink("partition", row.partition, `partition ${row.partition}`), `, ${row.signal.replaceAll("_", " ")}`),
       element("span", { className: "figure" },
         number(`${name}.statistic`, "figure"), " of ", number(`${name}.threshold`, "figure")),
       track,

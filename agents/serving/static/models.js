@@ -1,6 +1,7 @@
 // The models in service, beside the baselines that they must beat.
 
 import { actionButton } from "./actions.js";
+import { drillLink } from "./drill.js";
 import { byId as $, element, keep, number, setNumber, setText } from "./dom.js";
 
 const AUC = [
@@ -47,7 +48,7 @@ export function showModels(models, task) {
   ];
   const make = (model) => element("tr", { data: { part: model.part } },
     element("th", { scope: "row" },
-      model.part === "baseline" ? model.model.replace("baseline_", "").replace("_", " ") : model.model,
+      model.part === "baseline" ? model.model.replace("baseline_", "").replace("_", " ") : drillLink("model", model.model),
       element("span", { className: "part" }), model.part === "baseline" ? "" : promotion(model.model)),
     ...columns.map(([name, format]) =>
       element("td", { className: "number" }, number(`models.${model.model}.${name}`, format))));

@@ -1,5 +1,6 @@
 // What is wrong with fields of events, and with features as they were served.
 
+import { drillLink } from "./drill.js";
 import { byId as $, element, keep, number, setNumber, setText } from "./dom.js";
 
 const qualityScore = number("quality.score", "score");
@@ -8,7 +9,7 @@ $("quality-score").append(qualityScore);
 export function showQuality({ score, fields }) {
   setNumber(qualityScore, score);
   const make = ({ field }) => element("tr", {},
-    element("th", { scope: "row", textContent: field === "*" ? "whole records" : field }),
+    element("th", { scope: "row" }, field === "*" ? "whole records" : drillLink("feature", field)),
     element("td", { className: "number" }, number(`quality.${field}.null`, "share")),
     element("td", { className: "findings" }));
   keep($("quality"), fields, (row) => row.field, make, (tr, row) => {
@@ -28,7 +29,7 @@ export function showParity({ mismatches, ...counts }) {
   for (const [name, figure] of parityCounts) setNumber(figure, counts[name]);
   const rows = Object.entries(mismatches);
   const make = ([feature]) => element("tr", {},
-    element("th", { scope: "row", textContent: feature }),
+    element("th", { scope: "row" }, drillLink("feature", feature)),
     element("td", { className: "number" }, number(`parity.${feature}.mismatches`, "count")),
     element("td", { className: "number" }, number(`parity.${feature}.share`, "share")));
   keep($("parity"), rows, ([feature]) => feature, make, (tr, [, n]) => {

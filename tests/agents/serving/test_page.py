@@ -78,6 +78,38 @@ def say_all(site: Site) -> None:
             site.say(process, metrics, now_ms - ago_ms)
 
 
+def walk_by_keyboard(page: Page) -> None:
+    """Of the page that `say_all` fed."""
+    page.focus('#drift a:text("partition 1")')
+    page.keyboard.press("Enter")
+    page.locator("#drill-title", has_text="partition 1").wait_for(timeout=TIMEOUT_MS)
+    page.locator("#drill-chart canvas").wait_for(timeout=TIMEOUT_MS)
+    assert page.url.endswith("#/partition/1")
+    assert "score mean, statistic" in page.inner_text("#drill-facts")
+    page.keyboard.press("Escape")
+    page.locator("#drill").wait_for(state="hidden", timeout=TIMEOUT_MS)
+
+    page.goto(f"{page.url.partition('#')[0]}#/feature/platform")
+    page.locator("#drill-facts", has_text="unknown category").wait_for(timeout=TIMEOUT_MS)
+    page.goto(f"{page.url.partition('#')[0]}#/model/{PIPELINE.champion}")
+    page.locator("#drill-facts", has_text="version").wait_for(timeout=TIMEOUT_MS)
+
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.type("/platform")
+    assert page.input_value("#filter") == "platform"
+    assert page.locator("#quality tr").filter(visible=True).count() == 1
+    assert page.locator("#models tr").filter(visible=True).count() == 0
+    page.keyboard.press("Escape")
+    assert page.locator("#models tr").filter(visible=True).count() == 4
+
+    page.keyboard.type("gm")
+    assert page.evaluate("document.activeElement.id") == "models-title"
+    page.keyboard.type("?")
+    assert page.is_visible("#help")
+    page.keyboard.press("Escape")
+    assert page.is_hidden("#help")
+
+
 def test_the_page_waits_for_telemetry_honestly_then_shows_the_real_numbers(
     make_site: MakeSite, page: Page
 ) -> None:
@@ -141,6 +173,7 @@ def test_the_page_waits_for_telemetry_honestly_then_shows_the_real_numbers(
     ) == [
         *([30] + [0] * 7 + [10] + [0] * 11),
     ]
+    walk_by_keyboard(page)
 
 
 def test_models_of_classes_stand_with_the_figures_that_they_are_judged_by(
