@@ -111,7 +111,11 @@ class Overview:
         self._health.note(problems, heard=heard_at is not None, now_ms=now_ms)
         models = tables.models(fleet, self._deployed.roles, now_ms)
         quality = tables.quality(fleet, pipeline, now_ms)
-        waits = any(row.get("seconds", 0.0) > LAG_BUDGET_S for row in lag)
+        waits = any(
+            row.get("seconds", 0.0) > LAG_BUDGET_S
+            for row in lag
+            if row["topic"] == topics.USER_EVENTS.name and row["group"] not in GATHERING
+        )
         return {
             "at": now_ms,
             "heard_at": heard_at,

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from agents.observability import metric_list
 from agents.observability.metrics import Metrics
 from agents.serving.drift_history import MAX_SERIES, STEP_S, DriftHistory
+from agents.serving.tables import Row
 from agents.serving.timeline import SPAN_S
 from tests.agents.serving.test_overview import overview, said
 
@@ -14,8 +15,8 @@ from tests.agents.serving.test_overview import overview, said
 def test_the_first_of_each_step_is_kept_for_as_long_as_the_charts_reach(seconds: list[int]) -> None:
     history, firsts = DriftHistory(), dict[int, int]()
     for second in seconds:
-        row = {"partition": "1", "signal": "score_mean", "statistic": second / 10}
-        history.note(lambda row=row: [row], second * 1_000)
+        row: Row = {"partition": "1", "signal": "score_mean", "statistic": second / 10}
+        history.note([row].copy, second * 1_000)
         firsts.setdefault(second // STEP_S, second)
 
     kept = list(firsts.values())[-SPAN_S // STEP_S :]

@@ -116,3 +116,19 @@ def test_the_frame_says_since_when_and_which_decision_took_effect_last() -> None
     assert frame["since"] == 1_000
     assert frame["changed"]["text"] == f"ada@desk promoted {PIPELINE.challengers[0]}"
     assert [mark["kind"] for mark in frame["happened"]["marks"]] == ["deployment"]
+
+
+def test_few_predictions_miss_their_goal_only_while_events_wait() -> None:
+    def misses(group: str, topic: str) -> bool:
+        page, metrics = overview(), Metrics()
+        metrics.gauge(metric_list.LAG_SECONDS, group=group, topic=topic).set(7.0)
+        for second in (1, 2):
+            metrics.counter(metric_list.PREDICTIONS).inc(5)
+            page.fold(said("predict-0", second * 1_000, metrics), second * 1_000)
+        told = {tile["name"]: tile for tile in page.frame(3_000)["tiles"]}
+        assert told["predictions_per_second"]["value"] == 5
+        return bool(told["predictions_per_second"]["missed"])
+
+    assert misses("predict", "user-events")
+    assert not misses("archive", "predictions")
+    assert not misses("learn", "outcomes")
