@@ -27,6 +27,7 @@ from schemas.alerts import Level
 from schemas.deployments import Deployment, split
 from schemas.errors import ThalwegError
 from schemas.outcomes import Outcome
+from schemas.tasks import LABELS
 
 logger = logging.getLogger(__name__)
 
@@ -111,6 +112,8 @@ class AccuracyGuard:
             told.better.begin()
             told.served = AccuracyWatch()
         name, version = split(roles.champion)
+        # Only where labels are yes and no alone, a score says how near its answer came to one.
+        judges_scores = LABELS[self._pipeline.task] == (bool,)
         learner, other = learners.get(name), learners.get(previous)
         if version is not None:
             ours = told.served
@@ -125,7 +128,7 @@ class AccuracyGuard:
             if version is None:
                 if scores.get(name) is None:
                     return
-            elif not _judge_served(ours, outcome, name, version):
+            elif not judges_scores or not _judge_served(ours, outcome, name, version):
                 return
             if other is not None and scores.get(previous) is not None:
                 theirs = other.progress.accuracy.latest
@@ -143,8 +146,10 @@ class AccuracyGuard:
         told, watch = self._told, self._watch
         changes, self._changes = self._changes, []
         silence = self._desk.silence("accuracy", now_ms)
-        if told.level == "normal" or watch is None:
+        if told.level == "normal":
             told.is_silenced = False
+        elif watch is None:  # whoever has caught up tells what is left of it
+            pass
         elif changes and silence is not None:
             told.is_silenced = True
         elif told.is_silenced and silence is None and watch.level == told.level:
@@ -214,7 +219,7 @@ def _judge_served(watch: AccuracyWatch, outcome: Outcome, name: str, version: in
     """Judge what a version said itself; tell whether it did."""
     if outcome.judged == 0.0 or (outcome.model, outcome.model_version) != (name, version):
         return False
-    if not isinstance(outcome.label, bool):  # the score does not say which class it is of
+    if not isinstance(outcome.label, bool):  # nobody said
         return False
     watch.update(outcome.label, outcome.score, outcome.event_at)
     return True

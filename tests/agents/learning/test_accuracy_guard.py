@@ -12,6 +12,7 @@ from agents.learning.accuracy_guard import KEY, Told
 from agents.silence import Silence
 from agents.testing import PipelineDriver
 from agents.testing.pipeline_driver import START
+from examples.offers.pipeline import PIPELINE as OFFERS
 from schemas import topics
 from schemas.deployments import Deployment
 from tests.agents.learning.turned_world import PIPELINE, QUICK, SLOW, TURN, turned_round
@@ -199,6 +200,53 @@ def test_in_a_silence_nothing_is_done_and_what_is_left_of_it_is_told_after_it():
     assert not any("alerts_total" in name and value for name, value in samples.items())
     assert run.told[-1] == (SLOW, "critical", f"rolled back to {QUICK}")
     assert len(run.told) == len(quiet) + 1
+
+
+def test_a_silence_ends_as_it_should_for_a_champion_that_was_late_meanwhile():
+    silence = Silence(since=START, until=START + timedelta(hours=1), why="labels are mended")
+    nobody_before = replace(PIPELINE, champion=SLOW, challengers=(QUICK,), silences=(silence,))
+    run = Run(promoted=None, pipeline=nobody_before).learn_until(2_000)
+    n_quiet, training = len(run.driver.alerts), run.driver._training
+    champion = training.learners.pop(SLOW)
+    run.learn()
+    training.learners[SLOW] = champion
+    run.driver.now_ms += 3_600_000
+    run.learn()
+
+    assert run.told[n_quiet:] == [(SLOW, "critical", "none: there is no previous version")]
+
+
+def test_a_version_that_chooses_among_arms_has_no_level():
+    offers = replace(OFFERS, challengers=())
+    like, features = OUTCOMES[0], offers.compiled()
+    chosen = [
+        msgspec.structs.replace(
+            like,
+            prediction_id=f"p{n}",
+            event_at=n * 20_000,
+            labelled_at=n * 20_000 + 1_800_000,
+            label=n % 2 == 0,
+            score=0.8 if (n % 2 == 0) == (n < 2_000) else 0.2,
+            model=offers.champion,
+            model_version=200,
+            schema=features.schema,
+            features=[0.0] * len(features.names),
+            target=offers.label.target,
+            arm="none",
+            propensity=1 / 3,
+            arms=list(offers.arms),
+        )
+        for n in range(3_000)
+    ]
+    run = Run(pipeline=offers, promoted=None, log=chosen)
+    run.learn()
+    run.driver.keep(offers.champion)
+    run.learn()
+    run.driver.promote(f"{offers.champion}@200")
+    run.learn_until(3_000)
+
+    assert run.champion == f"{offers.champion}@200"
+    assert run.told == []
 
 
 def test_a_record_of_another_release_is_forgotten(caplog):
