@@ -12,6 +12,7 @@ from agents.observability import metric_list
 from agents.observability.instruments import sample_name
 from agents.observability.runbooks import RUNBOOKS
 from agents.pipeline import Pipeline
+from online_models.scorer import UNTRAINED
 from schemas.alerts import Alert
 from schemas.cloudevents import rfc3339
 
@@ -37,7 +38,7 @@ class ServingWatch:
     """Knows when the last prediction came, and since when no model gave one.
 
     A pipeline that has learned nothing yet has no model, which is no emergency: only where one
-    answered before, or `learn` has one, is it missed.
+    answered before, or `learn` has one that knows enough to answer, is it missed.
 
     Examples
     --------
@@ -58,8 +59,10 @@ class ServingWatch:
         self._answered_at = 0
         """When the last prediction was seen; wall time, ms, as all here."""
         self._waited_s = 0.0
-        self._is_there = False
-        """Some model answered, or could."""
+        self._has_answered = False
+        """Some model has."""
+        self._has_learned = False
+        """The champion has, so it could answer once it knows enough."""
         self._without_since: int | None = None
         self._without = 0
         self._reasons: Counter[str] = Counter()
@@ -82,7 +85,7 @@ class ServingWatch:
                 continue
             self._answered_at = now_ms
             if answer.source not in NO_MODEL:
-                self._is_there = True
+                self._has_answered = True
                 self._without_since, self._without = None, 0
                 self._reasons.clear()
                 continue
@@ -99,7 +102,7 @@ class ServingWatch:
         """Look whether `learn` says that it has a champion; other processes say nothing of it."""
         name = sample_name(metric_list.MODEL_EVALUATED.name, (("model", champion),))
         if samples.get(name, 0.0) > 0.0:
-            self._is_there = True
+            self._has_learned = True
 
     def look(self, now_ms: int) -> list[Alert]:
         """Tell what became an emergency, and what is none any more."""
@@ -108,7 +111,10 @@ class ServingWatch:
         silent_ms = now_ms - self._answered_at
         without_ms = 0 if self._without_since is None else now_ms - self._without_since
         stopped = self._waited_s > 0 and silent_ms >= self._after_ms
-        absent = self._is_there and self._without >= MIN_ANSWERS and without_ms >= self._after_ms
+        # A detector learns hundreds of outcomes before it can rank any.
+        could = self._has_learned and UNTRAINED not in self._reasons
+        is_missed = self._has_answered or could
+        absent = is_missed and self._without >= MIN_ANSWERS and without_ms >= self._after_ms
         # What is not seen to be over goes on: nobody asks, hence nobody answers.
         is_over = silent_ms < self._after_ms
         alerts = []

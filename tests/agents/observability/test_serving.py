@@ -88,6 +88,22 @@ def test_a_pipeline_that_has_learned_nothing_yet_misses_no_model() -> None:
     assert watch.look(2 * AFTER_MS) == []
 
 
+def test_a_model_that_has_not_learned_enough_to_answer_is_not_missed() -> None:
+    watch = begun()
+    watch.learned(
+        {f'thalweg_model_evaluated_outcomes{{model="{PIPELINE.champion}"}}': 7.0}, PIPELINE.champion
+    )
+    watch.predictions(answers(1, "default", "no_model"), 0)
+    watch.predictions(answers(1_000, "default", "model_untrained"), 2 * AFTER_MS)
+    in_its_beginning = watch.look(2 * AFTER_MS)
+    watch.predictions(answers(1, "model"), 3 * AFTER_MS)
+    watch.predictions(answers(1_000, "default", "model_untrained"), 3 * AFTER_MS)
+    watch.predictions(answers(1, "default", "model_untrained"), 4 * AFTER_MS)
+
+    assert in_its_beginning == []
+    assert levels(watch.look(4 * AFTER_MS)) == [("models_absent", "emergency")]
+
+
 def test_one_answer_of_a_model_is_enough() -> None:
     watch = begun()
     for second in range(60):
