@@ -81,7 +81,8 @@ class SignedModel:
         """Answer each row of features.
 
         `score` is that of our predictions, `degraded` why it is not the model's own, if it is not;
-        of classes, `prediction` is the one that is most probable.
+        of classes, `prediction` is the one that is most probable. Which arms there are only a
+        pipeline says: of choices, `score` is what is expected of one among all that it knows.
         """
         names = self.manifest.feature_names
         columns: dict[str, list[Any]] = {"score": [], "degraded": []}
