@@ -26,7 +26,7 @@ from schemas.labels import MAX_CLASS_LENGTH
 from schemas.tasks import LABELS, MOST_ARMS, task_name
 from streams.entities import FeatureView
 from streams.expectations import Expectation
-from streams.feature_kinds import Feature
+from streams.feature_kinds import Feature, several
 from streams.feature_set import FeatureSet, compile_feature_set
 from streams.label_rule import LabelRule
 
@@ -288,12 +288,13 @@ class Pipeline:
             if self.arms:
                 raise InvalidDeclaration(f"`{self.champion}` chooses no arm: it needs no `arms`")
             return
-        if len(set(self.arms)) != len(self.arms) or not 1 < len(self.arms) <= MOST_ARMS:
+        arms = several(self.arms, "a choice among arms")
+        if len(set(arms)) != len(arms) or not 1 < len(arms) <= MOST_ARMS:
             raise InvalidDeclaration(
                 f"`{self.champion}` chooses among 2 to {MOST_ARMS} different arms, not"
                 f" {self.arms}: arms=(...)"
             )
-        if not all(0 < len(arm) <= MAX_CLASS_LENGTH for arm in self.arms):
+        if not all(0 < len(arm) <= MAX_CLASS_LENGTH for arm in arms):
             raise InvalidDeclaration(f"the name of an arm has 1 to {MAX_CLASS_LENGTH} characters")
 
     def _check_all_learn(self) -> None:

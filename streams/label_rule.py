@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import blake2b
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from schemas.errors import InvalidDeclaration
 from schemas.events import UserEvent
 from schemas.labels import LABEL_TYPES, LabelType
-from streams.field_label import FieldLabel, ReadField, Take
+from streams.field_label import FieldLabel, ReadField, Take, label_in
 
 Positive = Literal["at_once", "at_maturity"]
 """When a positive label is known: when it comes, or when the horizon ends, as a negative one is."""
@@ -280,9 +280,10 @@ def field_within(
     >>> spent.positive, spent.field.take
     ('at_maturity', 'sum')
     """
+    exact: Any = label_in(otherwise, says)  # 0 and 0.0 are one rule
     return LabelRule(
         *(action, horizon, "at_maturity"),
         says=says,
         silence="unknown",
-        field=FieldLabel(field, take, otherwise),
+        field=FieldLabel(field, take, otherwise if exact is None else exact),
     )

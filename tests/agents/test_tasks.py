@@ -330,7 +330,7 @@ def test_rows_of_arms_become_the_same_outcomes_again():
 
 
 def test_a_gardener_may_not_choose_among_nothing():
-    for arms in ((), ("red",), ("red", "red"), ("red", "")):
+    for arms in ((), ("red",), ("red", "red"), ("red", ""), "red", ("red", 2)):
         with pytest.raises(InvalidDeclaration, match="arm"):
             pipeline("bandit_linucb_v1", **BANDIT | {"arms": arms})
     with pytest.raises(InvalidDeclaration, match="`regression_linear_v1` chooses no arm"):

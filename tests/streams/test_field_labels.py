@@ -248,6 +248,7 @@ def test_a_rule_asks_the_same_only_if_all_of_it_is_the_same():
     ]
 
     assert len({rule.target for rule in rules}) == len(rules)
+    assert rule_of(float, "sum", 0).target == rule_of(float, "sum", 0.0).target
 
 
 @pytest.mark.parametrize(
@@ -257,6 +258,7 @@ def test_a_rule_asks_the_same_only_if_all_of_it_is_the_same():
         ({"says": str, "take": "sum"}, "take='sum', which is not one of first, last"),
         ({"says": float, "take": "mean"}, "take='mean', which is not one of first, last, sum, max"),
         ({"says": float, "otherwise": "none"}, "otherwise='none', which is no float"),
+        ({"says": float, "otherwise": True}, "otherwise=True, which is no float"),
         ({"says": float, "otherwise": float("nan")}, "otherwise=nan, which is no float"),
         ({"says": str, "otherwise": ""}, "otherwise='', which is no str"),
     ],
