@@ -38,4 +38,5 @@ class Fates(msgspec.Struct):
     unusable: int = 0
     """Events whose field, which the label rule names, holds what no label can be."""
     crowded: int = 0
-    """Predictions whose users said more within the horizon than is kept: no label is known."""
+    """Predictions whose users said more within the horizon than is kept, or some of it under
+    another rule: no label is known."""

@@ -20,7 +20,7 @@ class UserValues(msgspec.Struct, array_like=True, gc=False, frozen=True):
     """What a user's events said, in the order of their times."""
 
     target: str
-    """Which label rule asked for it: what was said under another one counts no more."""
+    """Which label rule asked for it: of what was said under another one nothing is known."""
     values: tuple[Told, ...]
     """Of two events that say the same at one time, both."""
     whole_after: int = -1
@@ -69,7 +69,7 @@ class ToldValues:
     def remember(self, user_id: str, at_ms: int, value: LabelValue) -> None:
         """Take note of what an event says."""
         found = self._table.get(user_id)
-        before = self._nothing if found is None or self._is_of_another(found) else found
+        before = self._nothing if found is None else self._ours(found)
         values = sorted([*before.values, (at_ms, value)])
         whole_after = before.whole_after
         if len(values) > MOST_VALUES:
@@ -83,14 +83,15 @@ class ToldValues:
             self._index()
 
     def within(self, user_id: str, at_ms: int) -> tuple[Told, ...] | None:
-        """Tell what was said in `(at_ms, at_ms + horizon]`; `None`: it was too much to be kept."""
+        """Tell what was said in `(at_ms, at_ms + horizon]`; `None`: not all of it was kept."""
         found = self._table.get(user_id)
-        if found is None or self._is_of_another(found):
+        if found is None:
             return ()
-        if found.whole_after > at_ms:
+        ours = self._ours(found)
+        if ours.whole_after > at_ms:
             return None
         until_ms = at_ms + self._horizon_ms
-        return tuple(each for each in found.values if at_ms < each[0] <= until_ms)
+        return tuple(each for each in ours.values if at_ms < each[0] <= until_ms)
 
     def forget(self, watermark_ms: int) -> None:
         """Drop what no time needs any more whose horizon ends at the watermark or later."""
@@ -116,8 +117,12 @@ class ToldValues:
             for at_ms, _ in values:
                 heappush(self._by_time, (at_ms, user_id))
 
-    def _is_of_another(self, found: UserValues) -> bool:
-        return found.target != self._nothing.target
+    def _ours(self, found: UserValues) -> UserValues:
+        """Find what counts; what another rule asked for says alone that something was said."""
+        if found.target == self._nothing.target:
+            return found
+        newest_ms = max([found.whole_after, *(at_ms for at_ms, _ in found.values)])
+        return UserValues(self._nothing.target, (), newest_ms)
 
     def _index(self) -> None:
         self._by_time = [

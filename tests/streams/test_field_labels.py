@@ -179,8 +179,8 @@ def test_what_is_reported_outranks_what_events_say(first):
     assert partition.labels == {"p": 8.0}
 
 
-def test_what_was_said_under_another_rule_counts_no_more():
-    """Be it of another type, or of another field."""
+def test_what_was_said_under_another_rule_makes_labels_unknown_and_none_wrong():
+    """Be it of another type, or of another field: it cannot be read, and a part is not all."""
     before = asked(rule_of(float, "sum"), buy(3.0))
     changelog = list(before.state.changes())
     after = asked(rule_of(str, "last", "none"), buy("books", 105), changelog=changelog)
@@ -188,8 +188,20 @@ def test_what_was_said_under_another_rule_counts_no_more():
     (outcome,) = after.outcomes  # `p` waits on, under the target of the former rule
     left = {value for value in dict([*changelog, *after.state.changes()]).values() if value}
 
-    assert (outcome.label, outcome.target) == ("books", "")
+    assert (outcome.label, outcome.target) == (None, "")
+    assert after.join.fates.crowded == 1
     assert left == set()
+
+
+def test_a_rule_that_comes_back_does_not_take_what_it_missed_for_nothing():
+    first, between = rule_of(float, "sum", 0.0), rule_of(float, "max", 0.0)
+    log = list(asked(first, buy(3.0)).state.changes())
+    other = Partition(changelog=log, rule=between)
+    other.join.observe("u", "buy", 105, 7.0)
+    again = Partition(changelog=[*log, *other.state.changes()], rule=first)
+    (outcome,) = again.join.advance(FOREVER)
+
+    assert (outcome.label, outcome.target) == (None, first.target)
 
 
 def test_a_join_that_reads_no_field_forgets_what_one_before_it_remembered():
