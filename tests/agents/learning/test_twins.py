@@ -122,3 +122,28 @@ def test_other_features_need_another_twin(shop: Shop) -> None:
 
     assert shop.twins()[TWIN] not in (None, before)
     assert shop.watched[0] == TWIN
+
+
+def test_a_champion_that_went_on_from_elsewhere_has_another_twin() -> None:
+    """Though `learn` saw nobody else serve meanwhile."""
+    shop = Shop(SMALL)
+    shop.promote(CHALLENGER)
+    shop.keep(CHALLENGER)
+    shop.keep(CHAMPION)
+    shop.visit(40)
+    kept = [key for key in shop.published() if "@" in key and not key.endswith("@twin")]
+    version, origin = (
+        next(key for key in kept if key.startswith(f"{name}@")) for name in (CHAMPION, CHALLENGER)
+    )
+    before = shop.twins()[twin_of(CHALLENGER)]
+    shop.promote(CHAMPION)
+    shop.promote(version)
+    shop.resume(origin)
+    shop.promote(CHALLENGER)
+    shop.visit(5)
+    pinned = shop.twins()[twin_of(CHALLENGER)]
+    shop.crash("learn")
+    shop.visit(3)
+
+    assert pinned not in (None, before)
+    assert shop.twins()[twin_of(CHALLENGER)] == pinned
