@@ -1,9 +1,13 @@
-"""What can be done from the page: what the commands do, by the same functions."""
+"""What can be done from the page: what the commands do, by the same functions.
+
+Those are imported when they are called: they load River and Faust, which the page itself starts
+without.
+"""
 
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 import orjson
@@ -12,15 +16,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from agents.admin import set_aside
-from agents.admin.settle import settle
-from agents.deployments import desk, log
-from agents.deployments.log import Entry
 from agents.pipeline import Pipeline
 from agents.serving.permission import Permission
 from agents.serving.tables import Row
 from agents.settings import Settings
 from schemas.dead_letters import Verdict
 from schemas.errors import DeliveryFailed, ThalwegError
+
+if TYPE_CHECKING:
+    from agents.deployments.log import Entry
 
 MOST_BYTES: Final = 10_000
 """Of a request."""
@@ -96,6 +100,8 @@ class Actions:
             return _said(str(error), _status(error))
 
     def _promote(self, body: bytes) -> Row:
+        from agents.deployments import desk  # noqa: PLC0415
+
         said = msgspec.json.decode(body, type=Promotion)
         entry = desk.promote(
             *(self._settings, self._pipeline, said.model), by=_operator(said.by), why=said.why
@@ -103,11 +109,15 @@ class Actions:
         return _told(entry)
 
     def _roll_back(self, body: bytes) -> Row:
+        from agents.deployments import desk  # noqa: PLC0415
+
         said = msgspec.json.decode(body, type=Rollback)
         entry = desk.roll_back(self._settings, self._pipeline, by=_operator(said.by), why=said.why)
         return _told(entry)
 
     def _settle(self, body: bytes, verdict: Verdict) -> Row:
+        from agents.admin.settle import settle  # noqa: PLC0415
+
         said = msgspec.json.decode(body, type=Letters)
         letters = set_aside.at(self._settings, said.offsets)
         by = _operator(said.by)
@@ -121,7 +131,9 @@ def _operator(name: str) -> str:
     return f"{name}@ops-page"
 
 
-def _told(entry: Entry) -> Row:
+def _told(entry: "Entry") -> Row:
+    from agents.deployments import log  # noqa: PLC0415
+
     if entry.refusal is not None:
         raise ThalwegError(f"refused: {entry.refusal.reason}")
     return log.as_json(entry)
