@@ -242,11 +242,21 @@ class _RestrictedUnpickler(pickle.Unpickler):
 
 _AS_DEFINED: Final[dict[type, dict[str, Any]]] = {}
 """Attributes of the classes that pickles have asked for."""
+_ADDED_BY_PYTHON: Final = frozenset({"__annotations__", "__slotnames__"})
+"""What a class has from the moment on at which it is first asked for, by anybody."""
 
 
 def _put_right(classes: Iterable[type]) -> list[type]:
     """Give classes the attributes back that a pickle changed; tell which ones it did."""
-    changed = [each for each in classes if vars(each) != _AS_DEFINED[each]]
+    changed = []
+    for each in classes:
+        before, now = _AS_DEFINED[each], vars(each)
+        if now == before:
+            continue
+        for name in (now.keys() - before.keys()) & _ADDED_BY_PYTHON:
+            before[name] = now[name]
+        if now != before:
+            changed.append(each)
     for each in changed:
         before = _AS_DEFINED[each]
         for name in set(vars(each)) - before.keys():

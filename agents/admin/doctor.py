@@ -76,9 +76,11 @@ def check_python(version: tuple[int, ...]) -> Finding:
 
 
 def check_dependencies() -> Finding:
-    """See whether what the project asks for is installed."""
+    """See whether what the project asks for is installed; extras may be missing."""
     wrong = []
     for requirement in metadata.requires(DISTRIBUTION) or ():
+        if "extra ==" in requirement:
+            continue
         name, minimum = parse_requirement(requirement)
         try:
             version = metadata.version(name)

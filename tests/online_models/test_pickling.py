@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from river import datasets, linear_model, proba
+from river import anomaly, datasets, linear_model, proba
 from river.tree.splitter import GaussianSplitter
 
 from online_models import catalogue, pickling
@@ -89,12 +89,24 @@ def sets_attribute(of: str, name: str, value: bytes) -> bytes:
 )
 def test_a_pickle_that_changes_a_class_is_refused_and_changes_nothing(attack):
     """The models that are served already are of the same class."""
-    before = dict(vars(linear_model.LogisticRegression))
     blob = sets_attribute("river.linear_model.log_reg\nLogisticRegression", *attack)
+    before = dict(vars(linear_model.LogisticRegression))  # writing one adds `__slotnames__`
 
     with pytest.raises(SnapshotRefused, match="changes what all models share: LogisticRegression"):
         pickling.loads(blob)
     assert dict(vars(linear_model.LogisticRegression)) == before
+
+
+def test_what_python_adds_to_a_class_in_passing_is_no_change():
+    """`__annotations__` of a class that has none is there once somebody asked for it."""
+    blob = pickling.dumps((catalogue.recipe("anomaly_loda_v1").make(),))
+    pickling.loads(blob)
+    pickling._AS_DEFINED[anomaly.LODA].pop("__annotations__", None)  # another test may have asked
+
+    assert anomaly.LODA.__annotations__ == {}
+    assert "__annotations__" in vars(anomaly.LODA)
+    pickling.loads(blob)
+    assert "__annotations__" in vars(anomaly.LODA)
 
 
 def test_a_pickle_changes_no_function():
