@@ -89,7 +89,7 @@ class Comparison(msgspec.Struct, array_like=True):
     stage: int = 0
     """How often the rollout was compared anew before, whoever stepped it, back and forth too."""
     origin: int = -1
-    """Offset on `deployments` of the decision that says what the candidate goes on from."""
+    """Offset on `deployments` of the last decision that says what one of both goes on from."""
 
     def update(self, offset: int, label: bool, *, candidate: float, champion: float) -> None:
         """Take in an outcome, and the scores both gave it before."""

@@ -54,8 +54,7 @@ class RolloutGate:
     objection
         Tells why a candidate may not serve, if so: then it is given no more users.
     rebuilds
-        Tells what the candidate went on from: as soon as that is something else, it is compared
-        anew.
+        Tells what both went on from: as soon as that is something else, they are compared anew.
     """
 
     def __init__(
@@ -87,7 +86,7 @@ class RolloutGate:
         self._waits_for: str | None = None
         """Why a step that is due is not taken."""
         self._is_paused = False
-        """Whether the candidate is about to be replaced by one that went on from elsewhere."""
+        """Whether one of both is about to be replaced by one that went on from elsewhere."""
         self._told = ""
         self._registry = self._deployed.registry
         self._rollout: Rollout | None = None
@@ -103,14 +102,15 @@ class RolloutGate:
             return None
         if self._underway is not None:
             return None  # the step that these outcomes would tell of is over
-        self._is_paused = self._rebuilds.is_to_be_another(rollout.candidate)
+        # Where a version serves, its model as it goes on learning, which may be resumed, too.
+        candidate, champion = rollout.candidate, split(self._deployed.roles.champion)[0]
+        self._is_paused = any(map(self._rebuilds.is_to_be_another, (candidate, champion)))
         if self._is_paused:
             return None
         comparison = self._comparison
         standing = registry.rollouts.get(rollout.name)
-        candidate, champion = rollout.candidate, split(self._deployed.roles.champion)[0]
         begun = (rollout.name, rollout.exposure, -1 if standing is None else standing.offset)
-        origin = self._rebuilds.origin(candidate)
+        origin = max(map(self._rebuilds.origin, (candidate, champion)))
         if comparison is None or (*begun, candidate, champion, origin) != (
             *(comparison.rollout, comparison.exposure, comparison.since),
             *(comparison.candidate, comparison.champion, comparison.origin),

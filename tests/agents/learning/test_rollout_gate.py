@@ -323,6 +323,26 @@ def test_a_candidate_that_goes_on_from_a_version_is_compared_anew():
     assert (after.differences.n, after.origin) == (30, 2)
 
 
+def test_a_model_that_stands_for_its_version_and_is_resumed_is_compared_anew():
+    """While a version serves, the candidate is held against its model as it goes on learning."""
+    three = replace(SHOP, challengers=(BETTER, "binary_ftrl_v1"))
+    run = Run(three).learn(60)
+    run.driver.keep(CHAMPION)
+    run.learn(20)
+    for model in (BETTER, f"{CHAMPION}@80"):
+        run.driver.promote(model)
+    shadow = replace(ROLLOUT, candidate="binary_ftrl_v1", gates=replace(GATES, min_labels=1_000))
+    run.driver.deploy(replace(three, rollout=shadow))
+    run.learn(20)
+    before = msgspec.msgpack.decode(run.recorded, type=Comparison)
+    run.driver.resume(f"{CHAMPION}@80")
+    run.learn(30)
+    after = msgspec.msgpack.decode(run.recorded, type=Comparison)
+
+    assert (before.champion, before.differences.n, before.origin) == (CHAMPION, 20, -1)
+    assert (after.differences.n, after.origin) == (30, len(run.decided) - 1)
+
+
 def test_nothing_is_compared_or_decided_while_the_candidate_is_about_to_be_another():
     deployed, metrics = Deployed(WORSE), Metrics()
     gate = RolloutGate(deployed, metrics, models="models", deployments="deployments")
