@@ -89,6 +89,8 @@ class Curriculum:
         found = self.load(origin, blob)
         if (told := reference(name, found.manifest.version)) != origin:
             raise SnapshotRefused(f"snapshot is of {told}, expected {origin}")
+        self.check_log(found.learner, self.prediction_at(found.learner.progress.first))
+        self._check_end(found.learner)
         return found.learner
 
     def load(self, name: str, blob: bytes) -> Snapshot:
@@ -106,6 +108,50 @@ class Curriculum:
     def manifest(self, name: str, blob: bytes) -> Manifest:
         """Check a snapshot without loading it; raises likewise."""
         return read_manifest(blob, self.verifier, **self._ours(name))
+
+    def prediction_at(self, offset: int) -> str | None:
+        """Tell whose outcome stands at an offset of the log; `None`: there is none."""
+        found = next(iter(self.outcomes(offset, offset + 1)), None)
+        return None if found is None else found[1].prediction_id
+
+    def check_log(self, learner: Learner, prediction_id: str | None) -> None:
+        """Refuse what comes of another log: its offsets would keep outcomes of ours from it.
+
+        Parameters
+        ----------
+        prediction_id
+            Whose outcome stands where the learner learned its first one.
+
+        Raises
+        ------
+        SnapshotRefused
+            The log was created anew since.
+        """
+        first = learner.progress.first
+        if not learner.progress.lineage:
+            return
+        if prediction_id is None:
+            self._check_end(learner)
+            return  # more cannot be told
+        ours = lineage_of(
+            model=learner.model,
+            schema=learner.schema,
+            target=learner.target,
+            first=first,
+            prediction_id=prediction_id,
+        )
+        if ours != learner.progress.lineage:
+            raise SnapshotRefused(
+                f"it comes of another log: it began with another outcome at offset {first} than the"
+                f" one that stands there, {prediction_id}"
+            )
+
+    def _check_end(self, learner: Learner) -> None:
+        """Refuse what has learned more than there is; raises likewise."""
+        through = learner.through
+        # What is archived may be ahead of the group, but not of the log.
+        if through >= self.log.committed_end() and not any(self.log.between(through, through + 1)):
+            raise SnapshotRefused(f"it comes of another log: ours has no offset {through} yet")
 
     def _ours(self, name: str) -> dict[str, str]:
         return {
@@ -312,34 +358,10 @@ class LearnersRestoring:
         return warm
 
     def _check_log(self, learner: Learner) -> None:
-        """Refuse what comes of another log: its offsets would keep outcomes of ours from it.
-
-        Raises
-        ------
-        SnapshotRefused
-            The log was created anew since.
-        """
         first = learner.progress.first
-        if not learner.progress.lineage:
-            return
         if first not in self._stands_at:
-            found = next(iter(self._curriculum.outcomes(first, first + 1)), None)
-            self._stands_at[first] = None if found is None else found[1].prediction_id
-        prediction_id = self._stands_at[first]
-        if prediction_id is None:
-            return  # it cannot be told
-        ours = lineage_of(
-            model=learner.model,
-            schema=learner.schema,
-            target=learner.target,
-            first=first,
-            prediction_id=prediction_id,
-        )
-        if ours != learner.progress.lineage:
-            raise SnapshotRefused(
-                f"it comes of another log: it began with another outcome at offset {first} than the"
-                f" one that stands there, {prediction_id}"
-            )
+            self._stands_at[first] = self._curriculum.prediction_at(first)
+        self._curriculum.check_log(learner, self._stands_at[first])
 
 
 @dataclass(frozen=True, slots=True)

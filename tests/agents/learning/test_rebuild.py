@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from agents import cli
 from agents.deployments.deployed import Deployed
@@ -27,6 +28,7 @@ from online_models.signing import Verifier
 from online_models.snapshot import decode, encode, environment_of
 from schemas import topics
 from schemas.deployments import REBUILD, REGISTERED, RESUMED, Deployment, reference, split
+from schemas.outcomes import Outcome
 from tests.agents.deployments.published import Environment
 from tests.agents.learning.test_late_learners import MemoryLog
 from tests.agents.outcome_log import FEATURES, FOLD, make_outcomes
@@ -76,6 +78,16 @@ def learn_on(learner: Learner, start: int, end: int) -> Learner:
 
 def version(name: str, number: int) -> bytes:
     learner = trained(name, SPANS[reference(name, number)])
+    return encode(learner, SIGNER, at_ms=0, environment=HERE, version=number)
+
+
+def of_another_log(start: int, end: int, *first: Outcome) -> bytes:
+    """Train a version on outcomes that stand at the same offsets of a topic that is gone."""
+    learner = trained(CHALLENGER, (0, 0))
+    outcomes = [*first, *(replace(each, prediction_id=each.user_id) for each in OUTCOMES)]
+    for offset in range(start, end):
+        learner.learn(outcomes[(offset - start) % len(outcomes)], offset)
+    number = 20260101000000
     return encode(learner, SIGNER, at_ms=0, environment=HERE, version=number)
 
 
@@ -240,8 +252,14 @@ def test_whatever_happens_a_model_that_is_learned_anew_is_the_one_that_learned_a
         (lambda good: OF_ANOTHER_RULE, "for label rule other"),
         (lambda good: VERSIONS[reference(CHALLENGER, 20260202000000)], "expected"),
         (lambda good: None, "no snapshot of"),
+        (lambda good: of_another_log(0, 30), "it began with another outcome at offset 0 than"),
+        (lambda good: of_another_log(500, 530), "ours has no offset 529 yet"),
+        (lambda good: of_another_log(0, 500, OUTCOMES[0]), "ours has no offset 499 yet"),
     ],
-    ids=["tampered", "another label rule", "another version", "none"],
+    ids=[
+        *("tampered", "another label rule", "another version", "none", "another log"),
+        *("another log, behind ours", "another log that began alike"),
+    ],
 )
 def test_a_version_that_is_refused_leaves_the_present_model_where_it_is(put_there, reason, caplog):
     role = Role()
