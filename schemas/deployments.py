@@ -76,7 +76,8 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     replaces: str = ""
     """Of a promotion or a rollback: who was the champion, as its writer saw it."""
     parent: str = ""
-    """Of a registered version: the one that was registered before it."""
+    """Of a registered version: the last one that was kept of its lineage, or that its model went on
+    from."""
     through: int = -1
     """Of a registered version: offset of the last outcome that it learned."""
     first: int = -1

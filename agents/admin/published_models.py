@@ -61,7 +61,8 @@ class PublishedModel(msgspec.Struct, frozen=True):
     lineage: str = ""
     environment: str = ""
     parent: str | None = None
-    """Of a version: the one that was kept before it."""
+    """What it was before: of a version the one that was kept before it, of a model that was resumed
+    the version that it goes on from."""
     rebuilt: int = -1
     """Offset of the decision to learn it anew, or to resume it, that it obeys; -1: none."""
     parameters: dict[str, Parameter] = {}
@@ -122,9 +123,21 @@ def described(
         lineage=told.lineage,
         environment=told.environment,
         rebuilt=told.rebuilt,
-        parent=None if registered is None else registered.parent or None,
+        parent=_origin(told, registry) if registered is None else registered.parent or None,
         parameters=_parameters(told.model, registered),
     )
+
+
+def _origin(told: Manifest, registry: Registry) -> str | None:
+    """Tell which version a model goes on from; one that it is to go on from has to be reached."""
+    change = registry.origins.get(told.model)
+    if change is None or change.event.version is None or told.rebuilt < change.offset:
+        return None
+    standing = registry.standings.get(change.event.reference)
+    registered = None if standing is None else standing.registered
+    # Where the version was refused with the model's own snapshot, that began anew.
+    is_of_it = registered is not None and registered.lineage in ("", told.lineage)
+    return change.event.reference if is_of_it else None
 
 
 def _parameters(model: str, registered: Deployment | None) -> dict[str, Parameter]:

@@ -15,6 +15,7 @@ from agents.commands.model_versions import archive, diff, export, keep
 
 if TYPE_CHECKING:
     from agents.deployments.log import Entry
+    from schemas.deployments import Deployment
 
 app = App(
     name="models",
@@ -114,7 +115,7 @@ def show(model: str, /, *, json: Flag = False) -> int:
     found = log.read(here, declared.use_case)
     models = published_models.read(here, declared, found.registry)
     shown = published_models.find({each.model: each for each in models}, model)
-    told = [each for each in found.entries if model in (each.event.reference, each.event.replaces)]
+    told = [each for each in found.entries if _is_about(each.event, model)]
     if json:
         write_json(msgspec.to_builtins(shown) | {"history": [log.as_json(each) for each in told]})
         return 0
@@ -183,6 +184,14 @@ app.command(archive)
 app.command(diff)
 app.command(export)
 app.command(mlflow)
+
+
+def _is_about(event: "Deployment", model: str) -> bool:
+    from schemas.deployments import RESUMED  # noqa: PLC0415  # see ls
+
+    # It names the version, and is about the model that goes on from it as well.
+    is_resumed = event.kind == RESUMED and event.model == model
+    return is_resumed or model in (event.reference, event.replaces)
 
 
 def _offsets(first: int, through: int) -> str:

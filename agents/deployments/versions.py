@@ -144,7 +144,7 @@ class Versions:
         if not records:
             self._too_large.add(model)
             return
-        newest, metrics = self._newest[model], learner.prequential.figures()
+        metrics = learner.prequential.figures()
         event = Deployment(
             kind=REGISTERED,
             use_case=self._pipeline.use_case,
@@ -154,7 +154,7 @@ class Versions:
             by=BY,
             why=why,
             expects=registry.offset,
-            parent=reference(model, newest) if newest else "",
+            parent=_parent(registry, learner),
             through=learner.through,
             first=learner.progress.first,
             lineage=learner.progress.lineage,
@@ -180,9 +180,10 @@ class Versions:
 
 
 def _is_decided(registry: Registry, event: Deployment) -> bool:
-    """Tell whether the log has an event, or something that was faster."""
+    """Tell whether the log has an event, or something that leaves it without effect."""
     standing = registry.standings.get(event.reference)
-    return standing is not None and standing.change.offset > event.expects
+    has_changed = standing is not None and standing.change.offset > event.expects
+    return has_changed or registry.refusal(event) is not None
 
 
 def _is_taken(registry: Registry, learner: Learner) -> bool:
@@ -195,6 +196,18 @@ def _is_taken(registry: Registry, learner: Learner) -> bool:
     return (found.through, found.schema, found.target) != ours
 
 
+def _parent(registry: Registry, learner: Learner) -> str:
+    """Tell what a learner was before: the last version that was kept of it, or it went on from."""
+    ours = ("", learner.progress.lineage)
+    versions = [
+        event.reference
+        for event in _registered(registry, learner.model)
+        if (event.by == BY or event.reference in registry.resumed)
+        and (event.lineage in ours and event.through < learner.through)
+    ]
+    return versions[-1] if versions else ""
+
+
 def _kept(registry: Registry, model: str, *, by: str | None = None) -> list[int]:
     """Tell the versions of a model that are kept, that which was registered first before others.
 
@@ -202,11 +215,15 @@ def _kept(registry: Registry, model: str, *, by: str | None = None) -> list[int]
 
     Not by number: a model that begins anew, with other features, counts from 0 again.
     """
-    events = [
+    events = _registered(registry, model)
+    return [event.version or 0 for event in events if by in (None, event.by)]
+
+
+def _registered(registry: Registry, model: str) -> list[Deployment]:
+    return [
         standing.registered
         for standing in registry.standings.values()
-        if standing.registered is not None and standing.state != "archived"
-    ]
-    return [
-        event.version or 0 for event in events if event.model == model and by in (None, event.by)
+        if standing.registered is not None
+        and standing.registered.model == model
+        and standing.state != "archived"
     ]

@@ -127,6 +127,7 @@ def test_a_trained_version_is_registered_whole_and_whoever_began_before_is_fence
         worker.kill()
         workers.enter_context(learner(trainer))
         resumed = resuming.result(60)
+        shown = trainer.json("show", CHALLENGER)
         trainer.run("promote", CHALLENGER, "--why", "better, too")
         wait_until(
             lambda: decoded(trainer, trainer.newest(CHALLENGER)).manifest.through == ALL - 1, 20
@@ -139,6 +140,8 @@ def test_a_trained_version_is_registered_whole_and_whoever_began_before_is_fence
     assert "nothing to go on from: state is not the one that was signed" in refused
     assert f"{CHALLENGER} does not go on from {again} yet" in str(not_yet.value)
     assert resumed["model"] == CHALLENGER
+    assert shown["parent"] == again
+    assert [each["why"] for each in shown["history"]] == ["it has the new prices"]
     assert learned_on.learner.fingerprint() == expected.fingerprint()
     assert learned_on.manifest.rebuilt == resumed["decision"]
     assert trainer.parts()[CHALLENGER] == ("production", "champion")

@@ -12,15 +12,18 @@ from agents.deployments.log import DeploymentLog, decoded
 from agents.deployments.trained_versions import next_version, registration
 from agents.learning.accuracy_guard import KEY as TOLD
 from agents.learning.publication import CHALLENGER_INTERVAL_S
+from agents.learning.restoring import new_learner
 from agents.learning.training import Training
 from agents.testing import PipelineDriver
 from examples.shop.pipeline import PIPELINE
 from online_models import chunks
+from online_models.learner import Learner
 from online_models.registry import Registry
 from online_models.snapshot import encode
 from schemas import topics
-from schemas.deployments import REGISTERED, reference
+from schemas.deployments import ARCHIVED, REGISTERED, reference
 from schemas.errors import InvalidDeclaration, ThalwegError
+from schemas.outcomes import Outcome
 
 CHAMPION, CHALLENGER = PIPELINE.champion, PIPELINE.challengers[0]
 FEATURES = dict.fromkeys(PIPELINE.compiled().names, 1.0)
@@ -319,10 +322,10 @@ def test_a_policy_that_keeps_nothing_is_refused(policy):
 class Trained(Kept):
     """Beside `learn`, somebody trains versions from the archive."""
 
-    def register(self, *, at_ms: int) -> str:
+    def register(self, *, at_ms: int, learner: Learner | None = None) -> str:
         driver = self.driver
-        learner = driver._training.learners[CHAMPION]
-        version = next_version(self.log().registry, CHAMPION, at_ms)
+        learner = learner or driver._training.learners[CHAMPION]
+        version = next_version(self.log().registry, learner.model, at_ms)
         blob = encode(learner, driver._signer, at_ms=at_ms, version=version)
         event = registration(
             *(learner, version, blob),
@@ -381,3 +384,53 @@ def test_trained_versions_answer_no_wish_and_are_no_beginning_of_counting():
     trained.learn(6)
     found = [e for e in decisions.versions(trained.log().registry) if e.startswith(CHAMPION)]
     assert found == [f"{CHAMPION}@{version}" for version in (2, 6, 10)]
+
+
+def test_the_parent_of_a_version_is_what_its_model_went_on_from():
+    trained = Trained()
+    trained.driver.keep(CHALLENGER)
+    trained.learn(3)
+    learner = new_learner(PIPELINE, PIPELINE.compiled(), CHALLENGER)
+    for record in trained.driver.read(topics.OUTCOMES)[1:]:
+        learner.learn(msgspec.msgpack.decode(record.value() or b"", type=Outcome), record.offset())
+    origin = trained.register(at_ms=AT_MS, learner=learner)
+    trained.driver.resume(origin)
+    for _ in range(2):
+        trained.driver.keep(CHALLENGER)
+        trained.learn(2)
+    parents = {
+        event.reference: event.parent
+        for event in (each.event for each in trained.log().entries)
+        if event.kind == REGISTERED and event.by == "learn"
+    }
+
+    assert parents == {
+        f"{CHALLENGER}@1": "",
+        f"{CHALLENGER}@3": origin,
+        f"{CHALLENGER}@5": f"{CHALLENGER}@3",
+    }
+
+
+def test_a_version_that_is_gone_on_from_while_it_makes_room_holds_nothing_up():
+    """`learn` archives the oldest, and somebody was faster: the next wish comes true as ever."""
+    kept = Kept(keep_versions=1)
+    kept.driver.keep(CHALLENGER)
+    kept.learn(2)
+    kept.driver.keep(CHALLENGER)
+    kept.learn(1)
+    training: Training = kept.driver._training
+    registry = training._deployed.registry
+    oldest = decisions.versions(registry)[0]
+    faster = decisions.resumption(PIPELINE, registry, oldest, at=0, by="ada", why="a good one")
+    batch = kept.driver._topics.batch(TP(topics.OUTCOMES.name, 0), 3)
+    training._versions.settle(batch, training.learners, kept.driver.now_ms)
+    archived = [each.value for each in batch.outputs if each.topic == topics.DEPLOYMENTS.name]
+    for value in (msgspec.json.encode(faster), *archived):
+        kept.driver.append(value, topic=topics.DEPLOYMENTS, key=b"")
+    kept.driver._follow_deployments()
+    kept.driver.keep(CHALLENGER)
+    kept.learn(2)
+
+    refused = [each for each in kept.log().entries if each.refusal is not None]
+    assert [(each.event.kind, each.event.reference) for each in refused] == [(ARCHIVED, oldest)]
+    assert kept.log().registry.wanted == {}
