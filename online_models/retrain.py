@@ -62,7 +62,7 @@ class Attempt(NamedTuple):
     """The last training of a model that a policy began."""
 
     at: int
-    """When it began, ms since the epoch."""
+    """When it began, ms since the epoch, by the clock of who began it."""
     is_over: bool
     """Whether a version came of it."""
 
@@ -80,6 +80,9 @@ def due(
 ) -> str | None:
     """Tell why a model is to be trained now; `None`: it is not.
 
+    A training that began in the future, by a clock that was wrong, counts as if it had begun as
+    long ago: else nobody would train until then.
+
     Examples
     --------
     >>> weekly = Retrain(every=timedelta(days=7), on=("drift",))
@@ -93,7 +96,7 @@ def due(
     >>> due(weekly, Attempt(at=0, is_over=False), [], now_ms=day)
     'the last training left no version'
     """
-    since_ms = float("inf") if last is None else now_ms - last.at
+    since_ms = float("inf") if last is None else abs(now_ms - last.at)
     if last is not None and not last.is_over:
         is_lost = since_ms >= policy.retry_after / _MS
         return "the last training left no version" if is_lost else None
@@ -101,7 +104,7 @@ def due(
         return "it is time"
     if since_ms >= policy.cool_down / _MS:
         for each in alerts:
-            if each.kind in policy.on and (last is None or each.at > last.at):
+            if each.kind in policy.on and now_ms - each.at < since_ms:
                 return f"an alert of {each.kind}"
     return None
 

@@ -1,6 +1,6 @@
 """When models are trained again, whoever looks, and whenever."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
@@ -134,6 +134,22 @@ def test_the_schedule_does_not_wait_for_the_cool_down_nor_for_alerts():
     assert next_at(policy, Attempt(0, is_over=True)) == HOUR
     assert next_at(policy, Attempt(5, is_over=False)) == HOUR + 5
     assert next_at(Retrain(on=("drift",)), None) is None
+
+
+def test_a_clock_that_was_wrong_keeps_nobody_from_training():
+    weekly = Retrain(every=timedelta(days=7), on=("drift",), cool_down=timedelta(days=1))
+    now_ms = 10_000 * HOUR
+    in_a_year = Attempt(at=now_ms + 365 * 24 * HOUR, is_over=True)
+    soon = Attempt(at=now_ms + HOUR, is_over=True)
+    in_two_days = Attempt(at=now_ms + 48 * HOUR, is_over=True)
+    after_drift = replace(weekly, every=None)
+
+    assert due(weekly, in_a_year, [], now_ms=now_ms) == "it is time"
+    assert due(weekly, soon, [Raised("drift", now_ms)], now_ms=now_ms) is None
+    assert due(weekly, in_two_days, [], now_ms=now_ms) is None
+    assert due(after_drift, in_two_days, [Raised("drift", now_ms)], now_ms=now_ms) is not None
+    assert due(after_drift, in_two_days, [Raised("drift", HOUR)], now_ms=now_ms) is None
+    assert due(weekly, in_a_year._replace(is_over=False), [], now_ms=now_ms) is not None
 
 
 @pytest.mark.parametrize(
