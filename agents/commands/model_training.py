@@ -25,8 +25,9 @@ def train(
     """Train a model over the archived outcomes, and hold it against the champion.
 
     It learns as `learn` does: each outcome is answered by an earlier self before it is learned.
-    The champion learns all of the archive beside it, so that it gives the answers it gave online,
-    and both are compared on the outcomes of the span. Nothing is published without `--register`;
+    The champion learns all of the archive beside it, so that it gives the answers it gave online
+    (one that went on from a version, what came since), and both are compared on the outcomes of
+    the span. Nothing is published without `--register`;
     what is registered is a version, to be promoted as any other. Reading and learning takes about
     as long as it took `learn`; Ctrl-C leaves nothing behind.
 
@@ -59,7 +60,8 @@ def train(
     from agents.commands.output import console, write_json  # noqa: PLC0415
     from agents.deployments import desk, log, trained_versions  # noqa: PLC0415
     from agents.history.progress import progress  # noqa: PLC0415
-    from agents.learning import retraining  # noqa: PLC0415
+    from agents.learning import origins, retraining  # noqa: PLC0415
+    from agents.learning.restoring import new_learner  # noqa: PLC0415
     from agents.offline.file_system import FileSystem  # noqa: PLC0415
     from agents.offline.training_log import TrainingLog  # noqa: PLC0415
     from online_models.signing import Signer  # noqa: PLC0415
@@ -73,14 +75,17 @@ def train(
         raise ThalwegError("--register needs --why: who reads the history wants to know")
     signer = Signer.from_pem(key_files.signing_key(here)) if register else None
     if against is None:
-        roles = log.read(here, declared.use_case).registry.roles(declared.models)
-        against = split(roles.champion)[0]  # of a version, the model as it goes on learning
+        registry = log.read(here, declared.use_case).registry
+        # Of a version, the model as it goes on learning.
+        name, _ = split(registry.roles(declared.models).champion)
+        champion = origins.begun(here, declared, registry, name)
     else:
         retraining.check(declared, against)
+        champion = new_learner(declared, declared.compiled(), against)
     archived = TrainingLog(FileSystem(here.offline_store))
     with progress(console(stderr=True), f"train {model}") as report:
         learner, told = retraining.train(
-            archived, declared, model, champion=against, since=since, until=until, report=report
+            archived, declared, model, champion=champion, since=since, until=until, report=report
         )
     entry = None
     if signer is not None:

@@ -20,7 +20,7 @@ from agents.admin import topic_reader
 from agents.deployments import decisions, log, trained_versions
 from agents.deployments.log import Entry
 from agents.history.progress import Report
-from agents.learning import retraining
+from agents.learning import origins, retraining
 from agents.learning.retraining import Retraining
 from agents.observability import metric_list
 from agents.observability.metrics import Metrics
@@ -152,7 +152,8 @@ class PolicyRetraining:
 
     def _train(self, policy: Retrain, registry: Registry, model: str, begun: Entry) -> Round:
         archived = TrainingLog(FileSystem(self.settings.offline_store))
-        champion, _ = split(registry.roles(self.pipeline.models).champion)
+        name, _ = split(registry.roles(self.pipeline.models).champion)
+        champion = origins.begun(self.settings, self.pipeline, registry, name)
         with self.progress(f"train {model}") as report:
             learner, told = retraining.train(
                 *(archived, self.pipeline, model),

@@ -96,7 +96,7 @@ def train(
     pipeline: Pipeline,
     model: str,
     *,
-    champion: str,
+    champion: Learner,
     since: date | None = None,
     until: date | None = None,
     report: Callable[[int, int], None] = lambda done, total: None,
@@ -106,7 +106,8 @@ def train(
     Parameters
     ----------
     champion
-        Who is trained beside it, over the whole log, to be compared with.
+        Who is trained beside it, to be compared with: over the whole log, or what comes behind
+        that which it has learned (`agents.learning.origins`).
     since, until
         First and last date (UTC) of the events whose outcomes it learns.
     report
@@ -122,7 +123,7 @@ def train(
     features = pipeline.compiled()
     trial = Trial(
         new_learner(pipeline, features, model),
-        new_learner(pipeline, features, champion),
+        champion,
         since=float("-inf") if since is None else _begin_ms(since),
         until=float("inf") if until is None else _begin_ms(until) + _DAY_MS,
     )

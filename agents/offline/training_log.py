@@ -14,6 +14,7 @@ from agents.offline.manifests import Manifests, Range
 from agents.offline.reader import EmptyTable, date_of, frames_of
 from agents.offline.tables import OFFSET, OUTCOMES
 from online_models.late_learners import At
+from schemas.errors import ThalwegError
 from schemas.outcomes import Outcome
 
 _FIELDS: Final = msgspec.structs.fields(Outcome)
@@ -69,11 +70,21 @@ class TrainingLog:
         return max((date_of(path) for each in manifests for path in each.files), default="")
 
     def __iter__(self) -> Iterator[At]:
-        """Yield offset and outcome of each record, once."""
+        """Yield offset and outcome of each record, once.
+
+        Raises
+        ------
+        ThalwegError
+            A file cannot be read.
+        """
         at = 0
         for each in self._ranges:
-            for frame in frames_of(self._files, OUTCOMES.name, self._manifests.read([each])):
-                yield from outcomes(frame.filter(pl.col(OFFSET) >= at))
+            try:
+                for frame in frames_of(self._files, OUTCOMES.name, self._manifests.read([each])):
+                    yield from outcomes(frame.filter(pl.col(OFFSET) >= at))
+            except (OSError, pl.exceptions.PolarsError) as error:
+                told = str(error).partition("\n")[0]
+                raise ThalwegError(f"the archive cannot be read: {each.name}: {told}") from error
             at = max(at, each.end)
 
 

@@ -27,7 +27,7 @@ from tests.agents.deployments.published import CHAMPION, Environment
 from tests.agents.learning.test_retraining import spread
 from tests.agents.outcome_log import make_outcomes
 
-BETTER = "binary_adpredictor_v1"
+BETTER, ANOTHER = "binary_adpredictor_v1", "binary_ftrl_v1"
 OUTCOMES = sorted(map(spread, make_outcomes(700)), key=lambda outcome: outcome.labelled_at)
 """Of which it makes more than the champion, for sure."""
 SHOP = replace(THE_SHOP, challengers=(BETTER,))
@@ -72,7 +72,8 @@ def desk(kafka, tmp_path):
     made = Desk(kafka.bootstrap, tmp_path)
     made.said = []
     store = str(tmp_path / "offline")
-    made.settings = made.settings.model_copy(update={"offline_store": store})
+    told = {"offline_store": store, "trusted_keys_dir": tmp_path}
+    made.settings = made.settings.model_copy(update=told)
     return made
 
 
@@ -107,6 +108,23 @@ def test_an_alert_trains_a_model_once_and_if_it_is_better_it_competes(desk):
         ("registered", BETTER, True),
         ("resumed", BETTER, True),
     ]
+
+
+@pytest.mark.integration
+def test_a_champion_that_went_on_from_a_version_is_no_other_one_when_it_is_compared(desk):
+    """All that is archived came before: it has answered nothing of it, and nobody beats it."""
+    archive(desk)
+    weekly = replace(SHOP, retrain=Retrain(every=timedelta(days=7)))
+    (better,) = desk.looks(weekly).look()
+    promotion = decisions.promotion(
+        weekly, desk.log().registry, BETTER, at=0, by="ada", why="it is better"
+    )
+    assert log.append(desk.settings, promotion, "/test").refusal is None
+    (next_one,) = desk.looks(replace(weekly, challengers=(BETTER, ANOTHER))).look()
+
+    assert (better.model, better.result) == (BETTER, "challenger")
+    assert (next_one.model, next_one.result) == (ANOTHER, "registered")
+    assert f"it cannot be compared with {BETTER}" in next_one.said
 
 
 @pytest.mark.integration

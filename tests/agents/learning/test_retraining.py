@@ -64,8 +64,16 @@ def archived(directory: Path | str, log, *cuts: int, source: str = SOURCE) -> Tr
     return TrainingLog(files)
 
 
-def train(log, model: str = CHALLENGER, *, since: date | None = None, until: date | None = None):
-    return retraining.train(log, PIPELINE, model, champion=CHAMPION, since=since, until=until)
+def train(
+    log,
+    model: str = CHALLENGER,
+    *,
+    champion: Learner | None = None,
+    since: date | None = None,
+    until: date | None = None,
+):
+    champion = champion or new_learner(PIPELINE, FEATURES, CHAMPION)
+    return retraining.train(log, PIPELINE, model, champion=champion, since=since, until=until)
 
 
 def online(model: str, log) -> tuple[Learner, list[float | None]]:
@@ -171,6 +179,23 @@ def test_both_are_compared_on_the_outcomes_of_the_span(tmp_path, since, until):
     assert len(chosen) > 90
 
 
+def test_a_champion_that_went_on_from_a_version_answers_what_came_behind_that(tmp_path):
+    """It has learned but a part of what is before."""
+    champion, _ = online(CHAMPION, LOG[50:120])
+    as_online, _ = online(CHAMPION, LOG[50:120])
+    evaluation = Prequential()
+    for offset, outcome in LOG[120:]:
+        score = as_online.learn(outcome, offset)
+        assert score is not None
+        evaluation.update(outcome.label is True, score)
+
+    _, told = train(archived(tmp_path, LOG), champion=champion)
+
+    assert told.champion.figures == evaluation.figures()
+    assert told.difference.labels == told.champion.judged == 180
+    assert (told.candidate.judged, told.champion.learned) == (300, 250)
+
+
 def test_a_model_is_not_told_apart_from_itself(tmp_path):
     _, told = train(archived(tmp_path, LOG), CHAMPION)
 
@@ -181,8 +206,9 @@ def test_a_model_is_not_told_apart_from_itself(tmp_path):
 def test_progress_is_told_to_the_end(tmp_path):
     told = []
     log = archived(tmp_path, LOG)
+    champion = new_learner(PIPELINE, FEATURES, CHAMPION)
     retraining.train(
-        log, PIPELINE, CHAMPION, champion=CHAMPION, report=lambda *each: told.append(each)
+        log, PIPELINE, CHAMPION, champion=champion, report=lambda *each: told.append(each)
     )
 
     assert told == [(0, 300), (300, 300)]
@@ -233,7 +259,7 @@ def test_another_policy_is_judged_by_what_chance_chose(tmp_path):
         archived(tmp_path, log),
         OFFERS,
         "bandit_linucb_v1",
-        champion="bandit_epsilon_greedy_v1",
+        champion=new_learner(OFFERS, features, "bandit_epsilon_greedy_v1"),
     )
 
     assert told.difference is None
@@ -241,6 +267,17 @@ def test_another_policy_is_judged_by_what_chance_chose(tmp_path):
     figures, of_champion = told.candidate.figures, told.champion.figures
     assert figures["over_best_arm_low"] > 0.0
     assert figures["reward"] > of_champion["reward"] + 0.15
+
+
+def test_a_file_that_cannot_be_read_is_said(tmp_path):
+    log = archived(tmp_path, LOG)
+    (file,) = (file for file in tmp_path.rglob("date=1970-01-02/*.parquet"))
+    file.write_bytes(file.read_bytes()[:-9])
+    with pytest.raises(ThalwegError, match=r"archive cannot be read: outcomes-0-abc-.*\.json: "):
+        train(log)
+    file.unlink()
+    with pytest.raises(ThalwegError, match="archive cannot be read"):
+        train(log)
 
 
 def test_what_cannot_be_trained_is_said(tmp_path):
