@@ -91,6 +91,15 @@ def abandoned(there: Desk) -> Producer:
     return producer
 
 
+def refused_once_tampered_with(there: Desk, version: str) -> str:
+    """Tell what `resume` says of a version of which a byte was changed, which it then has again."""
+    good = there.newest(version)
+    there.produce(topics.MODELS, good[:-1] + b"!", version.encode())
+    said = fails(there, "resume", version, "--why", "w")
+    there.produce(topics.MODELS, good, version.encode())
+    return said
+
+
 def test_a_trained_version_is_registered_whole_and_whoever_began_before_is_fenced(trainer):
     """Who reads `models` waits for nobody who is dead: the successor ends what was left open.
 
@@ -112,10 +121,7 @@ def test_a_trained_version_is_registered_whole_and_whoever_began_before_is_fence
     with open(exported["snapshot"], "rb") as file:
         manifest = decoded(trainer, file.read(), version).manifest
 
-    good = trainer.newest(again)
-    trainer.produce(topics.MODELS, good[:-1] + b"!", again.encode())
-    refused = fails(trainer, "resume", again, "--why", "w")
-    trainer.produce(topics.MODELS, good, again.encode())
+    refused = refused_once_tampered_with(trainer, again)
     for outcome in OUTCOMES:
         trainer.produce(topics.OUTCOMES, msgspec.msgpack.encode(outcome), b"")
     with ThreadPoolExecutor(1) as pool, ExitStack() as workers:
