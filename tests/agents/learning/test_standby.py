@@ -12,7 +12,7 @@ from agents.learning.restoring import WARM_EVERY_S, Curriculum, LearnersRestorin
 from examples.shop.pipeline import PIPELINE
 from online_models.snapshot import encode
 from tests.agents.learning.test_late_learners import MemoryLog
-from tests.agents.learning.test_rebuild import HERE, LOG, MODELS, Role, uninterrupted
+from tests.agents.learning.test_rebuild import HERE, LOG, MODELS, SPANS, Role, uninterrupted
 from tests.agents.outcome_log import FEATURES, make_outcomes
 from tests.agents.record import PUBLISHED_MS
 from tests.agents.test_learn import (
@@ -55,7 +55,9 @@ class Copied(Role):
 def test_whenever_a_standby_looks_and_takes_over_it_has_learned_each_outcome_once(data):
     role = Copied()
     for action in data.draw(
-        st.lists(st.sampled_from(["learn", "learn", "look", "go on", "decide"]), max_size=25)
+        st.lists(
+            st.sampled_from(["learn", "learn", "look", "go on", "decide", "resume"]), max_size=25
+        )
     ):
         role.now_s += data.draw(st.sampled_from([0.1, 20.0]))
         match action:
@@ -67,13 +69,15 @@ def test_whenever_a_standby_looks_and_takes_over_it_has_learned_each_outcome_onc
                 role.go_on(30)
             case "decide":
                 role.decide(data.draw(st.sampled_from(MODELS)))
+            case "resume":
+                role.resume(data.draw(st.sampled_from([*SPANS, *MODELS])))
     found = role.take_over(role.copy)
 
-    expected = uninterrupted(role.log.n_committed)
+    expected = uninterrupted(role.log.n_committed, role.origins)
     assert found == {name: learner.fingerprint() for name, learner in expected.items()}
-    assert {
-        name: role.served.by_name[name].version for name in role.served.by_name
-    } == dict.fromkeys(role.snapshots, role.log.n_committed)
+    assert {name: each.version for name, each in role.served.by_name.items()} == {
+        name: expected[name].version for name in role.snapshots
+    }
 
 
 def test_at_the_takeover_nothing_is_left_to_be_loaded_or_learned(monkeypatch):
