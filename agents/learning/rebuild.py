@@ -33,10 +33,16 @@ class Rebuilds:
     A new learner of a model catches up beside the old one, which goes on learning and being
     published. It takes the old one's place when both have learned the same outcomes. If they have
     the same origin they have to be the same then, to the last bit.
+
+    Parameters
+    ----------
+    schema, target
+        Hashes of our features and label rule.
     """
 
-    def __init__(self, deployed: Deployed) -> None:
+    def __init__(self, deployed: Deployed, *, schema: str = "", target: str = "") -> None:
         self._deployed = deployed
+        self._made_for = schema, target
         self.begin({}, {})
 
     def begin(self, obeyed: Mapping[str, Rebuilt], begun: Mapping[Beginning, Learner]) -> None:
@@ -55,8 +61,24 @@ class Rebuilds:
         """Tell where a new learner of a model begins, as it is decided now."""
         registry = self._deployed.registry
         change, origin = registry.rebuilds.get(model), registry.origins.get(model)
-        version = None if origin is None or origin.event.version is None else origin.event.reference
-        return Beginning(model, -1 if change is None else change.offset, version)
+        decision = -1 if change is None else change.offset
+        if origin is None or origin.event.version is None:
+            return Beginning(model, decision)
+        version = origin.event.reference
+        if decision > origin.offset and self._is_outlived(version):
+            return Beginning(model, decision)
+        return Beginning(model, decision, version)
+
+    def _is_outlived(self, version: str) -> bool:
+        """Tell whether a version was made for other features or labels.
+
+        When those changed, the model that had gone on from it began with nothing.
+        """
+        standing = self._deployed.registry.standings.get(version)
+        registered = None if standing is None else standing.registered
+        if registered is None or not registered.schema:
+            return False
+        return (registered.schema, registered.target) != self._made_for
 
     def due(self, learners: Collection[str]) -> list[Beginning]:
         """Tell what is to begin, of models that learn."""

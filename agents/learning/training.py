@@ -85,7 +85,9 @@ class Training:
             environment=environment,
             version=version,
         )
-        self._rebuilds = Rebuilds(self._deployed)
+        self._rebuilds = Rebuilds(
+            self._deployed, schema=features.schema, target=pipeline.label.target
+        )
         self._dead_letter_limit = dead_letter_limit
         # In memory alone: the changelog is the models'.
         self._shares: Table[bytes] = Table("s", bytes, bytes)

@@ -434,3 +434,20 @@ def test_a_version_that_is_gone_on_from_while_it_makes_room_holds_nothing_up():
     refused = [each for each in kept.log().entries if each.refusal is not None]
     assert [(each.event.kind, each.event.reference) for each in refused] == [(ARCHIVED, oldest)]
     assert kept.log().registry.wanted == {}
+
+
+def test_a_model_whose_features_changed_can_be_learned_anew_though_its_version_cannot():
+    kept = Kept()
+    kept.driver.keep(CHALLENGER)
+    kept.learn(3)
+    kept.driver.resume(f"{CHALLENGER}@1")
+    kept.driver.promote(CHALLENGER)
+    kept.driver.deploy(replace(PIPELINE, features=PIPELINE.features[1:]))
+    kept.learn(2)
+    before = kept.driver._training.learners[CHALLENGER]
+    kept.driver.rebuild(CHALLENGER)
+    after = kept.driver._training.learners[CHALLENGER]
+
+    assert before is not after
+    assert before.fingerprint() == after.fingerprint()
+    assert after.n_learned == 2
