@@ -126,6 +126,8 @@ def _write(standing: list[dict[str, object]]) -> None:
     from agents.commands.output import local_time, write_table  # noqa: PLC0415
 
     def at(value: object) -> str | None:
+        if value == 0:
+            return "at once"
         return local_time(value) if isinstance(value, int) else None
 
     write_table(

@@ -139,7 +139,7 @@ class PolicyRetraining:
         event = decisions.retraining(self.pipeline, registry, model, at=now_ms, by=BY, why=why)
         begun = log.append(self.settings, event, SOURCE)
         if begun.refusal is not None:
-            self.tell(f"{model} is due, and somebody else trains it: {begun.refusal.reason}")
+            self.tell(f"{model} is due, and somebody else began to train it just before")
             return []
         self.tell(f"{model} is trained again: {why}")
         try:
