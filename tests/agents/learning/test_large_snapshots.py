@@ -66,6 +66,13 @@ class Large:
         self.failures: list[BaseException] = []
         self.feed = self.follow(self.served)
 
+    def write_outcomes(self, n: int) -> None:
+        """Write the log that is learned: who goes on from a snapshot looks whether it is ours."""
+        producer = Producer(self.kafka.producer())
+        for number in range(n):
+            producer.produce(topics.OUTCOMES.named(self.settings.topic_prefix), outcome(number))
+        assert producer.flush(30) == 0
+
     def new_served(self) -> ServedModels:
         return ServedModels(Deployed(self.pipeline), "wide", TARGET, VERIFIER, Metrics())
 
@@ -100,6 +107,7 @@ class Large:
 @pytest.fixture
 def large(kafka):
     made = Large(kafka.bootstrap)
+    made.write_outcomes(3)
     made.feed.start()
     yield made
     made.feed.stop()
