@@ -13,6 +13,10 @@ from schemas.errors import DeliveryFailed
 POLL_S: Final = 0.2
 CHUNK: Final = 10_000
 BOUNDS_TIMEOUT_S: Final = 30.0
+_NO_LEADER_YET: Final = frozenset(
+    {KafkaError.LEADER_NOT_AVAILABLE, KafkaError.NOT_LEADER_FOR_PARTITION}
+)
+"""Of a topic that was made a moment ago."""
 QUIET_TIMEOUT_S: Final = 60.0
 """A partition that neither delivers nor ends for this long is given up: reading always ends."""
 
@@ -93,7 +97,14 @@ def _bounds(settings: KafkaSettings, tp: TP) -> tuple[int, int]:
     """Find the first offset and the one behind the last, be that committed or not."""
     # To a consumer of committed records a partition ends before its first open transaction.
     onlooker = Consumer({**settings.reader(), "isolation.level": "read_uncommitted"})
+    deadline = time.monotonic() + BOUNDS_TIMEOUT_S
     try:
-        return onlooker.get_watermark_offsets(TopicPartition(*tp), timeout=BOUNDS_TIMEOUT_S)
+        while True:
+            try:
+                return onlooker.get_watermark_offsets(TopicPartition(*tp), timeout=BOUNDS_TIMEOUT_S)
+            except KafkaException as failure:
+                if failure.args[0].code() not in _NO_LEADER_YET or time.monotonic() > deadline:
+                    raise
+            time.sleep(POLL_S)
     finally:
         onlooker.close()

@@ -34,6 +34,7 @@ from online_models.chunks import SnapshotParts
 from online_models.learner import Learner
 from online_models.signing import Verifier
 from online_models.snapshot import Snapshot, decode, environment_of
+from online_models.twin import original
 from schemas import topics
 from schemas.deployments import split
 from schemas.outcomes import Outcome
@@ -182,10 +183,12 @@ class LearnerRun:
         ]
 
     def snapshots(self) -> dict[str, Snapshot]:
-        """Load the newest snapshot of each model."""
+        """Load the newest snapshot of each model and version; twins are of no account here."""
         keys = [path.read_bytes() for path in self._keys.trusted_keys_dir.iterdir()]
         ours, verifier = self._pipeline.models, Verifier(keys)
-        parts = SnapshotParts(lambda name: name.partition("@")[0] in ours)
+        parts = SnapshotParts(
+            lambda name: original(name) is None and name.partition("@")[0] in ours
+        )
         newest: dict[str, bytes] = {}
         models = TP(topics.MODELS.named(self.settings.topic_prefix), 0)
         for _, key, value in read_to_end(self._kafka, models):
