@@ -22,7 +22,6 @@ from agents.pipeline import Pipeline
 from online_models.accuracy import DESIGN_EFFECT, AccuracyWatch
 from online_models.change_evidence import ChangeEvidence
 from online_models.learner import Learner
-from online_models.registry import Registry
 from schemas.alerts import Level
 from schemas.deployments import Deployment, split
 from schemas.errors import ThalwegError
@@ -103,7 +102,9 @@ class AccuracyGuard:
     def watching(self, learners: Mapping[str, Learner]) -> Callable[[int, Outcome, Scores], None]:
         """Tell what to do with each outcome of a batch that begins, once it was learned."""
         registry = self._registry = self._deployed.registry
-        if self._underway is not None and _is_decided(registry, self._underway):
+        # Nothing is left to wait for: it is in the log, something was faster, or whom it would put
+        # back is there no longer.
+        if self._underway is not None and registry.refusal(self._underway) is not None:
             self._underway = None
         roles, told = self._deployed.roles, self._told
         previous = roles.previous or ""
@@ -223,11 +224,6 @@ def _judge_served(watch: AccuracyWatch, outcome: Outcome, name: str, version: in
         return False
     watch.update(outcome.label, outcome.score, outcome.event_at)
     return True
-
-
-def _is_decided(registry: Registry, event: Deployment) -> bool:
-    """Tell whether the log has an event, or something that was faster."""
-    return registry.swapped is not None and registry.swapped.offset > event.expects
 
 
 def _decoded(record: bytes | None) -> Told:

@@ -19,7 +19,6 @@ from agents.observability import metric_list
 from agents.observability.metrics import Metrics
 from online_models.assignment import Rollout
 from online_models.gate import Comparison, Gates, Verdict
-from online_models.registry import Registry
 from online_models.rollouts import RolloutStanding
 from schemas.deployments import PROMOTED, STEPPED, STOPPED, Deployment, split
 from schemas.outcomes import Outcome
@@ -95,7 +94,9 @@ class RolloutGate:
         """Tell what to do with each outcome of a batch that begins; `None`: nothing."""
         registry = self._registry = self._deployed.registry
         rollout = self._rollout = self._deployed.rollout
-        if self._underway is not None and _is_decided(registry, self._underway):
+        # Nothing is left to wait for: it is in the log, something was faster, or what it decides
+        # about is there no longer.
+        if self._underway is not None and registry.refusal(self._underway) is not None:
             self._underway = None
         if rollout is None or rollout.gates is None:
             self._comparison = None
@@ -241,15 +242,6 @@ def _stage(before: Comparison | None, rollout: Rollout, standing: RolloutStandin
     if before is None or (before.rollout, before.candidate) != (rollout.name, rollout.candidate):
         return n_decided
     return max(n_decided, before.stage + 1)
-
-
-def _is_decided(registry: Registry, event: Deployment) -> bool:
-    """Tell whether nothing is left to wait for: an event could take effect no more.
-
-    It is in the log, so that it is in its own way; something was faster; or what it decides about
-    is there no longer. While none of that is known it may still come, and is not decided again.
-    """
-    return registry.refusal(event) is not None
 
 
 def _decoded(record: bytes | None) -> Comparison | None:
