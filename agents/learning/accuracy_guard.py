@@ -14,8 +14,8 @@ import msgspec
 
 from agents.deployments import decisions
 from agents.deployments.deployed import Deployed
-from agents.deployments.log import headers
 from agents.kafka.batch import Batch
+from agents.learning.own_decisions import BY, OwnDecisions
 from agents.observability.accuracy_alert import accuracy_alert
 from agents.observability.alert_desk import AlertDesk
 from agents.pipeline import Pipeline
@@ -23,7 +23,7 @@ from online_models.accuracy import DESIGN_EFFECT, AccuracyWatch
 from online_models.change_evidence import ChangeEvidence
 from online_models.learner import Learner
 from schemas.alerts import Level
-from schemas.deployments import Deployment, split
+from schemas.deployments import split
 from schemas.errors import ThalwegError
 from schemas.outcomes import Outcome
 from schemas.tasks import LABELS
@@ -32,11 +32,9 @@ logger = logging.getLogger(__name__)
 
 KEY: Final = b"accuracy/told"
 """Of the record on `models`; no model has such a name."""
-SOURCE: Final = "/thalweg/learn"
 SURE: Final = 1_000.0
 """Labels until a `previous` that is as good seems better by chance, on average at the earliest; and
 then only if the champion is critical is anything done."""
-BY: Final = "learn"
 
 Scores = Mapping[str, float | None]
 """What the models' earlier selves gave an outcome; `None`: it is not to be judged."""
@@ -60,7 +58,6 @@ class Told(msgspec.Struct, array_like=True):
 
 _decode = msgspec.msgpack.Decoder(Told).decode
 _encode = msgspec.msgpack.Encoder().encode
-_encode_event = msgspec.json.Encoder().encode
 
 
 class AccuracyGuard:
@@ -85,27 +82,21 @@ class AccuracyGuard:
         self._deployed = deployed
         self._desk = desk
         self._models = models
-        self._deployments = deployments
+        self._decisions = OwnDecisions(deployed, topic=deployments)
         self.begin(None)
 
     def begin(self, record: bytes | None) -> None:
         """Go on from what stands on `models`."""
         self._told = _decoded(record)
         self._written = record
-        self._registry = self._deployed.registry
-        self._underway: Deployment | None = None
-        """A rollback that the log, as far as it was read, does not have yet."""
+        self._decisions.begin()
         self._changes: list[tuple[int, Level, AccuracyWatch]] = []
         """Offset, level before, and the watch as it was then."""
         self._watch: AccuracyWatch | None = None
 
     def watching(self, learners: Mapping[str, Learner]) -> Callable[[int, Outcome, Scores], None]:
         """Tell what to do with each outcome of a batch that begins, once it was learned."""
-        registry = self._registry = self._deployed.registry
-        # Nothing is left to wait for: it is in the log, something was faster, or whom it would put
-        # back is there no longer.
-        if self._underway is not None and registry.refusal(self._underway) is not None:
-            self._underway = None
+        self._decisions.look()
         roles, told = self._deployed.roles, self._told
         previous = roles.previous or ""
         if (told.model, told.previous) != (roles.champion, previous):
@@ -157,10 +148,10 @@ class AccuracyGuard:
             changes.append((batch.next_offset, told.level, msgspec.structs.replace(watch)))
             told.is_silenced = False
         action = "none"
-        is_free = silence is None and self._underway is None
+        is_free = silence is None and not self._decisions.is_underway
         if watch is not None and watch.level == "critical" and is_free:
             action = self._roll_back(batch, now_ms)
-            if not changes and self._underway is not None:
+            if not changes and self._decisions.is_underway:
                 changes.append((batch.next_offset, told.level, msgspec.structs.replace(watch)))
         for n, (offset, before, then) in enumerate(changes, 1):
             alert = accuracy_alert(
@@ -197,7 +188,7 @@ class AccuracyGuard:
         try:
             event = decisions.rollback(
                 self._pipeline,
-                self._registry,
+                self._decisions.registry,
                 at=now_ms,
                 by=BY,
                 why=f"{told.model} is critical, and {told.previous} better by"
@@ -205,14 +196,7 @@ class AccuracyGuard:
             )
         except ThalwegError as refusal:
             return f"none: {refusal}"
-        self._underway = event
-        batch.emit(
-            self._deployments,
-            _encode_event(event),
-            event.use_case.encode(),
-            partition=0,
-            headers=headers(event, SOURCE),
-        )
+        self._decisions.take(event, batch)
         return f"rolled back to {event.reference}"
 
 

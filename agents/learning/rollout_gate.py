@@ -12,8 +12,8 @@ from typing import Final
 import msgspec
 
 from agents.deployments.deployed import Deployed
-from agents.deployments.log import headers
 from agents.kafka.batch import Batch
+from agents.learning.own_decisions import BY, OwnDecisions
 from agents.learning.rebuild import Rebuilds
 from agents.observability import metric_list
 from agents.observability.metrics import Metrics
@@ -27,8 +27,6 @@ logger = logging.getLogger(__name__)
 
 KEY: Final = b"rollout/comparison"
 """Of the record on `models`; no model has such a name."""
-SOURCE: Final = "/thalweg/learn"
-BY: Final = "learn"
 
 _OF_A_COMPARISON: Final = (
     *(metric_list.ROLLOUT_LABELS, metric_list.ROLLOUT_LOSS_DIFFERENCE),
@@ -40,7 +38,6 @@ Scores = Mapping[str, float | None]
 
 _decode = msgspec.msgpack.Decoder(Comparison).decode
 _encode = msgspec.msgpack.Encoder().encode
-_encode_event = msgspec.json.Encoder().encode
 
 
 class RolloutGate:
@@ -71,7 +68,7 @@ class RolloutGate:
         self._rebuilds = rebuilds or Rebuilds(deployed)
         self._metrics = metrics
         self._models = models
-        self._deployments = deployments
+        self._decisions = OwnDecisions(deployed, topic=deployments)
         self.begin(None)
 
     def begin(self, record: bytes | None) -> None:
@@ -80,28 +77,22 @@ class RolloutGate:
         self._is_recorded = record is not None
         for spec in _OF_A_COMPARISON:
             self._metrics.remove(spec)
-        self._underway: Deployment | None = None
-        """A decision of ours that the log, as far as it was read, does not have yet."""
+        self._decisions.begin()
         self._waits_for: str | None = None
         """Why a step that is due is not taken."""
         self._is_paused = False
         """Whether one of both is about to be replaced by one that went on from elsewhere."""
         self._told = ""
-        self._registry = self._deployed.registry
         self._rollout: Rollout | None = None
 
     def comparing(self) -> Callable[[int, Outcome, Scores], None] | None:
         """Tell what to do with each outcome of a batch that begins; `None`: nothing."""
-        registry = self._registry = self._deployed.registry
+        registry = self._decisions.look()
         rollout = self._rollout = self._deployed.rollout
-        # Nothing is left to wait for: it is in the log, something was faster, or what it decides
-        # about is there no longer.
-        if self._underway is not None and registry.refusal(self._underway) is not None:
-            self._underway = None
         if rollout is None or rollout.gates is None:
             self._comparison = None
             return None
-        if self._underway is not None:
+        if self._decisions.is_underway:
             return None  # the step that these outcomes would tell of is over
         # Where a version serves, its model as it goes on learning, which may be resumed, too.
         candidate, champion = rollout.candidate, split(self._deployed.roles.champion)[0]
@@ -140,7 +131,7 @@ class RolloutGate:
                 self._is_recorded = False
                 batch.emit(self._models, None, KEY, partition=0)
             return
-        if self._underway is not None or self._is_paused:
+        if self._decisions.is_underway or self._is_paused:
             return
         batch.emit(self._models, _encode(comparison), KEY, partition=0)
         self._is_recorded = True
@@ -152,19 +143,12 @@ class RolloutGate:
         event = self._decision(verdict, comparison, rollout, rollout.gates, now_ms)
         if event is not None and not self._must_wait(event):
             logger.info("%s %s: %s", event.kind, event.subject, event.why)
-            self._underway = event
-            batch.emit(
-                self._deployments,
-                _encode_event(event),
-                event.use_case.encode(),
-                partition=0,
-                headers=headers(event, SOURCE),
-            )
+            self._decisions.take(event, batch)
 
     def _must_wait(self, event: Deployment) -> bool:
         """Tell whether more users would go to a candidate that may not serve, and say why."""
         before, self._waits_for = self._waits_for, None
-        if (refusal := self._registry.refusal(event)) is not None:
+        if (refusal := self._decisions.registry.refusal(event)) is not None:
             self._waits_for = refusal.reason
         elif event.kind != STOPPED:
             self._waits_for = self._objection(event.model)
@@ -218,12 +202,12 @@ class RolloutGate:
         n_labels = comparison.differences.n
         return Deployment(
             kind=kind,
-            use_case=self._registry.use_case,
+            use_case=self._decisions.registry.use_case,
             model=rollout.candidate,
             at=now_ms,
             by=BY,
             why=f"log loss {low:+.4f} to {high:+.4f} against the champion's, by {n_labels} labels",
-            expects=self._registry.offset,
+            expects=self._decisions.registry.offset,
             replaces=champion,
             metrics={"labels": float(n_labels), "low": low, "high": high},
             rollout=rollout.name,

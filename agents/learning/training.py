@@ -13,7 +13,8 @@ from agents.deployments.deployed import Deployed
 from agents.deployments.versions import Versions
 from agents.kafka.batch import Batch, Headers
 from agents.kafka.keyed_state import Restoring
-from agents.learning.accuracy_guard import SOURCE, AccuracyGuard
+from agents.learning.accuracy_guard import AccuracyGuard
+from agents.learning.own_decisions import SOURCE
 from agents.learning.publication import Publication
 from agents.learning.rebuild import Beginning, Rebuilds
 from agents.learning.restoring import Curriculum, LearnersRestoring
