@@ -45,6 +45,7 @@ COMMANDS: Final = (
         "experiments", "agents.commands.experiments:app", "Compare a candidate with the champion."
     ),
     Command("drift", "agents.commands.drift:app", "See whether scores and features moved."),
+    Command("alerts", "agents.commands.alerts:app", "See what was alerted; silence it for a time."),
     Command("reviews", "agents.commands.reviews:app", "Judge the decisions that are uncertain."),
     Command(
         "dead-letters",

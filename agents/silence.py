@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
 
+from schemas.deployments import ALL_ALERTS, Deployment
 from schemas.errors import InvalidDeclaration
 
 
@@ -32,6 +34,8 @@ class Silence:
     why: str
     kinds: tuple[str, ...] = ()
     """Of alerts; empty: all of them."""
+    by: str = ""
+    """Who said so; empty: the pipeline."""
 
     def __post_init__(self) -> None:
         if self.since.tzinfo is None or self.until.tzinfo is None:
@@ -42,7 +46,8 @@ class Silence:
             raise InvalidDeclaration("a silence says why")
 
     def __str__(self) -> str:
-        return f"silenced until {self.until.isoformat()}: {self.why}"
+        by = f" by {self.by}" if self.by else ""
+        return f"silenced until {self.until.isoformat()}{by}: {self.why}"
 
     def holds(self, kind: str, at_ms: int) -> bool:
         """Tell whether it is about alerts of a kind at a wall time."""
@@ -53,6 +58,44 @@ class Silence:
 def silenced(silences: Iterable[Silence], kind: str, at_ms: int) -> Silence | None:
     """Find the first silence that holds."""
     return next((each for each in silences if each.holds(kind, at_ms)), None)
+
+
+def told(silences: Iterable[Silence], now_ms: int) -> list[dict[str, Any]]:
+    """Tell the silences that are not over, for programs; times in ms."""
+    return [
+        {
+            "kinds": list(each.kinds),
+            "since": _ms(each.since),
+            "until": _ms(each.until),
+            "by": each.by or None,
+            "why": each.why,
+        }
+        for each in silences
+        if now_ms < _ms(each.until)
+    ]
+
+
+def silence_of(event: Deployment) -> Silence:
+    """Read a silence that somebody decided, and that took effect.
+
+    >>> event = Deployment(
+    ...     kind="silenced", use_case="intent", model="", at=0, by="ada@desk", why="the sale",
+    ...     alert_kind="drift", until=3_600_000,
+    ... )
+    >>> print(silence_of(event))
+    silenced until 1970-01-01T01:00:00+00:00 by ada@desk: the sale
+    """
+    return Silence(
+        since=_time(event.at),
+        until=_time(event.until),
+        why=event.why,
+        kinds=() if event.alert_kind == ALL_ALERTS else (event.alert_kind,),
+        by=event.by,
+    )
+
+
+def _time(at_ms: int) -> datetime:
+    return datetime.fromtimestamp(at_ms / 1_000, UTC)
 
 
 def _ms(at: datetime) -> int:

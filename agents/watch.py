@@ -85,7 +85,7 @@ def build(
     estimates = EstimatedAccuracy(metrics) if pipeline.task == "binary" else None
     serving = ServingWatch(pipeline)
     topic = topics.ALERTS.named(settings.topic_prefix)
-    desk = AlertDesk(pipeline, metrics, topic=topic, source=SOURCE)
+    desk = AlertDesk(deployed, metrics, topic=topic, source=SOURCE)
     _measure_latency(app, settings, metrics, estimates, serving)
     if pipeline.rollout is not None:
         _count_users(app, settings, pipeline, metrics, deployed, desk=desk)

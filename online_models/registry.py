@@ -14,14 +14,17 @@ from online_models.rollouts import Rollouts
 from online_models.twin import twin_of
 from schemas.deployments import (
     ARCHIVED,
+    LAST_MS,
     PROMOTED,
     REBUILD,
     REGISTERED,
     RESUMED,
     RETRAINING,
     ROLLED_BACK,
+    SILENCED,
     STEPPED,
     STOPPED,
+    UNSILENCED,
     WANTED,
     Deployment,
     State,
@@ -154,6 +157,9 @@ class Registry:
     event names none, the beginning of the log."""
     retrainings: Mapping[str, Retraining] = field(default_factory=dict)
     """The last one of each model."""
+    silences: Mapping[str, Change] = field(default_factory=dict)
+    """By kind of alerts, the last one that nobody took back; who looks knows the time, and whether
+    it is over."""
     offset: int = -1
     """Of the last event that was seen, whatever came of it: what a writer `expects`."""
 
@@ -172,7 +178,7 @@ class Registry:
             return Refusal(f"it is about the use case {event.use_case}")
         if event.kind not in _EFFECTS:
             return Refusal(f"`{event.kind}` is nothing that this release knows")
-        if not _names_models(event):
+        if event.kind not in _OF_ALERTS and not _names_models(event):
             return Refusal("it names no model")
         concerns = [each for each in self._concerns(event) if each is not None]
         # A wish is in nobody's way, and what a learner kept is kept, whatever was decided since.
@@ -180,7 +186,8 @@ class Registry:
             faster = max(concerns, key=lambda change: change.offset, default=None)
             if faster is not None and faster.offset > event.expects:
                 return Refusal(f"{faster} meanwhile", faster)
-        reason = self._objection(event)
+        is_of_alerts = event.kind in _OF_ALERTS
+        reason = self._no_silence(event) if is_of_alerts else self._objection(event)
         return None if reason is None else Refusal(reason)
 
     @property
@@ -195,6 +202,8 @@ class Registry:
 
     def _concerns(self, event: Deployment) -> tuple[Change | None, ...]:
         """Find what took effect last about the same matter."""
+        if event.kind in _OF_ALERTS:
+            return (self.silences.get(event.alert_kind),)
         if event.kind == RETRAINING:
             last = self.retrainings.get(event.model)
             return (None if last is None else last.change,)
@@ -251,6 +260,16 @@ class Registry:
             case "promoted" | "rolled_back" if subject == self.replaced_by(event):
                 reason = f"{subject} is the champion already"
         return reason
+
+    def _no_silence(self, event: Deployment) -> str | None:
+        if not event.alert_kind:
+            return "it names no alerts"
+        if event.kind == UNSILENCED:
+            is_silenced = event.alert_kind in self.silences
+            return None if is_silenced else f"{event.subject} are not silenced"
+        if not 0 <= event.at < event.until <= LAST_MS:
+            return "a silence ends after it began"
+        return None if event.why else "a silence says why"
 
     @staticmethod
     def _no_origin(event: Deployment, own: Standing | None) -> str | None:
@@ -363,6 +382,16 @@ def _rolled_out(registry: Registry, change: Change) -> Registry:
     return replace(registry, rollouts=registry.rollouts.decided(change.event, change.offset))
 
 
+def _silenced(registry: Registry, change: Change) -> Registry:
+    return replace(registry, silences={**registry.silences, change.event.alert_kind: change})
+
+
+def _unsilenced(registry: Registry, change: Change) -> Registry:
+    kind = change.event.alert_kind
+    left = {name: each for name, each in registry.silences.items() if name != kind}
+    return replace(registry, silences=left)
+
+
 def _with(
     standings: Mapping[str, Standing], reference: str, state: State, change: Change
 ) -> Mapping[str, Standing]:
@@ -393,4 +422,7 @@ _EFFECTS: Final[Mapping[str, Callable[[Registry, Change], Registry]]] = {
     REBUILD: _rebuild,
     RESUMED: _resumed,
     RETRAINING: _retraining,
+    SILENCED: _silenced,
+    UNSILENCED: _unsilenced,
 }
+_OF_ALERTS: Final = (SILENCED, UNSILENCED)

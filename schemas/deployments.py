@@ -1,4 +1,4 @@
-"""Who serves, since when and why: events on `deployments`, the log that the registry comes from.
+"""Who serves, and which alerts are silent, since when and why: events on `deployments`.
 
 No event is ever changed or removed, and the topic has one partition: all who read it see the same
 events in the same order, and come to the same registry (`online_models.registry`).
@@ -7,6 +7,8 @@ events in the same order, and come to the same registry (`online_models.registry
 from typing import Final, Literal
 
 import msgspec
+
+from schemas.cloudevents import rfc3339
 
 Parameter = str | int | float | bool | None
 State = Literal["development", "staging", "production", "archived"]
@@ -36,9 +38,18 @@ RETRAINING: Final = "retraining"
 """Somebody begins to train a model from the offline store, since the pipeline's policy says so: its
 version says what came of it, and until then nobody else begins."""
 
+SILENCED: Final = "silenced"
+"""Alerts of a kind are written down until a time, and do nothing: people know better."""
+UNSILENCED: Final = "unsilenced"
+"""They call somebody again, before that time."""
+ALL_ALERTS: Final = "*"
+"""As `alert_kind`: alerts of all kinds."""
+LAST_MS: Final = 253_402_300_799_999
+"""The last time that can be written: the end of the year 9999."""
+
 
 class Deployment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One decision about the models of a use case.
+    """One decision about the models of a use case, or its alerts.
 
     A reader passes over kinds that it does not know: a newer release wrote them.
 
@@ -59,10 +70,10 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     kind: str
     """`promoted`, `rolled_back`, `wanted`, `registered`, `archived`, `stepped`, `stopped`,
-    `rebuild`, `resumed`, `retraining`."""
+    `rebuild`, `resumed`, `retraining`, `silenced`, `unsilenced`."""
     use_case: str
     model: str
-    """Name in the catalogue."""
+    """Name in the catalogue; empty where it is about alerts."""
     version: int | None = None
     """Of a version that was kept as it was; absent: the model as it goes on learning."""
     at: int
@@ -102,6 +113,10 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Of a step: share of users who are in the experiment from now on."""
     retraining: int = -1
     """Of a version that was trained since a policy said so: offset of the event that began it."""
+    alert_kind: str = ""
+    """Of a silence: of which alerts, `*` for all."""
+    until: int = 0
+    """Of a silence: when it ends, ms since the epoch."""
 
     @property
     def reference(self) -> str:
@@ -111,6 +126,11 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def subject(self) -> str:
         """What was decided upon, in words."""
+        if self.kind in (SILENCED, UNSILENCED):
+            whose = "all alerts" if self.alert_kind == ALL_ALERTS else f"{self.alert_kind} alerts"
+            if self.kind == UNSILENCED or not 0 <= self.until <= LAST_MS:
+                return whose
+            return f"{whose} until {rfc3339(self.until).decode()}"
         if self.kind == STEPPED:
             return f"{self.rollout} to an exposure of {self.exposure}"
         return self.rollout if self.kind == STOPPED else self.reference

@@ -1,22 +1,28 @@
-"""Make the events that decide who serves, from what is known now; what cannot be is said at once.
+"""Make the events that decide who serves, and which alerts are silent, from what is known now.
+
+What cannot be is said at once.
 
 An event made here may still come second: `agents.deployments.log.append` tells.
 """
 
 from collections.abc import Sequence
 
+from agents.observability.runbooks import RUNBOOKS
 from agents.pipeline import Pipeline
 from online_models.assignment import Rollout
 from online_models.registry import Registry
 from schemas.deployments import (
+    ALL_ALERTS,
     ARCHIVED,
     PROMOTED,
     REBUILD,
     RESUMED,
     RETRAINING,
     ROLLED_BACK,
+    SILENCED,
     STEPPED,
     STOPPED,
+    UNSILENCED,
     WANTED,
     Deployment,
     split,
@@ -216,6 +222,59 @@ def stop(pipeline: Pipeline, registry: Registry, *, at: int, by: str, why: str) 
     )
 
 
+def silencing(
+    registry: Registry, kind: str, *, until: int, at: int, by: str, why: str
+) -> Deployment:
+    """Let alerts of a kind be written down only, until a time (ms); `*` is all kinds.
+
+    Raises
+    ------
+    ThalwegError
+        There are no such alerts, or the time is over.
+
+    Examples
+    --------
+    >>> from examples.shop.pipeline import PIPELINE
+    >>> nothing_decided = Registry(PIPELINE.use_case)
+    >>> said = {"at": 0, "by": "ada@desk", "why": "the sale"}
+    >>> silencing(nothing_decided, "drift", until=3_600_000, **said).subject
+    'drift alerts until 1970-01-01T01:00:00.000Z'
+    >>> silencing(nothing_decided, "weather", until=3_600_000, **said)
+    Traceback (most recent call last):
+    schemas.errors.ThalwegError: no alerts of the kind `weather`: there are accuracy, drift, ...
+    """
+    if kind not in (*RUNBOOKS, ALL_ALERTS):
+        there_are = ", ".join(RUNBOOKS)
+        raise ThalwegError(f"no alerts of the kind `{kind}`: there are {there_are}, and `all`")
+    if until <= at:
+        raise ThalwegError("a silence ends later than now")
+    return _of_alerts(registry, SILENCED, kind, until=until, at=at, by=by, why=why)
+
+
+def unsilencing(registry: Registry, kind: str, *, at: int, by: str, why: str) -> Deployment:
+    """Take a silence back before it is over.
+
+    Raises
+    ------
+    ThalwegError
+        Nobody decided upon one of these alerts.
+
+    Examples
+    --------
+    >>> from examples.shop.pipeline import PIPELINE
+    >>> unsilencing(Registry(PIPELINE.use_case), "drift", at=0, by="ada@desk", why="it is over")
+    Traceback (most recent call last):
+    schemas.errors.ThalwegError: no silence of `drift` was decided: there are none. One that the...
+    """
+    if kind not in registry.silences:
+        there_are = ", ".join(registry.silences).replace(ALL_ALERTS, "all") or "none"
+        raise ThalwegError(
+            f"no silence of `{'all' if kind == ALL_ALERTS else kind}` was decided: there are"
+            f" {there_are}. One that the pipeline declares ends as declared"
+        )
+    return _of_alerts(registry, UNSILENCED, kind, until=0, at=at, by=by, why=why)
+
+
 def references(pipeline: Pipeline, registry: Registry) -> list[str]:
     """List what may be promoted: models that learn, and versions of them that are kept."""
     kept = [version for version in versions(registry) if split(version)[0] in pipeline.models]
@@ -229,6 +288,24 @@ def versions(registry: Registry) -> list[str]:
         for reference, standing in registry.standings.items()
         if standing.registered is not None and standing.state != "archived"
     ]
+
+
+def _of_alerts(
+    registry: Registry, decision: str, kind: str, *, until: int, at: int, by: str, why: str
+) -> Deployment:
+    """Make an event about alerts that would take effect if it came next."""
+    event = Deployment(
+        kind=decision,
+        use_case=registry.use_case,
+        model="",
+        at=at,
+        by=by,
+        why=why,
+        expects=registry.offset,
+        alert_kind=kind,
+        until=until,
+    )
+    return _allowed(registry, event)
 
 
 def _declared(pipeline: Pipeline) -> Rollout:
@@ -280,6 +357,10 @@ def _decided(
         rollout=rollout,
         exposure=exposure,
     )
+    return _allowed(registry, event)
+
+
+def _allowed(registry: Registry, event: Deployment) -> Deployment:
     if (refusal := registry.refusal(event)) is not None:
         raise ThalwegError(refusal.reason)
     return event

@@ -1,8 +1,9 @@
-"""Who does what now, for everybody in a process that has to know."""
+"""Who does what now, and which alerts are silenced, for everybody in a process who has to know."""
 
 from typing import Final
 
 from agents.pipeline import Pipeline
+from agents.silence import Silence, silence_of
 from online_models.registry import Registry
 
 
@@ -23,6 +24,7 @@ class Deployed:
         self.models: Final = pipeline.models
         """That the pipeline declares, and that learn."""
         self._declared_rollout: Final = pipeline.rollout
+        self._declared_silences: Final = pipeline.silences
         self.follow(Registry(pipeline.use_case))
 
     def follow(self, registry: Registry) -> None:
@@ -33,3 +35,6 @@ class Deployed:
         self.rollout = registry.rollouts.now(self._declared_rollout, champion=roles.champion)
         """The rollout that runs, at its present exposure."""
         self.roles = roles
+        decided = (silence_of(change.event) for change in registry.silences.values())
+        self.silences: tuple[Silence, ...] = (*self._declared_silences, *decided)
+        """Declared and decided, whether over or not."""

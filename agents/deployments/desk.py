@@ -1,4 +1,7 @@
-"""Decide who serves: look at what there is, write the decision, and tell what came of it."""
+"""Decide who serves, and which alerts are silent.
+
+Look at what there is, write the decision, and tell what came of it.
+"""
 
 import getpass
 import os
@@ -14,6 +17,7 @@ from schemas.deployments import Deployment
 from schemas.errors import ThalwegError
 
 SOURCE = "/thalweg/models"
+SOURCE_OF_SILENCES = "/thalweg/alerts"
 
 
 def promote(settings: Settings, pipeline: Pipeline, reference: str, *, by: str, why: str) -> Entry:
@@ -80,6 +84,22 @@ def stop(settings: Settings, pipeline: Pipeline, *, by: str, why: str) -> Entry:
     found = log.read(settings, pipeline.use_case)
     event = decisions.stop(pipeline, found.registry, at=_now_ms(), by=by, why=why)
     return log.append(settings, event, SOURCE)
+
+
+def silence(
+    settings: Settings, pipeline: Pipeline, kind: str, until: int, *, by: str, why: str
+) -> Entry:
+    """Let alerts of a kind be written down only, until a time (ms); raises likewise."""
+    found = log.read(settings, pipeline.use_case)
+    event = decisions.silencing(found.registry, kind, until=until, at=_now_ms(), by=by, why=why)
+    return log.append(settings, event, SOURCE_OF_SILENCES)
+
+
+def unsilence(settings: Settings, pipeline: Pipeline, kind: str, *, by: str, why: str) -> Entry:
+    """Take a silence back; raises likewise."""
+    found = log.read(settings, pipeline.use_case)
+    event = decisions.unsilencing(found.registry, kind, at=_now_ms(), by=by, why=why)
+    return log.append(settings, event, SOURCE_OF_SILENCES)
 
 
 def operator() -> str:

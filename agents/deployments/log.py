@@ -78,6 +78,8 @@ def as_json(entry: Entry) -> dict[str, object]:
         "replaces": event.replaces or None,
         "rollout": event.rollout or None,
         "exposure": event.exposure,
+        "alerts": event.alert_kind or None,
+        "until": event.until or None,
         "at": event.at,
         "by": event.by,
         "why": event.why,

@@ -127,7 +127,7 @@ class Training:
         self._guard = AccuracyGuard(
             pipeline,
             self._deployed,
-            AlertDesk(pipeline, metrics, topic=alerts, source=SOURCE),
+            AlertDesk(self._deployed, metrics, topic=alerts, source=SOURCE),
             models=models,
             deployments=deployments,
         )

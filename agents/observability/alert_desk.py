@@ -4,10 +4,10 @@ from typing import Final
 
 import msgspec
 
+from agents.deployments.deployed import Deployed
 from agents.kafka.batch import Batch
 from agents.observability import metric_list
 from agents.observability.metrics import Metrics
-from agents.pipeline import Pipeline
 from agents.silence import Silence, silenced
 from schemas.alerts import Alert
 from schemas.cloudevents import Headers, constant_headers, rfc3339
@@ -18,22 +18,24 @@ class AlertDesk:
 
     Parameters
     ----------
+    deployed
+        Knows which silences hold.
     topic
         Full name of `alerts`.
     source
         Of the CloudEvents headers, as `/thalweg/watch`.
     """
 
-    def __init__(self, pipeline: Pipeline, metrics: Metrics, *, topic: str, source: str) -> None:
-        self._pipeline = pipeline
+    def __init__(self, deployed: Deployed, metrics: Metrics, *, topic: str, source: str) -> None:
+        self._deployed = deployed
         self._metrics = metrics
         self._topic = topic
-        self._key: Final = pipeline.use_case.encode()
+        self._key: Final = deployed.registry.use_case.encode()
         self._headers = constant_headers("thalweg.alert", source)
 
     def silence(self, kind: str, at_ms: int) -> Silence | None:
         """Tell which silence holds for alerts of a kind, if one does."""
-        return silenced(self._pipeline.silences, kind, at_ms)
+        return silenced(self._deployed.silences, kind, at_ms)
 
     def emit(self, batch: Batch, *alerts: Alert) -> None:
         """Let alerts leave with a batch."""

@@ -230,7 +230,7 @@ class PartitionOutputs:
             model=answer.model,
             model_version=answer.version,
         )
-        silence = silenced(plan.pipeline.silences, alert.kind, self._now_ms)
+        silence = silenced(plan.deployed.silences, alert.kind, self._now_ms)
         if silence is None:
             self.alarms.append(found)
         else:

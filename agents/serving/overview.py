@@ -20,6 +20,7 @@ from agents.serving.samples import quantile
 from agents.serving.tables import Row
 from agents.serving.tiles import tiles
 from agents.serving.timeline import GATHERING, Timeline
+from agents.silence import told as silences_told
 from online_models.registry import Change
 from schemas import topics
 from schemas.alerts import Alert
@@ -144,6 +145,7 @@ class Overview:
             "labels": fleet.totals_by(metric_list.LABELS, "fate"),
             "state": tables.sums_by(fleet, metric_list.STATE_ENTRIES, "table", now_ms),
             "alerts": self.alerts(SHOWN_ALERTS),
+            "silences": silences_told(self._deployed.silences, now_ms),
         }
 
     def _changed(self) -> Row | None:

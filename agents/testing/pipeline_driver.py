@@ -29,6 +29,7 @@ from agents.prediction.predict_plan import PredictPlan
 from agents.prediction.served_models import Served, ServedModels
 from agents.testing.memory_topics import MemoryRecord, MemoryTopics
 from online_models.chunks import SnapshotParts, snapshot_of
+from online_models.registry import Registry
 from online_models.signing import Signer, Verifier
 from online_models.snapshot import environment_of
 from schemas import topics
@@ -190,7 +191,7 @@ class PipelineDriver:
         self._restart_aggregate()
         self._restart_learn()
         self._desk = AlertDesk(
-            pipeline, self.metrics, topic=topics.ALERTS.name, source="/thalweg/watch"
+            self._plan.deployed, self.metrics, topic=topics.ALERTS.name, source="/thalweg/watch"
         )
         self._quality = QualityWatch(pipeline, self.metrics)
         self._ratio = SampleRatioWatch(pipeline.use_case, self._plan.deployed, self.metrics)
@@ -231,6 +232,22 @@ class PipelineDriver:
     def stop(self, *, why: str = "a test does") -> None:
         """End the rollout."""
         self._decide(decisions.stop, why=why)
+
+    def silence(self, kind: str, until: int, *, why: str = "a test does") -> None:
+        """Let alerts of a kind, `*` for all, be written down only until a time (ms)."""
+
+        def make(_: Pipeline, registry: Registry, **said: Any) -> Deployment:
+            return decisions.silencing(registry, kind, until=until, **said)
+
+        self._decide(make, why=why)
+
+    def unsilence(self, kind: str, *, why: str = "a test does") -> None:
+        """Take that back."""
+
+        def make(_: Pipeline, registry: Registry, **said: Any) -> Deployment:
+            return decisions.unsilencing(registry, kind, **said)
+
+        self._decide(make, why=why)
 
     def change_keys(self) -> None:
         """Start all workers anew with another signing key, and trust in no other."""

@@ -187,9 +187,14 @@ def test_whoever_dies_and_whenever_the_same_is_told_and_done(whole, fates):
     ]
 
 
-def test_in_a_silence_nothing_is_done_and_what_is_left_of_it_is_told_after_it():
-    silence = Silence(since=START, until=START + timedelta(hours=1), why="labels are mended")
-    run = Run(pipeline=replace(PIPELINE, silences=(silence,))).learn_until(2_600)
+@pytest.mark.parametrize("by", ["", "test"])
+def test_in_a_silence_nothing_is_done_and_what_is_left_of_it_is_told_after_it(by):
+    end = START + timedelta(hours=1)
+    silence = Silence(since=START, until=end, why="labels are mended", by=by)
+    run = Run(pipeline=replace(PIPELINE, silences=() if by else (silence,)))
+    if by:
+        run.driver.silence("accuracy", int(end.timestamp() * 1_000), why=silence.why)
+    run.learn_until(2_600)
     quiet = list(run.driver.alerts)
     samples = run.driver.metrics.samples()
     run.driver.now_ms += 3_600_000
@@ -249,6 +254,18 @@ def test_a_version_that_chooses_among_arms_has_no_level():
     assert run.told == []
 
 
+def test_who_takes_a_silence_back_is_told_what_is_left_at_once():
+    run = Run()
+    run.driver.silence("*", run.driver.now_ms + 3_600_000)
+    run.learn_until(2_600)
+    quiet = len(run.told)
+    run.driver.unsilence("*")
+    run.learn()
+
+    assert all(action.startswith("silenced until") for *_, action in run.told[:quiet])
+    assert run.told[quiet:] == [(SLOW, "critical", f"rolled back to {QUICK}")]
+
+
 def test_a_record_of_another_release_is_forgotten(caplog):
     driver = PipelineDriver(PIPELINE)
     driver._training._guard.begin(b"junk")
@@ -263,6 +280,31 @@ def test_a_decision_is_made_once_however_long_its_event_takes():
     deployed = guard._deployed
     before = deployed.registry
     decided = []
+def test_amounts_that_turn_round_are_told_of_likewise():
+    amounts = replace(
+        PIPELINE,
+        champion="regression_linear_v1",
+        challengers=(),
+        label=reported_within(timedelta(hours=1), says=float, silence="unknown"),
+    )
+    log = [
+        msgspec.structs.replace(
+            each,
+            label=10.0 * (each.features[0] != (n >= TURN)) + each.features[1],
+            target=amounts.label.target,
+        )
+        for n, each in enumerate(OUTCOMES[:2_000])
+    ]
+    run = Run(pipeline=amounts, promoted=None, log=log).learn_until(2_000)
+
+    assert [each[1:] for each in run.told][:2] == [
+        ("warning", "none"),
+        ("critical", "none: there is no previous version"),
+    ]
+    assert {each.signal for each in run.driver.alerts} == {"closeness"}
+    assert run.driver.alerts[0].value < run.driver.alerts[0].threshold < 1.0
+
+
     while run.learned < 2_900:
         run.learn()
         decided = [each.kind for each in run.decided]

@@ -11,6 +11,7 @@ from confluent_kafka import Producer
 
 from agents import cli, sketch
 from agents.admin import topic_admin
+from agents.deployments.deployed import Deployed
 from agents.kafka.app import App, KafkaSettings
 from agents.monitoring.drift_view import FALSE_ALARMS
 from agents.monitoring.global_view import GlobalView
@@ -107,7 +108,7 @@ def prediction(user: str, score: float, at: int) -> bytes:
 def test_watch_counts_what_it_reads_and_reads_what_it_counted():
     app = App("watch", KafkaSettings(bootstrap="127.0.0.1:1", group="watch"))
     metrics = Metrics()
-    desk = AlertDesk(PIPELINE, metrics, topic="alerts", source="/thalweg/watch")
+    desk = AlertDesk(Deployed(PIPELINE), metrics, topic="alerts", source="/thalweg/watch")
     sketch.build(app, Settings(), PIPELINE, metrics, desk)
     day_ms, at = 86_400_000, 19_000 * 86_400_000
     with AppDriver(app) as driver:

@@ -123,7 +123,7 @@ def test_a_rollout_that_is_over_is_told_of_no_more():
 
 def test_the_watch_role_emits_the_alert():
     app, metrics = App("watch", KafkaSettings(bootstrap="127.0.0.1:1", group="watch")), Metrics()
-    desk = AlertDesk(PIPELINE, metrics, topic="alerts", source=watch.SOURCE)
+    desk = AlertDesk(Deployed(PIPELINE), metrics, topic="alerts", source=watch.SOURCE)
     watch._count_users(app, Settings(), PIPELINE, metrics, Deployed(PIPELINE), desk=desk)
     records = predictions(users(2_000), lost=third_of_the_candidates)
     random.Random(1).shuffle(records)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from agents.deployments import decisions
 from agents.observability import metric_list
 from agents.observability.metrics import Metrics
 from agents.pipeline import DriftPolicy, Pipeline
@@ -71,11 +72,20 @@ def test_scores_that_move_raise_one_alert_in_the_batch_that_shows_it() -> None:
     assert (evidence["model"], evidence["model_version"]) == (PIPELINE.champion, 7)
 
 
-def test_in_a_silence_an_alarm_is_written_down_and_not_counted() -> None:
+@pytest.mark.parametrize("by", ["", "ada"])
+def test_in_a_silence_an_alarm_is_written_down_and_not_counted(by: str) -> None:
     at = datetime.fromtimestamp(PUBLISHED_MS / 1_000, UTC)
-    silence = Silence(since=at, until=at + timedelta(hours=1), why="the sale", kinds=("drift",))
+    end, why = at + timedelta(hours=1), "the sale"
+    silence = Silence(since=at, until=end, why=why, kinds=("drift",), by=by)
     scorer, metrics = Told(), Metrics()
-    plan = PredictPlan(replace(PIPELINE, silences=(silence,)), metrics, lambda topic: topic.name)
+    silent = replace(PIPELINE, silences=() if by else (silence,))
+    plan = PredictPlan(silent, metrics, lambda topic: topic.name)
+    if by:
+        registry, end_ms = plan.deployed.registry, PUBLISHED_MS + 3_600_000
+        decided = decisions.silencing(
+            registry, "drift", until=end_ms, at=PUBLISHED_MS, by=by, why=why
+        )
+        plan.deployed.follow(registry.fold(decided, 0))
     run = PartitionRun(plan=plan, serving=served(scorer)).events(*visits(500))
     scorer.level = 0.7
     run.events(*visits(60, first=500))

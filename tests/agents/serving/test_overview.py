@@ -1,6 +1,7 @@
 """The model of the page."""
 
 import datetime as dt
+from dataclasses import replace
 
 import orjson
 
@@ -10,6 +11,7 @@ from agents.observability.metrics import Metrics
 from agents.serving.fleet import SILENT_MS
 from agents.serving.overview import MAX_ALERTS, Overview
 from agents.serving.timeline import SPAN_S
+from agents.silence import Silence
 from examples.shop.pipeline import PIPELINE
 from schemas.alerts import Alert
 from schemas.deployments import Deployment
@@ -261,3 +263,35 @@ def test_who_is_promoted_is_the_champion_of_the_page_however_often_it_is_told() 
 
     assert before[PIPELINE.champion] == "champion"
     assert parts() == before | {PIPELINE.champion: "challenger", challenger: "champion"}
+
+
+def test_the_page_tells_the_silences_that_are_not_over_declared_and_decided() -> None:
+    begin, end = (dt.datetime.fromtimestamp(second, dt.UTC) for second in (1, 3))
+    declared = Silence(since=begin, until=end, why="sale")
+    page = Overview(replace(PIPELINE, silences=(declared,)), "exactly_once")
+    decided = Deployment(
+        kind="silenced",
+        use_case=PIPELINE.use_case,
+        model="",
+        at=1_000,
+        by="ada",
+        why="labels are mended",
+        alert_kind="accuracy",
+        until=2_000,
+    )
+    page.fold_deployment(decided, 0)
+    frames = [page.frame(at) for at in (1_000, 2_000, 3_000)]
+
+    assert frames[0]["silences"] == [
+        {"kinds": [], "since": 1_000, "until": 3_000, "by": None, "why": "sale"},
+        {
+            "kinds": ["accuracy"],
+            "since": 1_000,
+            "until": 2_000,
+            "by": "ada",
+            "why": "labels are mended",
+        },
+    ]
+    assert frames[1]["silences"] == frames[0]["silences"][:1]
+    assert frames[2]["silences"] == []
+    assert frames[0]["changed"]["text"].startswith("ada silenced accuracy alerts until 1970")
