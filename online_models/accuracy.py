@@ -2,7 +2,8 @@
 
 What is watched is ROC AUC, one positive at a time: the share of the latest negatives that a model
 scored below a positive. Its mean is the ROC AUC, and it comes without a window, so that a deep fall
-needs few labels and a small one many. Of models that name a class it is whether they were right.
+needs few labels and a small one many. Of models that name a class it is whether they were right, of
+those that tell an amount how much closer than the mean they came (`online_models.tasks`).
 
 A model is held against the best that it has kept up: the highest mean of a block of so many
 positives, less one standard error, for the highest of many is a lucky one. Where a level begins is
@@ -50,7 +51,7 @@ class LevelChange(msgspec.Struct, frozen=True, array_like=True):
     """The line that was crossed."""
     best: float
     n: int
-    """Positives since the likely onset; of classes, outcomes."""
+    """Positives since the likely onset; of classes and amounts, outcomes."""
     since: int
     """Time of the first of their events, ms since the epoch."""
 

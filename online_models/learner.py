@@ -1,6 +1,7 @@
 """The one writer of a model: judges each outcome, then learns it, once."""
 
 import hashlib
+from collections.abc import Callable
 from copy import copy
 from datetime import timedelta
 from typing import Any, Final
@@ -149,6 +150,27 @@ class Learner:
     def scorer(self) -> Scores:
         """Freeze the model as it is now."""
         return self.progress.scorer(pickling.copy(self._estimator))
+
+    def judging(self) -> Callable[[Outcome], float | None]:
+        """Judge outcomes by the model as it is now, none of which it learns.
+
+        Returns
+        -------
+        What gives an outcome's score, and notes in `progress` how good it was; `None` where the
+        outcome is not to be judged, or may have been learned, or is none of the model's.
+        """
+        then = self._frozen(self.progress.known_until)
+
+        def judge(outcome: Outcome) -> float | None:
+            is_judged = outcome.label is not None and outcome.judged > 0.0
+            if not (is_judged and self._is_learnable(outcome)):
+                return None
+            if outcome.event_at < then.known_until:
+                return None
+            features = dict(zip(self.feature_names, outcome.features, strict=True))
+            return self.progress.judge(outcome, features, then)
+
+        return judge
 
     def scores(self, vectors: list[list[float]]) -> list[float]:
         """Score feature vectors as the model is now, without freezing it."""

@@ -16,6 +16,7 @@ from agents.deployments import decisions
 from agents.deployments.deployed import Deployed
 from agents.kafka.batch import Batch
 from agents.learning.own_decisions import BY, OwnDecisions
+from agents.learning.pinned_previous import PinnedPrevious
 from agents.observability.accuracy_alert import accuracy_alert
 from agents.observability.alert_desk import AlertDesk
 from agents.pipeline import Pipeline
@@ -39,6 +40,9 @@ then only if the champion is critical is anything done."""
 Scores = Mapping[str, float | None]
 """What the models' earlier selves gave an outcome; `None`: it is not to be judged."""
 
+AnswerOfPrevious = Callable[[Outcome, Scores], float | None]
+"""How good it was, from 0 to 1; `None`: it tells nothing."""
+
 
 class Told(msgspec.Struct, array_like=True):
     """What was told, and what is known of who may replace the champion."""
@@ -54,6 +58,8 @@ class Told(msgspec.Struct, array_like=True):
     """That the answers of `previous` are better than the champion's to the same events."""
     served: AccuracyWatch = msgspec.field(default_factory=AccuracyWatch)
     """Of a version that serves, how good its answers are; of what learns its learner knows."""
+    other: AccuracyWatch | None = None
+    """The same of a `previous` that is a version; `None`: it was not asked yet."""
 
 
 _decode = msgspec.msgpack.Decoder(Told).decode
@@ -83,6 +89,7 @@ class AccuracyGuard:
         self._desk = desk
         self._models = models
         self._decisions = OwnDecisions(deployed, topic=deployments)
+        self.pinned: Final = PinnedPrevious(deployed)
         self.begin(None)
 
     def begin(self, record: bytes | None) -> None:
@@ -90,6 +97,7 @@ class AccuracyGuard:
         self._told = _decoded(record)
         self._written = record
         self._decisions.begin()
+        self.pinned.begin()
         self._changes: list[tuple[int, Level, AccuracyWatch]] = []
         """Offset, level before, and the watch as it was then."""
         self._watch: AccuracyWatch | None = None
@@ -102,11 +110,11 @@ class AccuracyGuard:
         if (told.model, told.previous) != (roles.champion, previous):
             told.model, told.previous = roles.champion, previous
             told.better.begin()
-            told.served = AccuracyWatch()
+            told.served, told.other = AccuracyWatch(), None
         name, version = split(roles.champion)
         # Only where labels are yes and no alone, a score says how near its answer came to one.
         judges_scores = LABELS[self._pipeline.task] == (bool,)
-        learner, other = learners.get(name), learners.get(previous)
+        learner = learners.get(name)
         if version is not None:
             ours = told.served
         elif learner is not None:
@@ -115,6 +123,7 @@ class AccuracyGuard:
             self._watch = None
             return lambda offset, outcome, scores: None
         self._watch = ours
+        other = self._answers_of_previous(learners)
 
         def watch(offset: int, outcome: Outcome, scores: Scores) -> None:
             if version is None:
@@ -122,16 +131,27 @@ class AccuracyGuard:
                     return
             elif not judges_scores or not _judge_served(ours, outcome, name, version):
                 return
-            if other is not None and scores.get(previous) is not None:
-                theirs = other.progress.accuracy.latest
-                if theirs is not None and ours.latest is not None:
-                    better = theirs - ours.latest
-                    told.better.update(better, outcome.event_at, share=1 / DESIGN_EFFECT)
+            theirs = other(outcome, scores)
+            if theirs is not None and ours.latest is not None:
+                better = theirs - ours.latest
+                told.better.update(better, outcome.event_at, share=1 / DESIGN_EFFECT)
             if ours.level != told.level and ours.best is not None:
                 self._changes.append((offset, told.level, msgspec.structs.replace(ours)))
                 told.level = ours.level
 
         return watch
+
+    def _answers_of_previous(self, learners: Mapping[str, Learner]) -> AnswerOfPrevious:
+        """Tell how to find how good the answer of `previous` was; it is asked about all."""
+        told = self._told
+        previous, learner = told.previous, learners.get(told.previous)
+        if learner is not None:
+            watch = learner.progress.accuracy
+            return lambda _, scores: None if scores.get(previous) is None else watch.latest
+        if self.pinned.is_at_hand(previous):
+            answer, told.other = self.pinned.answers(previous, told.other)
+            return lambda outcome, _: answer(outcome)
+        return lambda outcome, scores: None
 
     def settle(self, batch: Batch, now_ms: int) -> None:
         """Tell what changed, roll back if that is due, and write down what was told."""
@@ -169,7 +189,8 @@ class AccuracyGuard:
 
     def _write(self, batch: Batch) -> None:
         told = self._told
-        is_news = told.level != "normal" or told.better.n or told.served.n_negatives
+        is_followed = told.served.n_negatives or told.other is not None
+        is_news = told.level != "normal" or told.better.n or is_followed
         if self._written is None and not is_news:
             return
         if (encoded := _encode(told)) != self._written:
@@ -181,8 +202,8 @@ class AccuracyGuard:
         told = self._told
         if not told.previous:
             return "none: there is no previous version"
-        if "@" in told.previous:
-            return f"none: {told.previous} does not learn, so nobody knows whether it is better"
+        if "@" in told.previous and not self.pinned.is_at_hand(told.previous):
+            return f"none: {told.previous} is not loaded, so nobody knows whether it is better"
         if not told.better.reaches(SURE):
             return f"none: {told.previous} is not better for sure"
         try:

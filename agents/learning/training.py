@@ -182,8 +182,9 @@ class Training:
         return list(self._curriculum.outcomes(*gap))
 
     def due(self) -> list[Beginning]:
-        """Tell which models are to be learned anew, because that was decided."""
-        return self._rebuilds.due(self.learners)
+        """Tell which models are to be learned anew, because that was decided, or to be asked."""
+        asked = self._guard.pinned.due() if self.learners else None
+        return [*self._rebuilds.due(self.learners), *([] if asked is None else [asked])]
 
     def prepared(self, beginning: Beginning) -> Learner | None:
         """Make the learner of a model that begins anew; `None`: the version was refused.
@@ -199,11 +200,14 @@ class Training:
     def begin_anew(self, beginning: Beginning, learner: Learner | None) -> None:
         """Let a learner catch up, to take the place of the present one of its model.
 
-        Where there is none, since its version was refused, the present one goes on.
+        Where there is none, since its version was refused, the present one goes on. A version that
+        is to be asked alone learns nothing.
         """
         if beginning not in self.due():
             return  # another worker is the writer by now, or something else was decided
-        if learner is None:
+        if beginning == self._guard.pinned.due():
+            self._guard.pinned.loaded(beginning, learner)
+        elif learner is None:
             self._rebuilds.refused(beginning)
         else:
             self._rebuilds.begun(learner, beginning)

@@ -1,12 +1,22 @@
 """From a change of level to the alert that people read."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from agents.observability.runbooks import RUNBOOKS
 from online_models.accuracy import AccuracyWatch
 from online_models.levels import LEVELS
 from schemas.alerts import Alert, Level
 from schemas.cloudevents import rfc3339
+from schemas.tasks import task_name
+
+SIGNALS: Final[Mapping[str, str]] = {
+    "binary": "roc_auc",
+    "anomaly": "roc_auc",
+    "multiclass": "accuracy",
+    "regression": "closeness",
+}
+"""By task, what is judged; of choices there are no levels."""
 
 
 def accuracy_alert(
@@ -46,7 +56,7 @@ def accuracy_alert(
         kind="accuracy",
         level=watch.level,
         use_case=use_case,
-        signal="roc_auc" if watch.chance else "accuracy",
+        signal=SIGNALS[task_name(model)],
         value=value,
         threshold=threshold,
         raised_at=raised_at,

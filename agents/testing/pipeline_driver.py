@@ -356,6 +356,7 @@ class PipelineDriver:
             self._offered[tp] = batch.next_offset
 
     def _learn(self) -> None:
+        self._begin_due()
         self._training.publish_learned_again(
             self._publish_snapshot, self.now_ms / 1_000, self.now_ms
         )
@@ -491,13 +492,16 @@ class PipelineDriver:
 
     def _catch_up(self) -> None:
         """Let learners that lag behind, or begin anew, learn what the others have learned."""
-        for beginning in self._training.due():
-            self._training.begin_anew(beginning, self._training.prepared(beginning))
+        self._begin_due()
         self._training.teach_late(lambda: True, self.now_ms / 1_000)
         while self._training.late.learners:
             if (gap := self._training.late.gap()) is not None:
                 self._training.late.fill(gap, self._training.outcomes(gap))
             self._training.teach_late(lambda: True, self.now_ms / 1_000)
+
+    def _begin_due(self) -> None:
+        for beginning in self._training.due():
+            self._training.begin_anew(beginning, self._training.prepared(beginning))
 
     def _decoded(self, topic: Topic, type_: type[R]) -> list[R]:
         return [

@@ -46,13 +46,29 @@ class AmountProgress(Counts):
         """Hold what an earlier self says, and both baselines, against the label."""
         score, label = then.scorer.score(features), _amount(outcome)
         self.prequential.update(label, score)
-        self.base_rate.update(label, then.scorer.base_rate)
+        base_rate: float = then.scorer.base_rate
+        self.base_rate.update(label, base_rate)
+        self.accuracy.hold(closeness(label, score, base_rate), outcome.event_at)
         self.last_class.update(label, then.last_label)
         return score
 
     def scorer(self, model: Estimator) -> AmountScorer:
         """Show a model, which has seen this, as the hot path sees it; the scorer owns it then."""
         return _scorer(model, self.n_learned, self.mean)
+
+
+def closeness(label: float, estimate: float, base_rate: float) -> float:
+    """Tell how much closer an estimate came than the mean of labels so far, whatever the unit.
+
+    Errors have no bound, but this has: 1 is right, .5 as far off as the mean, 0 is wrong where the
+    mean was right.
+
+    >>> closeness(10.0, estimate=11.0, base_rate=7.0), closeness(10.0, 7.0, 7.0)
+    (0.75, 0.5)
+    """
+    error, of_base_rate = abs(estimate - label), abs(base_rate - label)
+    both = error + of_base_rate
+    return of_base_rate / both if both > 0.0 else 0.5
 
 
 def _amount(outcome: Outcome) -> float:

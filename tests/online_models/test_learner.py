@@ -396,3 +396,26 @@ def test_outcomes_of_former_releases_weigh_one_each(make_log):
     fields = msgspec.to_builtins(outcome)
 
     assert msgspec.convert(fields[:12], Outcome) == outcome
+
+
+def test_a_version_judges_what_it_cannot_know_and_learns_none_of_it(make_log):
+    log = make_log(3, 300)
+    learner = learner_of("binary_logistic_v1")
+    for offset, outcome in enumerate(log[:150]):
+        learner.learn(outcome, offset)
+    before, known_until = learner.state().model, learner.progress.known_until
+    n_judged = learner.prequential.n
+    expected = final_scores(learner, log)
+    judge = learner.judging()
+    odd = [msgspec.structs.replace(log[-1], schema="another"), msgspec.structs.replace(log[-1])]
+    odd[1].judged = 0.0
+
+    judged = [judge(outcome) for outcome in log]
+    assert judged == [
+        score if outcome.event_at >= known_until else None
+        for outcome, score in zip(log, expected, strict=True)
+    ]
+    assert 100 < sum(score is not None for score in judged) < 200
+    assert [judge(each) for each in odd] == [None, None]
+    assert learner.prequential.n == n_judged + sum(score is not None for score in judged)
+    assert (learner.n_learned, learner.state().model) == (150, before)

@@ -15,6 +15,7 @@ from agents.testing.pipeline_driver import START
 from examples.offers.pipeline import PIPELINE as OFFERS
 from schemas import topics
 from schemas.deployments import Deployment
+from streams.label_rule import reported_within
 from tests.agents.learning.turned_world import PIPELINE, QUICK, SLOW, TURN, turned_round
 from tests.agents.record import Record, batch
 
@@ -133,18 +134,64 @@ def test_without_a_previous_version_the_alert_says_so():
     assert run.decided == []
 
 
-def test_a_previous_that_does_not_learn_is_not_put_back_unseen():
-    run = Run(promoted=None, pipeline=replace(PIPELINE, champion=SLOW, challengers=()))
-    run.learn_until(1_000).driver.keep(SLOW)
+BACK = 2_400
+THERE_AND_BACK = [
+    each if n < BACK else msgspec.structs.replace(each, label=not each.label)
+    for n, each in enumerate(turned_round(3_600))
+]
+"""After a while the world is again what it was, and a version of the first days is right."""
+ALONE = replace(PIPELINE, champion=SLOW, challengers=())
+
+
+def before_a_version(crashes=()):
+    """Learn with a champion whose `previous` is a version of its first days."""
+    run = Run(promoted=None, pipeline=ALONE, log=THERE_AND_BACK).learn_until(1_000)
+    run.driver.keep(SLOW)
     run.learn()
     version = next(each.reference for each in run.decided if each.kind == "registered")
     run.driver.promote(version)
     run.driver.promote(SLOW)
+    while run.learned < len(THERE_AND_BACK):
+        if run.learned in crashes:
+            run.driver.crash("learn")
+        run.learn()
+    return run, version
+
+
+def test_a_previous_that_is_a_version_is_put_back_once_it_is_better_for_sure():
+    run, version = before_a_version()
+
+    acted = [action for *_, action in run.told if action != "none"]
+    assert acted[:1] == [f"none: {version} is not better for sure"]
+    assert acted[-1] == f"rolled back to {version}"
+    assert run.champion == version
+    rolled_back = run.decided[-1]
+    assert (rolled_back.kind, rolled_back.by) == ("rolled_back", "learn")
+    assert f"{version} better by 0." in rolled_back.why
+    assert sum(each.kind == "rolled_back" for each in run.decided) == 1
+
+
+def test_whoever_dies_meanwhile_puts_it_back_at_the_same_outcome():
+    whole, _ = before_a_version()
+    run, _ = before_a_version(crashes=range(1_200, 3_600, 200))
+
+    assert run.told == whole.told
+    assert [each.why for each in run.decided] == [each.why for each in whole.decided]
+
+
+def test_a_previous_that_cannot_be_loaded_is_not_put_back_unseen():
+    run = Run(promoted=None, pipeline=ALONE).learn_until(1_000)
+    run.driver.keep(SLOW)
+    run.learn()
+    version = next(each.reference for each in run.decided if each.kind == "registered")
+    run.driver._training._curriculum = replace(
+        run.driver._training._curriculum, version=lambda reference: None
+    )
+    run.driver.promote(version)
+    run.driver.promote(SLOW)
     run.learn_until(2_000)
 
-    assert run.told[-1][2] == (
-        f"none: {version} does not learn, so nobody knows whether it is better"
-    )
+    assert run.told[-1][2] == f"none: {version} is not loaded, so nobody knows whether it is better"
 
 
 def test_a_version_that_serves_is_judged_by_what_it_said():
@@ -207,6 +254,18 @@ def test_in_a_silence_nothing_is_done_and_what_is_left_of_it_is_told_after_it(by
     assert len(run.told) == len(quiet) + 1
 
 
+def test_who_takes_a_silence_back_is_told_what_is_left_at_once():
+    run = Run()
+    run.driver.silence("*", run.driver.now_ms + 3_600_000)
+    run.learn_until(2_600)
+    quiet = len(run.told)
+    run.driver.unsilence("*")
+    run.learn()
+
+    assert all(action.startswith("silenced until") for *_, action in run.told[:quiet])
+    assert run.told[quiet:] == [(SLOW, "critical", f"rolled back to {QUICK}")]
+
+
 def test_a_silence_ends_as_it_should_for_a_champion_that_was_late_meanwhile():
     silence = Silence(since=START, until=START + timedelta(hours=1), why="labels are mended")
     nobody_before = replace(PIPELINE, champion=SLOW, challengers=(QUICK,), silences=(silence,))
@@ -219,6 +278,31 @@ def test_a_silence_ends_as_it_should_for_a_champion_that_was_late_meanwhile():
     run.learn()
 
     assert run.told[n_quiet:] == [(SLOW, "critical", "none: there is no previous version")]
+
+
+def test_amounts_that_turn_round_are_told_of_likewise():
+    amounts = replace(
+        PIPELINE,
+        champion="regression_linear_v1",
+        challengers=(),
+        label=reported_within(timedelta(hours=1), says=float, silence="unknown"),
+    )
+    log = [
+        msgspec.structs.replace(
+            each,
+            label=10.0 * (each.features[0] != (n >= TURN)) + each.features[1],
+            target=amounts.label.target,
+        )
+        for n, each in enumerate(OUTCOMES[:2_000])
+    ]
+    run = Run(pipeline=amounts, promoted=None, log=log).learn_until(2_000)
+
+    assert [each[1:] for each in run.told][:2] == [
+        ("warning", "none"),
+        ("critical", "none: there is no previous version"),
+    ]
+    assert {each.signal for each in run.driver.alerts} == {"closeness"}
+    assert run.driver.alerts[0].value < run.driver.alerts[0].threshold < 1.0
 
 
 def test_a_version_that_chooses_among_arms_has_no_level():
@@ -254,18 +338,6 @@ def test_a_version_that_chooses_among_arms_has_no_level():
     assert run.told == []
 
 
-def test_who_takes_a_silence_back_is_told_what_is_left_at_once():
-    run = Run()
-    run.driver.silence("*", run.driver.now_ms + 3_600_000)
-    run.learn_until(2_600)
-    quiet = len(run.told)
-    run.driver.unsilence("*")
-    run.learn()
-
-    assert all(action.startswith("silenced until") for *_, action in run.told[:quiet])
-    assert run.told[quiet:] == [(SLOW, "critical", f"rolled back to {QUICK}")]
-
-
 def test_a_record_of_another_release_is_forgotten(caplog):
     driver = PipelineDriver(PIPELINE)
     driver._training._guard.begin(b"junk")
@@ -280,31 +352,6 @@ def test_a_decision_is_made_once_however_long_its_event_takes():
     deployed = guard._deployed
     before = deployed.registry
     decided = []
-def test_amounts_that_turn_round_are_told_of_likewise():
-    amounts = replace(
-        PIPELINE,
-        champion="regression_linear_v1",
-        challengers=(),
-        label=reported_within(timedelta(hours=1), says=float, silence="unknown"),
-    )
-    log = [
-        msgspec.structs.replace(
-            each,
-            label=10.0 * (each.features[0] != (n >= TURN)) + each.features[1],
-            target=amounts.label.target,
-        )
-        for n, each in enumerate(OUTCOMES[:2_000])
-    ]
-    run = Run(pipeline=amounts, promoted=None, log=log).learn_until(2_000)
-
-    assert [each[1:] for each in run.told][:2] == [
-        ("warning", "none"),
-        ("critical", "none: there is no previous version"),
-    ]
-    assert {each.signal for each in run.driver.alerts} == {"closeness"}
-    assert run.driver.alerts[0].value < run.driver.alerts[0].threshold < 1.0
-
-
     while run.learned < 2_900:
         run.learn()
         decided = [each.kind for each in run.decided]

@@ -1,6 +1,8 @@
 """Models that estimate amounts: learned, judged, carried and asked as those of yes and no are."""
 
 import math
+import random
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -10,10 +12,12 @@ from hypothesis import strategies as st
 from river import metrics
 
 from online_models import catalogue
+from online_models.accuracy import AccuracyWatch
 from online_models.amount_evaluation import AmountEvaluation
 from online_models.amount_scorer import AmountScorer
 from online_models.prequential import WINDOW
 from online_models.scorer import FAILED, NOT_A_NUMBER, UNTRAINED
+from online_models.tasks.regression import closeness
 from schemas.labels import LARGEST_AMOUNT
 from schemas.outcomes import Outcome
 from tests.online_models.conftest import FEATURES
@@ -151,3 +155,48 @@ def test_what_is_no_amount_is_skipped_and_what_has_no_label_is_passed_over(label
     learner.learn(msgspec.structs.replace(outcome, label=None, judged=0.0), 1)
 
     assert (learner.n_learned, learner.progress.n_skipped, learner.through) == (0, 1, 1)
+
+
+amounts = st.floats(-1e9, 1e9)
+
+
+@given(label=amounts, estimate=amounts, base_rate=amounts, unit=st.sampled_from([1e-3, 0.5, 1e6]))
+def test_closeness_has_bounds_and_no_unit(label, estimate, base_rate, unit):
+    found = closeness(label, estimate, base_rate)
+
+    assert 0.0 <= found <= 1.0
+    if label != base_rate:
+        assert closeness(label, label, base_rate) == 1.0
+    if label != estimate:
+        assert closeness(label, estimate, label) == 0.0
+    assert closeness(label, base_rate, base_rate) == 0.5
+    farther, nearer = sorted((abs(estimate - label), abs(base_rate - label)), reverse=True)
+    if nearer > 0.0 and farther / nearer > 1 + 1e-9:
+        assert (found > 0.5) == (abs(estimate - label) == nearer)
+    if abs(label) + abs(estimate) + abs(base_rate) > 1.0:
+        in_unit = closeness(label * unit, estimate * unit, base_rate * unit)
+        assert in_unit == pytest.approx(found, abs=1e-5)
+
+
+def levels(seed: int, *spreads: float, n: int = 8_000) -> Iterator[str]:
+    """Tell each level that a watch enters, of estimates that are so far off one after the other.
+
+    Amounts have a heavy tail, and those of a visit of three are alike.
+    """
+    rng, watch = random.Random(seed), AccuracyWatch()
+    for at in range(n * len(spreads)):
+        if at % 3 == 0:
+            label, error = rng.paretovariate(1.5), rng.gauss(0.0, 1.0)
+        before = watch.level
+        watch.hold(closeness(label, label + error * spreads[at // n], base_rate=3.0), at)
+        if watch.level != before:
+            yield watch.level
+
+
+def test_a_model_that_comes_as_close_as_ever_is_never_called_worse():
+    assert [[*levels(seed, 0.5, 0.5)] for seed in range(4)] == [[]] * 4
+
+
+def test_one_that_comes_no_closer_than_the_mean_is_critical_and_back_when_it_does():
+    for seed in range(2):
+        assert [*levels(seed, 0.5, 2.0, 0.5)] == ["warning", "critical", "warning", "normal"]
