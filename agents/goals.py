@@ -19,6 +19,8 @@ class Goals:
     """From an event's publication to its prediction at a `read_committed` reader, the median."""
     latency_p99: timedelta = timedelta(milliseconds=500)
     """The same, of 99 of 100 predictions."""
+    latency_p99_emergency: timedelta = timedelta(seconds=5)
+    """From here on answers come too late for whoever asked: nobody is served."""
     prompt_ratio: float = 0.99
     """Share of predictions within 50 ms, over 30 days. What may be missing is a budget; alerts
     tell when it is used up too fast."""
@@ -27,7 +29,9 @@ class Goals:
     predictions_per_second: float = 1_000.0
     """At least, while events wait; on a quiet night there are as many predictions as events."""
     roc_auc: float = 0.9
-    """At least, of the champion over its latest outcomes."""
+    """At least, of the champion over its latest outcomes, where it answers yes or no."""
+    accuracy: float = 0.9
+    """At least, of the champion over its latest outcomes, where it names a class."""
     features_missing_ratio: float = 0.01
     """Share of predictions for which a feature of the event stood at its default, the worst."""
     model_age: timedelta = timedelta(days=7)
@@ -37,10 +41,15 @@ class Goals:
 
     def __post_init__(self) -> None:
         for name, value in self.amounts():
-            is_share = name.endswith(("_ratio", "_auc", "_score"))
+            is_share = name.endswith(("_ratio", "_auc", "_score", "accuracy"))
             if not value > 0 or (is_share and value >= 1):
                 allowed = "between 0 and 1" if is_share else "more than 0"
                 raise InvalidDeclaration(f"the goal {name} is {allowed}, not {value:g}")
+        if self.latency_p99_emergency <= self.latency_p99:
+            raise InvalidDeclaration(
+                f"latency_p99_emergency is more than latency_p99, {self.latency_p99}, not"
+                f" {self.latency_p99_emergency}"
+            )
 
     def amounts(self) -> Iterator[tuple[str, float]]:
         """Give each goal as a number; spans in seconds.

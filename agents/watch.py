@@ -30,7 +30,7 @@ from agents.observability.metrics import Metrics
 from agents.observability.quality_alert import QualityWatch
 from agents.observability.sample_ratio_alert import SampleRatioWatch
 from agents.observability.served_accuracy import ServedAccuracy
-from agents.observability.serving_alert import ServingWatch
+from agents.observability.serving_alert import SIGNALS, ServingWatch
 from agents.observability.standing_alerts import StandingAlerts
 from agents.pipeline import Pipeline
 from agents.settings import Settings
@@ -115,8 +115,11 @@ def _measure_latency(
     @app.agent(_topic(app, settings, topics.PREDICTIONS))
     async def measure_latency(batches: faust.StreamT[Batch]) -> AsyncIterator[int]:
         async for batch in batches:
-            latency.observe_many(latencies_s(batch, _now_ms(), since_ms))
-            serving.predictions(batch.records, _now_ms())
+            now_ms = _now_ms()
+            late_by = latencies_s(batch, now_ms, since_ms)
+            latency.observe_many(late_by)
+            serving.predictions(batch.records, now_ms)
+            serving.latencies(late_by, now_ms)
             if estimates is not None:
                 estimates.predictions(batch.records)
             yield len(batch)
@@ -224,6 +227,9 @@ def _judge(
     for quantity, goal in pipeline.goals.amounts():
         metrics.gauge(metric_list.GOAL, quantity=quantity).set(goal)
     quality = QualityWatch(pipeline, metrics)
+    emergencies = {
+        signal: metrics.gauge(metric_list.EMERGENCY, signal=signal) for signal in SIGNALS
+    }
 
     @app.agent(_topic(app, settings, topics.TELEMETRY))
     async def judge(batches: faust.StreamT[Batch]) -> AsyncIterator[int]:
@@ -241,7 +247,11 @@ def _judge(
                 desk.emit(batch, *quality.fold(telemetry))
                 serving.learned(telemetry.samples, split(champion)[0])
             # All processes that are alive tell each second, this one too: there is a next look.
-            desk.emit(batch, *serving.look(_now_ms()))
+            now_ms = _now_ms()
+            desk.emit(batch, *serving.look(now_ms))
+            is_silenced = desk.silence("serving", now_ms) is not None
+            for signal, gauge in emergencies.items():
+                gauge.set(float(signal in serving.raised and not is_silenced))
             yield len(batch)
 
 

@@ -627,6 +627,12 @@ LAG_SECONDS: Final = GaugeSpec(
 ALERTS: Final = CounterSpec(
     "thalweg_alerts_total", "alerts", "Alerts raised by this process.", ("kind", "level")
 )
+EMERGENCY: Final = GaugeSpec(
+    "thalweg_emergency",
+    "1 or 0",
+    "Whether an emergency lasts that `watch` told of, and that is not silenced.",
+    ("signal",),
+)
 
 SECTIONS: Final[Mapping[str, tuple[MetricSpec, ...]]] = {
     "The process": (UP, READY, GC_PAUSE_SECONDS),
@@ -697,7 +703,9 @@ SECTIONS: Final[Mapping[str, tuple[MetricSpec, ...]]] = {
         *(PARITY_COMPARED, PARITY_MISMATCHES, PARITY_MISSING, PARITY_EXTRA, PARITY_USERS),
     ),
     "The offline store": (ARCHIVED_ROWS, ARCHIVE_ROWS_WAITING, ARCHIVE_ERRORS),
-    "Seen from outside": (LATENCY_SECONDS, GOAL, CHAMPION, LAG_RECORDS, LAG_SECONDS, ALERTS),
+    "Seen from outside": (
+        *(LATENCY_SECONDS, GOAL, CHAMPION, LAG_RECORDS, LAG_SECONDS, ALERTS, EMERGENCY),
+    ),
 }
 ALL: Final = tuple(spec for section in SECTIONS.values() for spec in section)
 

@@ -1,9 +1,9 @@
-"""Whether anybody answers, and whether a model does: the alerts of an emergency."""
+"""Whether anybody answers, in time, and whether a model does: the alerts of an emergency."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import msgspec
 from confluent_kafka import Message
@@ -11,6 +11,7 @@ from confluent_kafka import Message
 from agents.observability import metric_list
 from agents.observability.instruments import sample_name
 from agents.observability.runbooks import RUNBOOKS
+from agents.observability.slow_answers import SlowAnswers, Window
 from agents.pipeline import Pipeline
 from online_models.scorer import UNTRAINED
 from schemas.alerts import Alert
@@ -21,7 +22,8 @@ MIN_ANSWERS: Final = 20
 NO_MODEL: Final = ("rules", "default")
 """Sources of an answer that no model gave."""
 
-Signal = Literal["predictions_stopped", "models_absent"]
+Signal = Literal["predictions_stopped", "models_absent", "predictions_slow"]
+SIGNALS: Final[tuple[Signal, ...]] = get_args(Signal)
 
 
 class _Answer(msgspec.Struct):
@@ -66,15 +68,20 @@ class ServingWatch:
         self._without_since: int | None = None
         self._without = 0
         self._reasons: Counter[str] = Counter()
+        line_s = pipeline.goals.latency_p99_emergency.total_seconds()
+        self._slow = SlowAnswers(line_s, span_ms=self._after_ms)
 
     def begin(self, standing: Iterable[Alert], now_ms: int) -> None:
         """Go on from what was told last."""
         self.has_begun = True
         self._answered_at = now_ms
         told = {alert.signal for alert in standing}
-        for signal in ("predictions_stopped", "models_absent"):
-            if signal in told:
-                self._raised.add(signal)
+        self._raised.update(signal for signal in SIGNALS if signal in told)
+
+    @property
+    def raised(self) -> frozenset[Signal]:
+        """Tell which emergencies last."""
+        return frozenset(self._raised)
 
     def predictions(self, records: Iterable[Message], now_ms: int) -> None:
         """Take in predictions as they come; what is none is passed over."""
@@ -93,6 +100,10 @@ class ServingWatch:
                 self._without_since = now_ms
             self._without += 1
             self._reasons.update(answer.degraded)
+
+    def latencies(self, latencies_s: Iterable[float], now_ms: int) -> None:
+        """Take in how late predictions came."""
+        self._slow.update(latencies_s, now_ms)
 
     def waiting(self, seconds: float) -> None:
         """Note how long events have been waiting for `predict`."""
@@ -121,12 +132,17 @@ class ServingWatch:
         if self._moves("predictions_stopped", stopped, is_over=is_over and not stopped):
             facts = {"events_waited_seconds": self._waited_s}
             action = "none: events wait until a supervisor has started predict again"
-            alerts.append(self._alert("predictions_stopped", now_ms, silent_ms, facts, action))
+            alerts.append(self._lasts("predictions_stopped", now_ms, silent_ms, facts, action))
         answers_again = is_over and self._without_since is None
         if self._moves("models_absent", absent, is_over=answers_again):
             found = {"answers_without_model": self._without, "degraded": dict(self._reasons)}
             action = "rules answer" if self._pipeline.rules else "a constant answers"
-            alerts.append(self._alert("models_absent", now_ms, without_ms, found, action))
+            alerts.append(self._lasts("models_absent", now_ms, without_ms, found, action))
+        window = self._slow.closed(now_ms)
+        if window is not None and self._moves(
+            "predictions_slow", window.is_beyond, is_over=window.is_within
+        ):
+            alerts.append(self._is_slow(window, now_ms))
         return alerts
 
     def _moves(self, signal: Signal, is_bad: bool, *, is_over: bool) -> bool:
@@ -138,20 +154,49 @@ class ServingWatch:
             return True
         return False
 
-    def _alert(
+    def _lasts(
         self, signal: Signal, now_ms: int, span_ms: int, facts: dict[str, Any], action: str
     ) -> Alert:
+        """Tell for how long something has been so."""
+        lasted = (span_ms / 1_000, self._after_ms / 1_000)
+        since = now_ms - span_ms
+        return self._alert(signal, now_ms, since, found=lasted, facts=facts, action=action)
+
+    def _is_slow(self, window: Window, now_ms: int) -> Alert:
+        facts = {
+            "predictions": window.n,
+            "predictions_late": window.n_late,
+            "longest_seconds": window.longest_s,
+        }
+        return self._alert(
+            *("predictions_slow", now_ms, window.since_ms),
+            found=(window.p99_s, self._slow.line_s),
+            facts=facts,
+            action="none: nobody else could answer sooner",
+        )
+
+    def _alert(
+        self,
+        signal: Signal,
+        now_ms: int,
+        since: int,
+        *,
+        found: tuple[float, float],
+        facts: dict[str, Any],
+        action: str,
+    ) -> Alert:
+        """Make the alert; `found` is the value and its threshold."""
         is_raised, use_case = signal in self._raised, self._pipeline.use_case
         level: Literal["emergency", "normal"] = "emergency" if is_raised else "normal"
-        since = now_ms - span_ms
+        value, threshold = found
         return Alert(
             alert_id=f"serving-{use_case}-{signal}-{since}-{level}",
             kind="serving",
             level=level,
             use_case=use_case,
             signal=signal,
-            value=span_ms / 1_000,
-            threshold=self._after_ms / 1_000,
+            value=value,
+            threshold=threshold,
             raised_at=now_ms,
             evidence={"since_at": since, "since": rfc3339(since).decode(), **facts},
             action=action if is_raised else "none",

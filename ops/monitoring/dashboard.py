@@ -36,6 +36,8 @@ class Panel:
     """Where a line is drawn."""
     is_from_0: bool = True
     description: str = ""
+    of_task: str = ""
+    """The only task of whose models it tells; empty: all."""
 
 
 def _quantiles(histogram: str, by: str = "") -> tuple[tuple[str, str], ...]:
@@ -56,10 +58,12 @@ def _rare(expr: str, legend: str) -> tuple[tuple[str, str], ...]:
 
 
 def _goal(quantity: Quantity) -> Panel:
+    emergency = ((goal(quantity.emergency), "emergency"),) if quantity.emergency else ()
     return Panel(
         quantity.title,
         quantity.unit,
-        ((quantity.expr, "now"), (goal(quantity.goal), "goal")),
+        ((quantity.expr, "now"), (goal(quantity.goal), "goal"), *emergency),
+        of_task=quantity.of_task,
         description=f"Alert {quantity.alert} while it is {quantity.worse} the goal.",
     )
 
@@ -177,6 +181,56 @@ ROWS: Final[tuple[tuple[str, tuple[Panel, ...]], ...]] = (
                     ('avg(thalweg_drift_mean{signal="score_mean"})', "recent"),
                     ('avg(thalweg_drift_reference{signal="score_mean"})', "reference"),
                 ),
+            ),
+            Panel(
+                "Scores as served: tenths",
+                "none",
+                tuple(
+                    (
+                        f"histogram_quantile({tenth / 10:g}, "
+                        f"sum by (le) (rate(thalweg_score_ratio_bucket{_RATE})))",
+                        f"p{tenth * 10}",
+                    )
+                    for tenth in (1, 5, 9)
+                ),
+                description="The distribution of the predictions; drift and shift tell whether it"
+                " moved.",
+            ),
+            Panel(
+                "Last day against the reference week: evidence (powers of ten)",
+                "none",
+                (("max by (model, signal) (thalweg_shift_evidence)", "{{model}} {{signal}}"),),
+                line=3.0,
+                description="Of all partitions together. Alert ThalwegShift where it reached the"
+                " line.",
+            ),
+            Panel(
+                "Last day against the reference week: index, less what chance makes of it",
+                "none",
+                (
+                    (
+                        "max by (model, signal)"
+                        " (thalweg_shift_index - thalweg_shift_index_by_chance)",
+                        "{{model}} {{signal}}",
+                    ),
+                ),
+                line=0.25,
+                is_from_0=False,
+            ),
+            Panel(
+                "Level of accuracy: 1 warning, 2 critical",
+                "none",
+                (("max by (model) (thalweg_model_accuracy_level)", "{{model}}"),),
+            ),
+            Panel(
+                "Emergencies that last",
+                "none",
+                (("max by (signal) (thalweg_emergency)", "{{signal}}"),),
+            ),
+            Panel(
+                "Trainings of the policy in the last day",
+                "none",
+                _rare("sum by (result) (increase(thalweg_retrainings_total[1d]))", "{{result}}"),
             ),
             Panel(
                 "Alerts raised in the last hour",

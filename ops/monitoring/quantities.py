@@ -13,6 +13,8 @@ _EVENTS: Final = 'thalweg_events_total{topic="user-events"}'
 _BROKEN: Final = f'thalweg_degraded_total{{reason=~"{"|".join(ERRORS)}"}}'
 _RAISED: Final = 'thalweg_dead_letters_total{reason="processing_failed"}'
 CHAMPION: Final = "job_model:thalweg_champion:max"
+MIN_CLASSIFIED: Final = 100
+"""Outcomes; a share of fewer says nothing."""
 WAITING: Final = (
     'max by (job) (thalweg_lag_seconds{group="predict", topic="user-events"})'  # how long, in s
 )
@@ -34,6 +36,10 @@ class Quantity:
     """How long the goal must be missed before anybody is told."""
     only_while: str = ""
     """PromQL: without a value, the goal does not count."""
+    emergency: str = ""
+    """The goal beyond which it is an emergency."""
+    of_task: str = ""
+    """The only task whose models have it; empty: all do."""
     runbook: str
     """Heading of `docs/operations.md`."""
 
@@ -45,7 +51,7 @@ class Quantity:
     @property
     def alert(self) -> str:
         """Name of the alert, `ThalwegLatencyP99`."""
-        return "Thalweg" + "".join(word.capitalize() for word in self.goal.split("_"))
+        return alert_of(self.goal)
 
     @property
     def missed(self) -> str:
@@ -55,9 +61,21 @@ class Quantity:
         >>> quantity.missed
         'job:thalweg_model_age:current > on (job) job:thalweg_goal:max{quantity="model_age"}'
         """
-        beyond = ">" if self.worse == "above" else "<"
-        expr = f"{self.record} {beyond} on (job) {goal(self.goal)}"
+        expr = self.beyond(self.goal)
         return f"{expr} and on (job) {self.only_while}" if self.only_while else expr
+
+    def beyond(self, name: str) -> str:
+        """Give PromQL that has a value while it is worse than a goal."""
+        return f"{self.record} {'>' if self.worse == 'above' else '<'} on (job) {goal(name)}"
+
+
+def alert_of(name: str) -> str:
+    """Name the alert that a goal is missed.
+
+    >>> alert_of("latency_p99")
+    'ThalwegLatencyP99'
+    """
+    return "Thalweg" + "".join(word.capitalize() for word in name.split("_"))
 
 
 def goal(quantity: str) -> str:
@@ -93,6 +111,7 @@ QUANTITIES: Final = (
         goal="latency_p99",
         title="Latency, p99",
         expr=_latency(0.99),
+        emergency="latency_p99_emergency",
         unit="s",
         runbook="Predictions are late or slow",
     ),
@@ -119,6 +138,17 @@ QUANTITIES: Final = (
         f"* on (job, model) group_left () {CHAMPION})",
         worse="below",
         lasts="15m",
+        runbook="An accuracy alert",
+    ),
+    Quantity(
+        goal="accuracy",
+        title="Accuracy of the champion, of classes",
+        expr='max by (job) ((thalweg_model_figure{figure="recent_accuracy"} and on (job, model) '
+        f"thalweg_model_evaluated_outcomes >= {MIN_CLASSIFIED}) "
+        f"* on (job, model) group_left () {CHAMPION})",
+        worse="below",
+        lasts="15m",
+        of_task="multiclass",
         runbook="An accuracy alert",
     ),
     Quantity(

@@ -10,6 +10,7 @@ from ops.monitoring.quantities import (
     QUANTITIES,
     WAITING,
     Quantity,
+    alert_of,
     errors,
     goal,
     rate,
@@ -42,6 +43,8 @@ def rules() -> dict[str, Any]:
             {"name": "thalweg-goals", "rules": [_missed(each) for each in QUANTITIES]},
             {"name": "thalweg-promptness", "rules": [*_slow(), *_burning("prompt_ratio")]},
             {"name": "thalweg-errors", "rules": [*_broken(), *_burning("error_ratio")]},
+            {"name": "thalweg-emergencies", "rules": [*_emergencies()]},
+            {"name": "thalweg-models", "rules": [*_models()]},
             {"name": "thalweg-system", "rules": [*_system()]},
         ]
     }
@@ -66,9 +69,9 @@ def _missed(quantity: Quantity) -> Rule:
     )
 
 
-def _goal_in_words(quantity: Quantity) -> str:
+def _goal_in_words(quantity: Quantity, name: str = "") -> str:
     """Let Prometheus look the goal up when it tells of the alert."""
-    series = f"job:thalweg_goal:max{{job='%s',quantity='{quantity.goal}'}}"
+    series = f"job:thalweg_goal:max{{job='%s',quantity='{name or quantity.goal}'}}"
     found = f'{{{{ with printf "{series}" $labels.job | query }}}}'
     least = "at most" if quantity.worse == "above" else "at least"
     return f"{found}{least} {{{{ . | first | value | humanize }}}}{{{{ end }}}}"
@@ -113,6 +116,105 @@ def _burning(name: str) -> Iterable[Rule]:
         )
 
 
+def _emergencies() -> Iterable[Rule]:
+    """Tell that users are not served."""
+    yield alert(
+        "ThalwegNoPredictions",
+        f"{WAITING} > 10 unless on (job) {rate('thalweg_predictions_total', '1m')} > 0",
+        lasts="1m",
+        severity="emergency",
+        summary="Events wait, and nobody predicts",
+        found="The first one waits for {{ $value | humanizeDuration }}",
+        runbook="A worker does nothing",
+    )
+    yield alert(
+        "ThalwegEmergency",
+        "max by (job, signal) (thalweg_emergency) > 0",
+        severity="emergency",
+        summary="`watch` tells an emergency: {{ $labels.signal }}",
+        runbook="A serving alert",
+    )
+    for quantity in QUANTITIES:
+        if name := quantity.emergency:
+            yield alert(
+                alert_of(name),
+                quantity.beyond(name),
+                lasts="1m",
+                severity="emergency",
+                summary=f"{quantity.title}: nobody is served in time",
+                found=f"{{{{ $value | humanize }}}}; {name} is {_goal_in_words(quantity, name)}",
+                runbook=quantity.runbook,
+            )
+
+
+def _models() -> Iterable[Rule]:
+    of_the_champion = f"* on (job, model) group_left () {CHAMPION}"
+    level = f"max by (job, model) (thalweg_model_accuracy_level {of_the_champion})"
+    for n, severity, follows in (
+        (1, "warning", "by more than 5 %: investigate"),
+        (2, "critical", "by more than 15 %: `previous` is put back, if it is better for sure"),
+    ):
+        yield alert(
+            f"ThalwegAccuracy{severity.capitalize()}",
+            f"{level} == {n}",
+            severity=severity,
+            summary="{{ $labels.model }} is worse than the best it kept up",
+            found=follows,
+            runbook="An accuracy alert",
+        )
+    yield alert(
+        "ThalwegModelTooSlow",
+        f"max by (job, model) (thalweg_model_may_serve {of_the_champion}) == 0",
+        summary="{{ $labels.model }} takes too long to answer, so another one does",
+        runbook="Predictions are degraded",
+    )
+    yield alert(
+        "ThalwegDrift",
+        _grew("thalweg_drift_alarms_total", "signal"),
+        summary="The predictions have changed: {{ $labels.signal }}",
+        runbook="A drift alert",
+    )
+    yield alert(
+        "ThalwegShift",
+        "max by (job, model, signal) (thalweg_shift_level) > 0",
+        summary="A day of {{ $labels.signal }} was not what its reference week is",
+        runbook="A shift alert",
+    )
+    for result, told, runbook in (
+        (
+            *("refused", "was refused; what was served before, is"),
+            "Change the pipeline, River or Python",
+        ),
+        ("too_large", "is larger than `models` takes", "A model is old"),
+    ):
+        yield alert(
+            alert_of(f"snapshot_{result}"),
+            _grew(f'thalweg_snapshots_total{{result="{result}"}}', "model"),
+            summary=f"A snapshot of {{{{ $labels.model }}}} {told}",
+            runbook=runbook,
+        )
+    yield alert(
+        "ThalwegRetrainingFailed",
+        _grew('thalweg_retrainings_total{result="failed"}', "model"),
+        summary="{{ $labels.model }} was due to be trained again, and that failed",
+        runbook="A training failed",
+    )
+    yield alert(
+        "ThalwegRolloutWaits",
+        "max by (job, rollout) (thalweg_rollout_waits) > 0",
+        lasts="15m",
+        summary="A step of {{ $labels.rollout }} is due, and its candidate may not serve",
+        runbook="A rollout waits",
+    )
+    yield alert(
+        "ThalwegSampleRatio",
+        f"max by (job, rollout) (thalweg_rollout_sample_ratio_evidence) > {SUSPICIOUS}",
+        summary="Users are not in the groups of {{ $labels.rollout }} as planned",
+        found="Evidence of ten to the {{ $value | humanize }}",
+        runbook="A sample ratio alert",
+    )
+
+
 def _system() -> Iterable[Rule]:
     yield alert(
         "ThalwegDown",
@@ -130,15 +232,6 @@ def _system() -> Iterable[Rule]:
         runbook="A worker does nothing",
     )
     yield alert(
-        "ThalwegNoPredictions",
-        f"{WAITING} > 10 unless on (job) {rate('thalweg_predictions_total', '1m')} > 0",
-        lasts="1m",
-        severity="emergency",
-        summary="Events wait, and nobody predicts",
-        found="The first one waits for {{ $value | humanizeDuration }}",
-        runbook="A worker does nothing",
-    )
-    yield alert(
         "ThalwegLag",
         "max by (job, group, topic) (thalweg_lag_seconds) > 60",
         lasts="5m",
@@ -147,23 +240,11 @@ def _system() -> Iterable[Rule]:
         runbook="Lag grows",
     )
     yield alert(
-        "ThalwegDrift",
-        _grew("thalweg_drift_alarms_total", "signal"),
-        summary="The predictions have changed: {{ $labels.signal }}",
-        runbook="A drift alert",
-    )
-    yield alert(
         "ThalwegDeadLetters",
         _grew('thalweg_dead_letters_total{reason="processing_failed"}', "reason"),
         summary="The code raised, and records were set aside",
         found=f"some {{{{ $value | humanize }}}} within {_OF_LATE}",
         runbook="Dead letters rise",
-    )
-    yield alert(
-        "ThalwegSnapshotRefused",
-        _grew('thalweg_snapshots_total{result="refused"}', "model"),
-        summary="A snapshot of {{ $labels.model }} was refused; what was served before, is",
-        runbook="Change the pipeline, River or Python",
     )
     yield alert(
         "ThalwegStoreBehind",
@@ -185,13 +266,6 @@ def _system() -> Iterable[Rule]:
         _grew("thalweg_parity_mismatches_total", "feature"),
         summary="{{ $labels.feature }} was served, and is not what the log gives",
         runbook="A feature is not what the log gives",
-    )
-    yield alert(
-        "ThalwegSampleRatio",
-        f"max by (job, rollout) (thalweg_rollout_sample_ratio_evidence) > {SUSPICIOUS}",
-        summary="Users are not in the groups of {{ $labels.rollout }} as planned",
-        found="Evidence of ten to the {{ $value | humanize }}",
-        runbook="A sample ratio alert",
     )
     yield alert(
         "ThalwegDuplicatesMayPass",

@@ -19,7 +19,7 @@ from ops.monitoring.rules import BURN_RATES, rules
 from tests.markdown import rows, sections
 
 GOALS = dict(Goals().amounts())
-BUCKETS = (0.05, 0.1, 0.5, 1.0)
+BUCKETS = (0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
 N_SCRAPES = 450
 ALERTS = {
     rule["alert"]: rule for group in rules()["groups"] for rule in group["rules"] if "alert" in rule
@@ -41,7 +41,8 @@ def at(name: str, **labels: str) -> str:
 
 
 def latency(*within: float, of: float = 600) -> dict[str, str]:
-    """So many from scrape to scrape within each of the buckets."""
+    """So many from scrape to scrape within each of the buckets; all within those not named."""
+    within += (of,) * (len(BUCKETS) - len(within))
     name = "thalweg_latency_seconds"
     counted = dict(zip(map(str, BUCKETS), within, strict=True)) | {"+Inf": of}
     buckets = {at(f"{name}_bucket", le=le): grows(n) for le, n in counted.items()}
@@ -74,7 +75,25 @@ HEALTHY: Mapping[str, str] = {
     at("up", role="predict", instance="here"): stays(1),
     at("thalweg_ready", role="predict", instance="here"): stays(1),
     at("thalweg_drift_alarms_total", partition="0", signal="score_mean"): stays(0),
-    at("thalweg_snapshots_total", model="m", result="refused"): stays(0),
+    **{
+        at("thalweg_snapshots_total", model="m", result=result): stays(0)
+        for result in ("refused", "too_large")
+    },
+    at("thalweg_emergency", signal="models_absent"): stays(0),
+    **{
+        at("thalweg_model_accuracy_level", model=model): stays(level)
+        for model, level in (("m", 0), ("challenger", 2))
+    },
+    **{
+        at("thalweg_model_may_serve", model=model): stays(may)
+        for model, may in (("m", 1), ("challenger", 0))
+    },
+    at("thalweg_model_figure", figure="recent_accuracy", model="m"): stays(0.95),
+    at("thalweg_model_evaluated_outcomes", model="m"): stays(100),
+    at("thalweg_shift_level", model="", signal="f"): stays(0),
+    at("thalweg_retrainings_total", model="m", result="failed"): stays(0),
+    at("thalweg_retrainings_total", model="m", result="registered"): grows(0.1),
+    at("thalweg_rollout_waits", rollout="r"): stays(0),
     at("thalweg_store_behind_seconds"): stays(0),
     at("thalweg_archive_errors_total"): stays(0),
     at("thalweg_parity_mismatches_total", feature="f"): stays(0),
@@ -97,12 +116,17 @@ class Fault:
 
 WAITING = at("thalweg_lag_seconds", group="predict", topic="user-events")
 HERE = {"role": "predict", "instance": "here"}
+MODEL, FEATURE, ROLLOUT = {"model": "m"}, {"signal": "f"}, {"rollout": "r"}
 FAULTS: Mapping[str, Fault] = {
     "ThalwegLatencyP50": Fault(latency(0, 200, 600, 600)),
     "ThalwegLatencyP99": Fault(latency(590, 590, 590, 600)),
+    "ThalwegLatencyP99Emergency": Fault(latency(590, 590, 590, 590, 590)),
     "ThalwegErrorRatio": Fault({at("thalweg_degraded_total", reason="model_failed"): grows(1)}),
     "ThalwegPredictionsPerSecond": Fault({WAITING: stays(6)}),
     "ThalwegRocAuc": Fault({at("thalweg_model_window_roc_auc", model="m"): stays(0.89)}),
+    "ThalwegAccuracy": Fault(
+        {at("thalweg_model_figure", figure="recent_accuracy", model="m"): stays(0.89)}
+    ),
     "ThalwegFeaturesMissingRatio": Fault(
         {at("thalweg_features_missing_ratio", feature="f"): stays(0.011)}
     ),
@@ -137,10 +161,27 @@ FAULTS: Mapping[str, Fault] = {
         {DEAD_LETTERS: ONCE},
         {"reason": "processing_failed"},
     ),
-    "ThalwegSnapshotRefused": Fault(
-        {at("thalweg_snapshots_total", model="m", result="refused"): ONCE},
-        {"model": "m"},
+    **{
+        f"ThalwegSnapshot{words}": Fault(
+            {at("thalweg_snapshots_total", model="m", result=result): ONCE}, MODEL
+        )
+        for words, result in (("Refused", "refused"), ("TooLarge", "too_large"))
+    },
+    **{
+        f"ThalwegAccuracy{words}": Fault(
+            {at("thalweg_model_accuracy_level", model="m"): stays(level)}, MODEL
+        )
+        for words, level in (("Warning", 1), ("Critical", 2))
+    },
+    "ThalwegModelTooSlow": Fault({at("thalweg_model_may_serve", model="m"): stays(0)}, MODEL),
+    "ThalwegEmergency": Fault(
+        {at("thalweg_emergency", signal="models_absent"): stays(1)}, {"signal": "models_absent"}
     ),
+    "ThalwegShift": Fault({at("thalweg_shift_level", model="", signal="f"): stays(1)}, FEATURE),
+    "ThalwegRetrainingFailed": Fault(
+        {at("thalweg_retrainings_total", model="m", result="failed"): ONCE}, MODEL
+    ),
+    "ThalwegRolloutWaits": Fault({at("thalweg_rollout_waits", rollout="r"): stays(1)}, ROLLOUT),
     "ThalwegStoreBehind": Fault({at("thalweg_store_behind_seconds"): stays(61)}),
     "ThalwegArchiveErrors": Fault({at("thalweg_archive_errors_total"): grows(2)}, after="40m"),
     "ThalwegParity": Fault(
@@ -148,8 +189,7 @@ FAULTS: Mapping[str, Fault] = {
         {"feature": "f"},
     ),
     "ThalwegSampleRatio": Fault(
-        {at("thalweg_rollout_sample_ratio_evidence", rollout="r"): stays(6)},
-        {"rollout": "r"},
+        {at("thalweg_rollout_sample_ratio_evidence", rollout="r"): stays(6)}, ROLLOUT
     ),
     "ThalwegDuplicatesMayPass": Fault({at("thalweg_event_ids_crowded_out_total"): grows(1)}),
 }
@@ -163,6 +203,13 @@ QUIET = {
     "no event at all": (
         {at("thalweg_events_total", topic="user-events"): stays(5)},
         ["ThalwegErrorRatio", "ThalwegNoPredictions"],
+    ),
+    "few classes, half of them right": (
+        {
+            at("thalweg_model_figure", figure="recent_accuracy", model="m"): stays(0.5),
+            at("thalweg_model_evaluated_outcomes", model="m"): stays(99),
+        },
+        ["ThalwegAccuracy"],
     ),
     "an AUC that rests on next to nothing": (
         {
@@ -211,7 +258,10 @@ def test_every_alert_is_proven() -> None:
 
 
 def test_every_goal_has_a_quantity_or_a_budget() -> None:
-    assert {quantity.goal for quantity in QUANTITIES} | {"prompt_ratio"} == GOALS.keys()
+    emergencies = {quantity.emergency for quantity in QUANTITIES} - {""}
+    told = {quantity.goal for quantity in QUANTITIES} | emergencies
+
+    assert told | {"prompt_ratio"} == GOALS.keys()
 
 
 @pytest.mark.parametrize(("every", "after"), [("1m", "40m"), ("5m", "380m"), ("10m", "4400m")])

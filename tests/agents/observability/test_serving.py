@@ -113,6 +113,32 @@ def test_one_answer_of_a_model_is_enough() -> None:
         assert watch.look(second * 1_000) == []
 
 
+def test_answers_that_come_too_late_are_an_emergency_until_they_come_in_time() -> None:
+    watch, line_s = begun(), PIPELINE.goals.latency_p99_emergency.total_seconds()
+    told = []
+    for n, n_late in enumerate((0, 5, 50, 50, 2, 0)):
+        at = n * AFTER_MS
+        watch.predictions(answers(1, "model"), at)
+        watch.latencies([line_s + 0.01] * n_late + [0.02] * (200 - n_late), at)
+        told.append(levels(watch.look(at + AFTER_MS)))
+    raised = watch.raised
+
+    slow = "predictions_slow"
+    assert told == [[], [], [(slow, "emergency")], [], [(slow, "normal")], []]
+    assert raised == frozenset()
+
+
+def test_an_emergency_of_late_answers_says_on_what_it_rests() -> None:
+    watch = begun()
+    watch.latencies([6.0] * 200, 1_000)
+    (alert,) = watch.look(1_000 + AFTER_MS)
+
+    assert (alert.value, alert.threshold) == (6.0, 5.0)
+    assert alert.evidence["predictions_late"] == alert.evidence["predictions"] == 200
+    assert (alert.evidence["since_at"], alert.evidence["longest_seconds"]) == (1_000, 6.0)
+    assert alert.runbook == "docs/operations.md#a-serving-alert"
+
+
 @given(st.lists(st.tuples(st.sampled_from(["model", "rules", ""]), st.integers(0, 20_000))))
 def test_each_signal_is_raised_and_lowered_by_turns_whoever_starts_anew(
     steps: list[tuple[str, int]],
