@@ -1,19 +1,25 @@
 """The documents say what the code says; whoever changes one is told of the other."""
 
 import importlib
+import inspect
 import json
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from datetime import timedelta
 from pathlib import Path
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import Any, get_args
 
 import pytest
 
+from agents import sketch, watch, worker
+from agents.admin import newest_telemetry
+from agents.entities import aggregate_plan
 from agents.kafka.client_settings import KafkaSettings
 from agents.observability.runbooks import RUNBOOKS
-from agents.prediction import degraded, encode
+from agents.offline import tables
+from agents.prediction import degraded, encode, predict_plan
 from agents.prediction.drift_alert import drift_alert
 from online_models import catalogue
 from online_models.drift import DriftAlarm, TwinAlarm
@@ -163,6 +169,40 @@ def test_records_without_a_class_of_their_own_have_the_fields_that_are_told() ->
         fields = page[topic].partition("Fields:")[2]
 
         assert re.findall(r"`(\w+)`", fields) == list(json.loads(record))
+
+
+# ---- access --------------------------------------------------------------------------------------
+
+NAMES_TOPICS: Mapping[str, tuple[ModuleType | Callable[..., object], ...]] = {
+    "predict": (worker._predict, worker._follow_deployments, worker._follow_entities, predict_plan),
+    "aggregate": (worker._aggregate, aggregate_plan),
+    "learn": (worker._learn, worker._follow_deployments, newest_telemetry),
+    "store": (worker._store,),
+    "watch": (worker._watch, worker._follow_deployments, watch, sketch),
+    "archive": (tables,),
+}
+"""Role -> where the topics are named that it reads or writes."""
+
+
+def test_the_table_of_access_names_the_topics_that_each_role_reads_or_writes() -> None:
+    page = sections(read("docs/operations.md"), 2)["What each role may do"]
+    told = {
+        role: [set(re.findall(r"`([a-z-]+)`", cell)) for cell in cells]
+        for role, *cells in re.findall(r"^\| `(\w+)` \| (.*) \| (.*) \|$", page, re.MULTILINE)
+    }
+
+    assert told.keys() == NAMES_TOPICS.keys()
+    for role, sources in NAMES_TOPICS.items():
+        source = "".join(map(inspect.getsource, sources))
+        named = {
+            topic.name
+            for topic in topics.ALL
+            if re.search(rf"topics\.{topic.name.upper().replace('-', '_')}\b", source)
+        }
+        reads, writes = told[role]
+        assert reads | writes == named | {topics.TELEMETRY.name}, role
+        assert reads >= {topic.name for topic in worker._READS[role]}, role
+        assert topics.TELEMETRY.name in writes
 
 
 # ---- decisions -----------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import yaml
 from agents.observability import metric_list
 from agents.observability.metric_spec import MetricSpec
 from agents.settings import PREFIX, Settings
-from ops.monitoring.dashboard import panels
+from ops.monitoring.dashboard import SOURCE, panels
 from ops.monitoring.rules import rules
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -64,6 +64,46 @@ def test_prometheus_scrapes_services_of_compose(compose: dict[str, Any]) -> None
     }
 
     assert hosts <= set(compose)
+
+
+def test_grafana_finds_the_dashboard_and_its_source_where_compose_puts_them(
+    compose: dict[str, Any],
+) -> None:
+    def provisioned(what: str) -> list[dict[str, Any]]:
+        (file,) = (ROOT / "ops/grafana/provisioning" / what).iterdir()
+        return list(yaml.safe_load(file.read_text(encoding="utf-8"))[what_of[what]])
+
+    what_of = {"dashboards": "providers", "datasources": "datasources"}
+    grafana = compose["grafana"]
+    mounted = {
+        inside: ROOT / outside
+        for outside, inside, _ in (each.split(":") for each in grafana["volumes"])
+    }
+    (provider,), (source,) = provisioned("dashboards"), provisioned("datasources")
+    host, port = source["url"].removeprefix("http://").split(":")
+
+    assert mounted["/etc/grafana/provisioning"] == ROOT / "ops/grafana/provisioning"
+    folder = provider["options"]["path"]
+    assert (mounted[folder] / "thalweg.json").is_file()
+    home = grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert home == f"{folder}/thalweg.json"
+    assert (source["uid"], source["type"]) == (SOURCE.uid, SOURCE.type_val)
+    assert compose[host]["ports"] == [f"127.0.0.1:{port}:{port}"]
+
+
+def test_prometheus_finds_the_rules_where_compose_puts_them(compose: dict[str, Any]) -> None:
+    config = yaml.safe_load((ROOT / "ops/prometheus/prometheus.yml").read_text(encoding="utf-8"))
+    folders = [each.split(":")[:2] for each in compose["prometheus"]["volumes"]]
+
+    assert ["./ops/prometheus", "/etc/prometheus"] in folders
+    assert [(ROOT / "ops/prometheus" / name).is_file() for name in config["rule_files"]] == [True]
+    discovered = {
+        name
+        for job in config["scrape_configs"]
+        for found in job["dns_sd_configs"]
+        for name in found["names"]
+    }
+    assert discovered == {name for name, each in compose.items() if "profiles" in each}
 
 
 @pytest.mark.parametrize(
