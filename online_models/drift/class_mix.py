@@ -13,7 +13,7 @@ from online_models.drift.detector import DriftAlarm
 from online_models.drift.run_length import RunLength
 
 MOST_CLASSES: Final = 7
-"""That are told apart; those that are named less often in the warm-up count as one more."""
+"""That are told apart; those that are named less often at first count as one more."""
 OTHER: Final = ""
 """All other classes."""
 _STAKE: Final = 0.3
@@ -28,7 +28,7 @@ class _State(msgspec.Struct, array_like=True):
     n: int = 0
     newest_ms: int = 0
     seen: dict[str, int] = {}
-    """Until the reference is set: how often each class was named."""
+    """Until it is chosen which are told apart: how often each class was named."""
     places: dict[str, int] = {}
     """Of the classes that are told apart; all others have the last place of these lists."""
     counts: list[int] = []
@@ -38,6 +38,9 @@ class _State(msgspec.Struct, array_like=True):
     """By how much each bet grew since its onset; one that falls to 1 has none."""
     onsets: list[tuple[int, int, int]] = []
     """Visits and counts of the class before the first that the bet won from, and when it was."""
+    n_passed_over: int = 0
+    """Visits that chose which classes are told apart. They are not counted: those that came more
+    often than usual were chosen for that."""
 
 
 class ClassMix:
@@ -74,25 +77,28 @@ class ClassMix:
         if not state.stakes:
             state.seen[name] = state.seen.get(name, 0) + 1
             state.n += 1
-            if state.n >= self._warmup:
-                self._set_reference()
+            if state.n >= self._warmup // 2:
+                self._tell_apart()
             return None
         owned, grown, stakes = state.owned, state.grown, state.stakes
         found = state.places.get(name, len(stakes) - 1)
         count = state.counts[found]
+        state.counts[found] = count + 1
+        state.n += 1
+        if state.n <= self._warmup:
+            return None
+        n_counted = state.n - state.n_passed_over
         total = 0.0
         for place, stake in enumerate(stakes):
             factor = 1 - stake
             if place == found:
                 # Its share, this one among them: else what never came would win everything.
-                factor += stake * (state.n + 1) / (count + 1)
+                factor += stake * n_counted / (count + 1)
                 if grown[place] <= 1.0:
-                    grown[place], state.onsets[place] = 1.0, (state.n, at_ms, count)
+                    grown[place], state.onsets[place] = 1.0, (state.n - 1, at_ms, count)
             owned[place] = now_owned = (owned[place] + given) * factor
             grown[place] *= factor
             total += now_owned
-        state.n += 1
-        state.counts[found] = count + 1
         # Without a win there is nothing but what was given.
         if total < self._run_length.amount * len(stakes) or max(grown) <= 1.0:
             return None
@@ -115,16 +121,18 @@ class ClassMix:
         mix._state = state
         return mix
 
-    def _set_reference(self) -> None:
+    def _tell_apart(self) -> None:
         state = self._state
         ordered = sorted(state.seen.items(), key=lambda item: (-item[1], item[0]))
         told_apart = ordered[:MOST_CLASSES]
         state.seen = {}
+        state.n_passed_over = state.n
         state.places = {name: place for place, (name, _) in enumerate(told_apart)}
         counts = [count for _, count in told_apart]
-        state.counts = [*counts, state.n - sum(counts)]
-        state.stakes = [_STAKE * math.sqrt((count + 0.5) / (state.n + 1)) for count in state.counts]
+        counts.append(state.n - sum(counts))
+        state.stakes = [_STAKE * math.sqrt((count + 0.5) / (state.n + 1)) for count in counts]
         n = len(state.stakes)
+        state.counts = [0] * n
         state.owned, state.grown = [0.0] * n, [0.0] * n
         state.onsets = [(0, 0, 0)] * n
 
@@ -134,9 +142,12 @@ class ClassMix:
         name = next((name for name, its in state.places.items() if its == place), OTHER)
         n_before, onset_ms, count_before = state.onsets[place]
         since = state.n - n_before
+        n_before -= state.n_passed_over
         reference = count_before / n_before
         value = (state.counts[place] - count_before) / since
-        deviation = math.sqrt(reference * (1 - reference))
+        # What never came, or always did, varies as well.
+        share = (count_before + 0.5) / (n_before + 1)
+        deviation = math.sqrt(share * (1 - share))
         alarm = DriftAlarm(
             "class_mix",
             value,
@@ -146,6 +157,6 @@ class ClassMix:
             state.n,
             n_since_onset=since,
             onset_ms=onset_ms,
-            severity=(value - reference) / deviation if deviation else 0.0,
+            severity=(value - reference) / deviation,
         )
         return name, alarm
