@@ -23,6 +23,10 @@ _STEPS_OF_LOGIT: Final = 8
 _STEPS_OF_DOUBLING: Final = 16
 _LARGEST: Final = 1 << 10
 """Cells on either side of 0: absolute values from 2**-32 to 2**32, then those that are larger."""
+_MOST_LEVEL: Final = _LARGEST.bit_length()
+"""Then all values lie in two cells."""
+_MOST_SQUARES: Final = 1 << 63
+"""Those of three thousand million values of one user."""
 _CERTAIN: Final = 1e-12
 
 
@@ -157,7 +161,18 @@ class Sketch:
         for gap, n in zip(pairs[::2], pairs[1::2], strict=True):
             cell += -(gap >> 1) if gap & 1 else gap >> 1
             counts[cell] = n
-        return cls(counts, squares, level)
+        found = cls(counts, squares, level)
+        level = min(level, _MOST_LEVEL)
+        lowest, highest = -_LARGEST >> level, _LARGEST >> level
+        is_possible = (
+            found.level == level
+            and len(counts) <= MAX_CELLS
+            and all(n > 0 and lowest <= cell <= highest for cell, n in counts.items())
+            and found.n <= squares < _MOST_SQUARES
+        )
+        if not is_possible or found.encode() != encoded:
+            raise UnreadableSketch(f"nobody wrote these {len(encoded)} bytes")
+        return found
 
 
 def _coarser(counts: Mapping[int, int], by: int) -> dict[int, int]:

@@ -94,6 +94,25 @@ def test_values_of_one_user_count_for_no_more_than_users_do(per_user: list[int])
         assert math.isclose(sketch.effective_n, len(per_user))
 
 
+@given(sketches(), st.data())
+def test_of_changed_bytes_nothing_is_read_that_could_not_be_written(
+    sketch: Sketch, data: st.DataObject
+) -> None:
+    """A level, or a count, that cannot be would spoil the sum of all days to come."""
+    encoded = bytearray(sketch.encode())
+    for _ in range(data.draw(st.integers(1, 3))):
+        encoded[data.draw(st.integers(0, len(encoded) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        found = Sketch.decode(bytes(encoded))
+    except UnreadableSketch:
+        return
+
+    assert found.encode() == encoded
+    assert found == Sketch.of(found.counts, found.squares, level=found.level)
+    assert found.effective_n <= found.n == sum(found.counts.values()) < 2**63
+    assert found.at(11).keys() <= {-1, 0}
+
+
 @pytest.mark.parametrize("encoded", [b"", b"\x00", b"\x00\x00\x01", b"\x80", b"\x00\x01\x80"])
 def test_what_is_no_sketch_is_refused(encoded: bytes) -> None:
     with pytest.raises(UnreadableSketch):
