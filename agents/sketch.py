@@ -40,8 +40,9 @@ def build(
     async def compare(batches: faust.StreamT[Batch]) -> AsyncIterator[int]:
         async for batch in batches:
             start = batch.records[0].offset() or 0
-            if start > view.next_offset:
-                # A predecessor, or another worker, has told what is before.
+            if start != view.next_offset:
+                # A predecessor, or another worker, has told what is before, or what we told since
+                # was not committed.
                 await asyncio.to_thread(view.read_back, start)
             now_ms = time.time_ns() // 1_000_000
             desk.emit(batch, *view.fold(batch.records, now_ms))

@@ -43,19 +43,23 @@ class GlobalView:
         self.next_offset = 0
 
     def read_back(self, end: int) -> None:
-        """Take in what lies between what is known and an offset, which was told already. Blocks."""
+        """Take in what lies before an offset, which was told already. Blocks.
+
+        What is known beyond it was told with a batch that was not committed, so nobody heard it:
+        that is forgotten, and told again.
+        """
+        if end < self.next_offset:
+            self._view, self.next_offset = DriftView(), 0
         for offset, value in self._read_back(self.next_offset, end):
             self._fold(offset, value)
         self.next_offset = max(self.next_offset, end)
         self._tell()
 
     def fold(self, records: Iterable[Message], now_ms: int) -> list[Alert]:
-        """Take in the next records; those that are known are passed over."""
+        """Take in the next records, the first of which is at `next_offset`."""
         shifts: list[Shift] = []
         for record in records:
-            offset = record.offset() or 0
-            if offset >= self.next_offset:
-                shifts += self._fold(offset, record.value())
+            shifts += self._fold(record.offset() or 0, record.value())
         if shifts:
             logger.info("%d signals moved, or came back", len(shifts))
         self._tell()
