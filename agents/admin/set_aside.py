@@ -100,10 +100,16 @@ def all_open(letters: Iterable[DeadLetter], wanted: Set[int]) -> list[DeadLetter
 def fates(settings: Settings) -> dict[int, Fate]:
     """Read what was decided, by offset of the dead letter; raises likewise."""
     topic = _named(settings, topics.DEAD_LETTER_FATES)
-    return {
-        int(message.key() or b""): _decode_fate(message.value() or b"")
-        for message in topic_reader.read_to_end(settings, topic)
-    }
+    return dict(_fates(topic_reader.read_to_end(settings, topic)))
+
+
+def _fates(messages: Iterable[Message]) -> Iterator[tuple[int, Fate]]:
+    """Decode what was decided; what is no fate is passed over."""
+    for message in messages:
+        try:
+            yield int(message.key() or b""), _decode_fate(message.value() or b"")
+        except (ValueError, msgspec.MsgspecError):
+            continue
 
 
 def fate_of(offset: int, at: int, known: Mapping[int, Fate]) -> Fate | None:

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict, deque
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Final
 
 import msgspec
@@ -74,7 +74,12 @@ class Overview:
         self._drift.note(lambda: tables.drift(self._fleet, telemetry.at), telemetry.at)
 
     def fold_alert(self, alert: Alert) -> None:
-        """Take in an alert; one that is told twice is kept once, the oldest goes first."""
+        """Take in an alert; one that is told twice is kept once, the oldest goes first.
+
+        One that says no time at which it can have happened is passed over.
+        """
+        if _day(_happened_at(alert)) is None:
+            return
         self._alerts[alert.alert_id] = alert
         if len(self._alerts) > MAX_ALERTS:
             self._alerts.popitem(last=False)
@@ -199,11 +204,24 @@ class Overview:
 
     def _told(self, alert: Alert) -> Row:
         """Add when it happened, which for drift is event time, and what is known of that time."""
-        happened_at = alert.evidence.get("event_at", alert.raised_at)
-        day = datetime.fromtimestamp(happened_at / 1000, UTC).date()
-        during = (i.name for i in self._pipeline.incidents if i.first <= day <= i.last)
+        happened_at = _happened_at(alert)
+        day = _day(happened_at)
+        during = (i.name for i in self._pipeline.incidents if day and i.first <= day <= i.last)
         row: Row = msgspec.to_builtins(alert)
         return {**row, "happened_at": happened_at, "incident": next(during, None)}
+
+
+def _happened_at(alert: Alert) -> Any:  # noqa: ANN401  # evidence may be anything
+    """Tell when what an alert is of happened, which for drift is event time."""
+    return alert.evidence.get("event_at", alert.raised_at)
+
+
+def _day(at_ms: Any) -> date | None:  # noqa: ANN401  # likewise
+    """Tell the day of a time; `None`: it is none."""
+    try:
+        return datetime.fromtimestamp(at_ms / 1000, UTC).date()
+    except (TypeError, ValueError, OverflowError, OSError):
+        return None
 
 
 def _problems(

@@ -8,6 +8,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
+import msgspec
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
@@ -102,6 +103,14 @@ def desk(kafka, capsys, monkeypatch):
     monkeypatch.setenv("THALWEG_KAFKA_BOOTSTRAP", settings.kafka_bootstrap)
     monkeypatch.setenv("THALWEG_TOPIC_PREFIX", settings.topic_prefix)
     return Desk(settings, capsys)
+
+
+def test_what_is_no_fate_keeps_nobody_from_the_dead_letters(monkeypatch):
+    fate = msgspec.json.encode(Fate("dropped", at=2, letter_at=1))
+    found = [Record(fate, b"7"), Record(fate, b"seven"), Record(b"{", b"8"), Record(None, b"7")]
+    monkeypatch.setattr(topic_reader, "read_to_end", lambda settings, topic: iter(found))
+
+    assert set_aside.fates(Settings()) == {7: Fate("dropped", at=2, letter_at=1)}
 
 
 @pytest.mark.integration

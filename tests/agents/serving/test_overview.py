@@ -3,7 +3,9 @@
 import datetime as dt
 from dataclasses import replace
 
+import msgspec
 import orjson
+import pytest
 
 from agents.observability import metric_list
 from agents.observability.metric_spec import GaugeSpec
@@ -231,6 +233,18 @@ def test_an_alert_about_past_events_happened_when_they_did() -> None:
 
     assert told["happened_at"] == replayed.evidence["event_at"] < told["raised_at"]
     assert told["incident"] == "viral article"
+
+
+@pytest.mark.parametrize("at", ["yesterday", None, [], 10**30, -(10**18), float("nan")])
+def test_an_alert_that_cannot_have_happened_does_not_end_the_page(at: object) -> None:
+    page = overview()
+    wrong = alert(1, dt.datetime(2024, 1, 1, tzinfo=dt.UTC))
+    wrong.evidence = {"event_at": at}
+    page.fold_alert(msgspec.json.decode(msgspec.json.encode(wrong), type=Alert))
+    page.fold_alert(alert(2, dt.datetime(2024, 1, 1, tzinfo=dt.UTC)))
+
+    assert [told["alert_id"] for told in page.frame(0)["alerts"]] == ["a2"]
+    assert orjson.dumps(page.frame(0))
 
 
 def test_alerts_come_newest_first_once_each_and_boundedly() -> None:
