@@ -160,10 +160,15 @@ def is_from_here(origin: str | None, host: str | None) -> bool:
 
     >>> is_from_here("http://127.0.0.1:8600", "127.0.0.1:8600")
     True
-    >>> is_from_here("http://example.org", "127.0.0.1:8600"), is_from_here(None, "127.0.0.1:8600")
-    (False, False)
+    >>> [is_from_here(origin, "127.0.0.1:8600") for origin in (None, "http://example.org", "//[")]
+    [False, False, False]
     """
-    return origin is not None and host is not None and urlsplit(origin).netloc == host
+    if not origin or not host:
+        return False
+    try:
+        return urlsplit(origin).netloc == host
+    except ValueError:
+        return False  # no address at all
 
 
 def answered(body: bytes) -> tuple[str, bool, str, str]:

@@ -78,6 +78,7 @@ def web_app(feed: Feed, overview: Overview, host: str, routes: Sequence[Route]) 
         Of what asks Kafka itself, or writes to it.
     """
     pulse = Pulse(feed, overview)
+    named = f"[{host}]" if ":" in host else host  # as a browser writes it
     metrics = Metrics()
     metrics.gauge(metric_list.UP).set(1)
     ready = metrics.gauge(metric_list.READY)
@@ -132,7 +133,7 @@ def web_app(feed: Feed, overview: Overview, host: str, routes: Sequence[Route]) 
         ],
         middleware=[
             Middleware(SecureHeaders),
-            Middleware(TrustedHostMiddleware, allowed_hosts=[host, "localhost", "127.0.0.1"]),
+            Middleware(TrustedHostMiddleware, allowed_hosts=[named, "localhost", "127.0.0.1"]),
         ],
         lifespan=lifespan,
     )

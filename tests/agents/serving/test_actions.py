@@ -46,6 +46,8 @@ TIMEOUT_MS = 15_000
         ("origin", None, 403),
         ("origin", "http://example.org", 403),
         ("origin", "null", 403),
+        ("origin", "http://[", 403),
+        ("host", "", 403),
         ("content-type", "text/plain", 415),
         ("content-type", "application/x-www-form-urlencoded", 415),
         ("authorization", None, 401),

@@ -1,5 +1,6 @@
 """The server over plain HTTP."""
 
+import asyncio
 import http.client
 import json
 import socket
@@ -10,11 +11,16 @@ from itertools import pairwise
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from starlette.types import Message
 
 from agents.observability import metric_list
 from agents.observability.metrics import Metrics
 from agents.serving.address import listen
+from agents.serving.feed import Feed
+from agents.serving.overview import Overview
+from agents.serving.web import web_app
 from agents.settings import Settings
+from examples.shop.pipeline import PIPELINE
 from schemas.alerts import Alert
 from schemas.errors import InvalidSetting
 from tests.agents.serving.conftest import MakeSite, Site
@@ -34,6 +40,33 @@ def test_an_address_that_others_reach_is_refused_by_name(host: str) -> None:
         InvalidSetting, match=r"THALWEG_WEB_HOST: .*no authentication.*127\.0\.0\.1"
     ):
         listen(host, 0)
+
+
+@pytest.mark.parametrize(
+    ("bound", "asked", "status"),
+    [
+        ("::1", "[::1]:8600", 200),
+        ("::1", "localhost:8600", 200),
+        ("127.0.0.1", "[::1]:8600", 400),
+        ("127.0.0.1", "example.org", 400),
+    ],
+)
+def test_it_answers_under_the_names_of_its_own_address_alone(
+    bound: str, asked: str, status: int
+) -> None:
+    app = web_app(Feed(Settings()), Overview(PIPELINE, "exactly_once"), bound, [])
+    scope = {"type": "http", "method": "GET", "path": "/health/live", "query_string": b""}
+    told = []
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def send(message: Message) -> None:
+        told.append(message)
+
+    asyncio.run(app({**scope, "headers": [(b"host", asked.encode())]}, receive, send))
+
+    assert told[0]["status"] == status
 
 
 def test_a_taken_port_ends_in_one_line_that_names_the_setting() -> None:
