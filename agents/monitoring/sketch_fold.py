@@ -2,8 +2,9 @@
 
 import math
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -19,7 +20,10 @@ MOST_SCORES_A_SECOND: Final = 2_000
 MOST_UPDATES_A_SECOND: Final = 200
 """What a second may take of a core together, 1 to 2 % of it; then fewer users are counted."""
 MOST_USERS: Final = 100_000
-"""Users of a day who are told apart, some 10 MB; then all count as if they came anew."""
+"""Users of a day who are told apart, some 10 MB; then all count as if they came anew. Those of
+earlier days are forgotten first."""
+MOST_SIGNALS: Final = 200
+"""In a record: so many sketches with their names find room in one of the topic's."""
 MOST_MINUTES: Final = 60
 """Between one `take` and the next; where there are more, as in a replay, hours are counted."""
 _HOUR: Final = 60
@@ -47,15 +51,17 @@ class _Users:
     """How many values each user had in a day already."""
 
     def __init__(self) -> None:
-        self._seen: dict[tuple[int, bytes], int] = {}
+        self._seen: dict[int, dict[bytes, int]] = {}
+        self._n = 0
 
     def add(self, day: int, user: bytes) -> int:
         """Count a value; tell by how much the sum of squares grows."""
-        key = (day, user)
-        n = self._seen.get(key, 0)
-        if not n and len(self._seen) >= MOST_USERS:
-            self._seen.clear()
-        self._seen[key] = n + 1
+        n = self._seen.setdefault(day, {}).get(user, 0)
+        if not n:
+            if self._n >= MOST_USERS:
+                self._n -= len(self._seen.pop(min(self._seen)))
+            self._n += 1
+        self._seen.setdefault(day, {})[user] = n + 1
         return 2 * n + 1
 
 
@@ -111,12 +117,13 @@ class SketchFold:
     Parameters
     ----------
     task
-        Of the pipeline: amounts are no probabilities.
+        Of the pipeline: amounts and rewards are no probabilities.
     """
 
     def __init__(self, use_case: str, task: str) -> None:
         self._use_case = use_case
-        self._cell: Callable[[float], int] = value_cell if task == "regression" else score_cell
+        has_unit = task in ("regression", "bandit")
+        self._cell: Callable[[float], int] = value_cell if has_unit else score_cell
         self._counted: dict[tuple[int, int, str], dict[str, _Counted]] = {}
         """By minute, partition and model, and then by signal."""
         self._step = 1
@@ -188,12 +195,19 @@ class SketchFold:
         self._step = 1 if len(span) * step <= MOST_MINUTES else _HOUR
         return [
             SketchMinute(
-                *(self._use_case, minute * MINUTE_MS, partition, model, [*by_signal]),
-                [Sketch.of(each.counts, each.squares).encode() for each in by_signal.values()],
+                *(self._use_case, minute * MINUTE_MS, partition, model, [*part]),
+                [Sketch.of(each.counts, each.squares).encode() for each in part.values()],
                 *(shares["features" if partition == ALONE else "scores"], step),
             )
             for (minute, partition, model), by_signal in sorted(counted.items(), key=_minute)
+            for part in _parts(by_signal)
         ]
+
+
+def _parts(by_signal: Mapping[str, _Counted]) -> Iterator[dict[str, _Counted]]:
+    rest = iter(by_signal.items())
+    while part := dict(islice(rest, MOST_SIGNALS)):
+        yield part
 
 
 def _minute(item: tuple[tuple[int, int, str], object]) -> int:

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ from agents.monitoring.sketch_fold import (
     SketchFold,
 )
 from online_models.sketch import Sketch, score_cell, value_cell
+from schemas import topics
 from schemas.sketches import SCORE
 from tests.agents.record import Record
 
@@ -118,11 +120,35 @@ def test_what_no_model_answered_and_what_is_no_prediction_is_left_out():
     assert fold.take(10.0) == []
 
 
-def test_amounts_are_no_probabilities():
-    fold = SketchFold("u", "regression")
+@pytest.mark.parametrize("task", ["regression", "bandit"])
+def test_amounts_and_rewards_are_no_probabilities(task):
+    fold = SketchFold("u", task)
     fold.predictions([prediction("ada", 250.0, 0)])
 
     assert taken(fold) == {(0, 0, SCORE): Sketch({value_cell(250.0): 1}, squares=1)}
+
+
+def test_ten_thousand_features_with_long_names_find_room_in_the_topic():
+    names = [f"{n:05}{'x' * 300}" for n in range(10_000)]
+    fold = SketchFold("u", "binary")
+    fold.features(update(f"u{n}", 0, **dict.fromkeys(names, 1.5**n)) for n in range(20))
+    told = fold.take(10.0)
+
+    assert [name for each in told for name in each.signals] == names
+    assert max(len(msgspec.json.encode(each)) for each in told) < topics.SKETCHES.max_record_bytes
+    assert {Sketch.decode(each).n for record in told for each in record.sketches} == {20}
+
+
+def test_yesterdays_users_are_forgotten_before_todays(monkeypatch):
+    """However many came until then, a user who comes twice a day is one user."""
+    monkeypatch.setattr("agents.monitoring.sketch_fold.MOST_USERS", 100)
+    fold = SketchFold("u", "binary")
+    for day in range(3):
+        of_day = [prediction(f"u{n}", 0.5, day * DAY_MS) for n in range(60)]
+        fold.predictions(of_day * 2)
+    squares = [sketch.squares for sketch in taken(fold).values()]
+
+    assert squares == [60 * 2**2] * 3
 
 
 def test_of_many_minutes_hours_are_told():
