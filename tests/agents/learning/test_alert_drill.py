@@ -10,7 +10,9 @@ import urllib.request
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -18,6 +20,7 @@ from confluent_kafka import Consumer, Producer
 
 from agents.embedded import process
 from agents.embedded.kafka import EmbeddedKafka
+from agents.observability.slow_answers import MIN_PREDICTIONS
 from agents.serving.feed import Feed
 from agents.serving.overview import Overview
 from agents.settings import Settings
@@ -27,7 +30,7 @@ from schemas.deployments import PROMOTED, Deployment
 from schemas.telemetry import Telemetry
 from tests.agents.learning.turned_world import PIPELINE, QUICK, SLOW, TURN, turned_round
 from tests.agents.rig import Rig
-from tests.faults.size import FULL, SIZE
+from tests.faults.size import FULL, SIZE, only_full
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -75,11 +78,13 @@ class System:
             self.producer.produce(name, value, PIPELINE.use_case.encode())
         assert self.producer.flush(30) == 0
 
-    def ask(self) -> None:
-        now_ms = time.time_ns() // 1_000_000
+    def ask(self, n: int = 1, *, ms_ago: int = 0, **fields: str) -> None:
+        """Publish events, as if that had been so long ago."""
+        at = time.time_ns() // 1_000_000 - ms_ago
         name = topics.USER_EVENTS.named(self.settings.topic_prefix)
-        value = msgspec.json.encode({"user_id": "ada", "action": "home", "ts": now_ms})
-        self.producer.produce(name, value, b"ada")
+        value = msgspec.json.encode({"user_id": "ada", "action": "home", "ts": at, **fields})
+        for _ in range(n):
+            self.producer.produce(name, value, b"ada", timestamp=at)
         self.producer.poll(0)
 
     def look(self) -> None:
@@ -191,6 +196,32 @@ def test_each_condition_is_told_once_and_acted_upon(system: System) -> None:
     shown = shown_alerts(system)
     assert {each["alert_id"] for each in shown} == set(ids)
     assert all(each["runbook"] for each in shown)
+
+
+@only_full
+def test_late_answers_and_bad_fields_are_told_and_told_to_be_over(system: System) -> None:
+    """Events of a while ago come late, whoever is quick; the fields of some are none."""
+    late_ms = 1_000 + PIPELINE.goals.latency_p99_emergency // timedelta(milliseconds=1)
+    good = {"session_id": "s", "platform": "mobile", "user_lifecycle": "new"}
+    slow = [("predictions_slow", "emergency"), ("predictions_slow", "normal")]
+    system.rig.supervisor.start()
+    wait_until(system.is_ready, STARTED_S, every_s=0.2)
+
+    def asks(n_alerts: int, kind: str, signal: str, **said: Any) -> None:
+        def is_told() -> bool:
+            system.ask(MIN_PREDICTIONS, **said)
+            return [found for found, _ in system.told(kind)].count(signal) >= n_alerts
+
+        wait_until(is_told, STARTED_S, every_s=0.5)
+
+    asks(1, "serving", "predictions_slow", ms_ago=late_ms, **good)
+    asks(2, "serving", "predictions_slow", **good)
+    asks(1, "quality", "platform.unknown_category", **good | {"platform": "toaster"})
+    assert system.measured("watch", "thalweg_emergency", signal="predictions_slow") == 0
+    assert [each for each in system.told("serving") if each[0] == "predictions_slow"] == slow
+    (found,) = (each for each in system.alerts if each.signal == "platform.unknown_category")
+    assert found.evidence["values"] == {"toaster": found.evidence["found"]}
+    assert all(each["runbook"] for each in shown_alerts(system))
 
 
 def shown_alerts(system: System) -> list[dict[str, object]]:
