@@ -141,6 +141,10 @@ class AccuracyGuard:
 
         return watch
 
+    def level(self) -> tuple[str, Level]:
+        """Tell who serves and at which level, as far as this is judged here: of a version."""
+        return self._told.model, self._told.served.level
+
     def _answers_of_previous(self, learners: Mapping[str, Learner]) -> AnswerOfPrevious:
         """Tell how to find how good the answer of `previous` was; it is asked about all."""
         told = self._told

@@ -245,6 +245,7 @@ class Training:
         """Set the metrics of all models; takes a millisecond a model, so once a second."""
         self._metrics.tell(self.learners.values())
         self._metrics.lags(dict.fromkeys(self.learners, 0) | self.late.lags())
+        self._metrics.version_level(*self._guard.level())
         self._gate.tell()
 
     # ---- learn ---------------------------------------------------------------------------------

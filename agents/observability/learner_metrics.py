@@ -10,6 +10,7 @@ from online_models.learner import Learner
 from online_models.levels import LEVELS
 from online_models.prequential import Prequential
 from online_models.progress import Evaluation
+from schemas.alerts import Level
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,8 @@ class LearnerMetrics:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._n_learned: dict[str, int] = {}
+        self._version = ""
+        """The version whose level is told."""
 
     def tell(self, learners: Iterable[Learner]) -> None:
         """Set all figures."""
@@ -62,6 +65,16 @@ class LearnerMetrics:
             # The baselines see the same outcomes with every learner: any learner's will do.
             self._evaluated(metric_list.BASELINE_RATE, learner.progress.base_rate)
             self._evaluated(metric_list.BASELINE_LAST_CLASS, learner.progress.last_class)
+
+    def version_level(self, reference: str, level: Level) -> None:
+        """Tell the level of a version that serves; that of a model its learner has."""
+        if reference != self._version:
+            if self._version:
+                self._metrics.remove(metric_list.MODEL_ACCURACY_LEVEL, model=self._version)
+            self._version = reference if "@" in reference else ""
+        if self._version:
+            gauge = self._metrics.gauge(metric_list.MODEL_ACCURACY_LEVEL, model=self._version)
+            gauge.set(LEVELS.index(level))
 
     def lags(self, offsets: Mapping[str, int]) -> None:
         """Tell how much of the log each model lacks."""

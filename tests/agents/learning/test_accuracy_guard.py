@@ -209,8 +209,15 @@ def test_a_version_that_serves_is_judged_by_what_it_said():
     run.driver.promote(version)
     run.learn_until(TURN)
     run.driver.crash("learn")
-    run.learn_until(3_000)
+    gauges = []
+    while run.learned < 3_000:
+        run.learn()
+        run.driver._training.tell()
+        samples = run.driver.metrics.samples()
+        gauges.append(samples.get(f'thalweg_model_accuracy_level{{model="{version}"}}'))
 
+    assert gauges[0] == 0.0
+    assert {2.0, None} <= set(gauges)  # then it serves no longer
     assert [each[:2] for each in run.told[:2]] == [(version, "warning"), (version, "critical")]
     assert f"rolled back to {QUICK}" in [each[2] for each in run.told]  # which learns on
     assert run.champion == QUICK
