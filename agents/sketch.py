@@ -23,7 +23,7 @@ from agents.settings import Settings
 from schemas import topics
 
 INTERVAL_S: Final = 10.0
-"""What was counted since the last time goes with a worker that is killed."""
+"""What was counted since the last time goes with a worker that is killed, and the newest minute."""
 
 
 def build(
@@ -67,8 +67,8 @@ def _count(
             fold.features(batch.records)
             yield len(batch)
 
-    def publish() -> None:
-        for record in fold.take(INTERVAL_S):
+    def publish(*, is_last: bool = False) -> None:
+        for record in fold.take(INTERVAL_S, is_last=is_last):
             app.publish(sketches, msgspec.json.encode(record), key)
         for of, share in fold.shares.items():
             metrics.gauge(metric_list.SKETCH_SHARE, of=of).set(share)
@@ -79,7 +79,7 @@ def _count(
 
     @app.on_before_shutdown.connect
     async def publish_the_last(*_: object, **__: object) -> None:
-        publish()
+        publish(is_last=True)
 
 
 def _values(

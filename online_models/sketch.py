@@ -8,8 +8,9 @@ result depends on the values alone.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
 from types import MappingProxyType
 from typing import Final
 
@@ -152,27 +153,27 @@ class Sketch:
             ...
         online_models.sketch.UnreadableSketch: a sketch of 1 bytes ends within a number
         """
-        numbers = list(_numbers(encoded))
+        numbers = _numbers(encoded)
         if len(numbers) < 2 or len(numbers) % 2:  # noqa: PLR2004  # a head, then pairs
             raise UnreadableSketch(f"a sketch has pairs of numbers, not {len(numbers)} numbers")
-        level, squares, *pairs = numbers
-        counts: dict[int, int] = {}
-        cell = 0
-        for gap, n in zip(pairs[::2], pairs[1::2], strict=True):
-            cell += -(gap >> 1) if gap & 1 else gap >> 1
-            counts[cell] = n
+        (level, squares), gaps, values = numbers[:2], numbers[2::2], numbers[3::2]
+        signs = [gap & 1 for gap in gaps]
+        if any(signs[1:]) or 0 in gaps[1:] or 0 in values:
+            raise UnreadableSketch("cells do not ascend, or have no values")
+        if any(signs):
+            gaps[0] = 1 - gaps[0]
+        counts = dict(zip((at >> 1 for at in accumulate(gaps)), values, strict=True))
         found = cls(counts, squares, level)
-        level = min(level, _MOST_LEVEL)
-        lowest, highest = -_LARGEST >> level, _LARGEST >> level
-        is_possible = (
-            found.level == level
-            and len(counts) <= MAX_CELLS
-            and all(n > 0 and lowest <= cell <= highest for cell, n in counts.items())
-            and found.n <= squares < _MOST_SQUARES
-        )
-        if not is_possible or found.encode() != encoded:
+        if level > _MOST_LEVEL or len(counts) > MAX_CELLS or not found._is_possible():
             raise UnreadableSketch(f"nobody wrote these {len(encoded)} bytes")
         return found
+
+    def _is_possible(self) -> bool:
+        lowest, highest = -_LARGEST >> self.level, _LARGEST >> self.level
+        cells = self.counts or (0,)
+        return (
+            lowest <= min(cells) <= max(cells) <= highest and self.n <= self.squares < _MOST_SQUARES
+        )
 
 
 def _coarser(counts: Mapping[int, int], by: int) -> dict[int, int]:
@@ -190,13 +191,16 @@ def _write(written: bytearray, number: int) -> None:
     written.append(number)
 
 
-def _numbers(encoded: bytes) -> Iterator[int]:
+def _numbers(encoded: bytes) -> list[int]:
+    numbers = []
     number = shift = 0
     for byte in encoded:
-        number |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:  # noqa: PLR2004  # the last byte of a number
-            yield number
+        if byte > 0x7F:  # noqa: PLR2004  # seven bits, and more to come
+            number |= (byte & 0x7F) << shift
+            shift += 7
+        else:
+            numbers.append(number | byte << shift)
             number = shift = 0
     if shift:
         raise UnreadableSketch(f"a sketch of {len(encoded)} bytes ends within a number")
+    return numbers

@@ -26,6 +26,8 @@ MOST_SIGNALS: Final = 200
 """In a record: so many sketches with their names find room in one of the topic's."""
 MOST_MINUTES: Final = 60
 """Between one `take` and the next; where there are more, as in a replay, hours are counted."""
+LONGEST_OPEN_S: Final = 60.0
+"""How long the newest minute is waited for."""
 _HOUR: Final = 60
 _BUCKETS: Final = 1 << 16
 ALONE: Final = -1
@@ -112,7 +114,7 @@ class SketchFold:
     """Counts scores and features by minute of event time until somebody takes the sketches.
 
     Answers that no model gave are left out. Memory is bounded by the users of a day, and by the
-    minutes between two `take`s.
+    minutes, or hours, between two `take`s.
 
     Parameters
     ----------
@@ -127,6 +129,10 @@ class SketchFold:
         self._counted: dict[tuple[int, int, str], dict[str, _Counted]] = {}
         """By minute, partition and model, and then by signal."""
         self._step = 1
+        self._begun: dict[int, int] = {}
+        """With which minutes spans begin that are counted in, and how long these are."""
+        self._newest, self._open_s = 0, 0.0
+        """The newest of them, and how long it has been the newest."""
         self._scorers, self._updated = _Users(), _Users()
         self._of_predictions = _Sampled(MOST_SCORES_A_SECOND)
         self._of_updates = _Sampled(MOST_UPDATES_A_SECOND)
@@ -182,22 +188,41 @@ class SketchFold:
     def _begin(self, at_ms: int) -> int:
         """Tell the minute with which the span begins that a time is counted in."""
         minute = at_ms // MINUTE_MS
-        return minute - minute % self._step
+        minute -= minute % self._step
+        if self._begun.get(minute, 0) < self._step:
+            self._begun[minute] = self._step
+            if len(self._begun) > MOST_MINUTES:
+                self._step = _HOUR
+        return minute
 
-    def take(self, seconds: float) -> list[SketchMinute]:
-        """Hand over what was counted in the last seconds, in the order of event time."""
-        shares = self.shares
-        counted, step = self._counted, self._step
-        self._counted = {}
+    def take(self, seconds: float, *, is_last: bool = False) -> list[SketchMinute]:
+        """Hand over what was counted in the last seconds, in the order of event time.
+
+        The newest minute is left until there is a newer one, or for a minute: else its values would
+        be told in several records, and whoever reads all of them has as many times as much to do.
+
+        Parameters
+        ----------
+        is_last
+            Nothing is left.
+        """
+        shares, begun = self.shares, self._begun
         for sampled in (self._of_predictions, self._of_updates):
             sampled.adapt(seconds)
-        span = {of[0] for of in counted}
-        self._step = 1 if len(span) * step <= MOST_MINUTES else _HOUR
+        self._step = 1 if sum(begun.values()) <= MOST_MINUTES else _HOUR
+        newest = max(begun, default=0)
+        self._open_s = self._open_s + seconds if newest == self._newest else 0.0
+        self._newest = newest
+        is_open = not is_last and self._open_s < LONGEST_OPEN_S
+        counted, self._counted = self._counted, {}
+        if is_open:
+            self._counted = {of: counted.pop(of) for of in [*counted] if of[0] == newest}
+        self._begun = {of[0]: begun[of[0]] for of in self._counted}
         return [
             SketchMinute(
                 *(self._use_case, minute * MINUTE_MS, partition, model, [*part]),
                 [Sketch.of(each.counts, each.squares).encode() for each in part.values()],
-                *(shares["features" if partition == ALONE else "scores"], step),
+                *(shares["features" if partition == ALONE else "scores"], begun[minute]),
             )
             for (minute, partition, model), by_signal in sorted(counted.items(), key=_minute)
             for part in _parts(by_signal)

@@ -133,6 +133,7 @@ def test_watch_counts_what_it_reads_and_reads_what_it_counted():
             driver.append("feature-updates", msgspec.json.encode(features), key=b"u")
             driver.process()
             driver.advance(timedelta(seconds=sketch.INTERVAL_S))
+        driver.advance(timedelta(minutes=2))
         found = [
             msgspec.json.decode(each.value() or b"", type=SketchMinute)
             for each in driver.read("sketches")
@@ -145,7 +146,8 @@ def test_watch_counts_what_it_reads_and_reads_what_it_counted():
     assert [each.event_at for each in scores] == [at + day * day_ms for day in range(12)]
     assert Sketch.decode(scores[-1].sketches[0]) == Sketch({score_cell(0.97): 60}, squares=60)
     amounts = [each for each in found if each.signals == ["amount"]]
-    assert Sketch.decode(amounts[0].sketches[0]) == Sketch({value_cell(2.0): 1}, squares=1)
+    whole = sum((Sketch.decode(each.sketches[0]) for each in amounts), Sketch())
+    assert whole == Sketch({value_cell(2.0): 12}, squares=12**2)
     assert [(each.signal, each.level, each.evidence["model"]) for each in alerts] == [
         (SCORE, "critical", "m")
     ]

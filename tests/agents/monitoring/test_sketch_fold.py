@@ -1,6 +1,7 @@
 """What is counted of predictions and features, and how much of it."""
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -16,7 +17,7 @@ from agents.monitoring.sketch_fold import (
 )
 from online_models.sketch import Sketch, score_cell, value_cell
 from schemas import topics
-from schemas.sketches import SCORE
+from schemas.sketches import SCORE, SketchMinute
 from tests.agents.record import Record
 
 predicted = st.tuples(
@@ -58,9 +59,17 @@ def update(user, at, **features) -> Any:
 def taken(fold: SketchFold) -> dict[tuple[int, int, str], Sketch]:
     return {
         (record.event_at, record.partition, signal): Sketch.decode(encoded)
-        for record in fold.take(10.0)
+        for record in fold.take(10.0, is_last=True)
         for signal, encoded in zip(record.signals, record.sketches, strict=True)
     }
+
+
+def added_up(records: Iterable[SketchMinute]) -> dict[tuple[int, int], Sketch]:
+    found: dict[tuple[int, int], Sketch] = {}
+    for record in records:
+        of, sketch = (record.event_at, record.partition), Sketch.decode(record.sketches[0])
+        found[of] = found.get(of, Sketch()) + sketch
+    return found
 
 
 @given(st.lists(predicted, max_size=40), st.integers(0, 40))
@@ -132,7 +141,7 @@ def test_ten_thousand_features_with_long_names_find_room_in_the_topic():
     names = [f"{n:05}{'x' * 300}" for n in range(10_000)]
     fold = SketchFold("u", "binary")
     fold.features(update(f"u{n}", 0, **dict.fromkeys(names, 1.5**n)) for n in range(20))
-    told = fold.take(10.0)
+    told = fold.take(10.0, is_last=True)
 
     assert [name for each in told for name in each.signals] == names
     assert max(len(msgspec.json.encode(each)) for each in told) < topics.SKETCHES.max_record_bytes
@@ -156,19 +165,48 @@ def test_of_many_minutes_hours_are_told():
     fold = SketchFold("u", "binary")
     replayed = [prediction(f"u{n}", 0.5, n * MINUTE_MS) for n in range(150)]
     fold.predictions(replayed)
-    first = fold.take(10.0)
+    first = fold.take(10.0, is_last=True)
     fold.predictions(replayed)
-    hours = fold.take(10.0)
+    hours = fold.take(10.0, is_last=True)
     fold.predictions(replayed[:1])
-    fold.take(10.0)
+    fold.take(10.0, is_last=True)
     fold.predictions(replayed[:5])
 
-    assert [each.minutes for each in first] == [1] * 150
+    told = [(each.event_at // MINUTE_MS, each.minutes) for each in first]
+    assert told == [*((n, 1) for n in range(60)), (60, 60), (120, 60)]
     assert [(each.event_at // MINUTE_MS, each.minutes) for each in hours] == [
         *((0, 60), (60, 60), (120, 60)),
     ]
     assert [Sketch.decode(each.sketches[0]).n for each in hours] == [60, 60, 30]
-    assert [each.minutes for each in fold.take(10.0)] == [1] * 5  # it is over
+    assert [each.minutes for each in fold.take(10.0, is_last=True)] == [1] * 5  # it is over
+
+
+def test_of_half_a_year_at_once_no_more_is_kept_than_its_hours():
+    fold = SketchFold("u", "binary")
+    fold.predictions(prediction("u", 0.5, n * DAY_MS // 100) for n in range(18_000))
+
+    assert len(fold.take(10.0)) < 60 + 180 * 24
+
+
+@given(st.lists(st.lists(predicted, max_size=9), min_size=1, max_size=30))
+def test_the_newest_minute_is_told_once_it_is_over_or_a_minute_went_by(drawn):
+    whole, fold = SketchFold("u", "binary"), SketchFold("u", "binary")
+    records, waited, before = [], 0, -1
+    for each in drawn:
+        values = [prediction(*value) for value in each]
+        whole.predictions(values)
+        fold.predictions(values)
+        told = fold.take(10.0)
+        records += told
+        left = fold._begun.keys()
+        waited = waited + 1 if left == {before} else 0
+        before = next(iter(left), -1)
+
+        assert waited < 6
+        assert all(record.event_at // MINUTE_MS != minute for record in told for minute in left)
+    records += fold.take(10.0, is_last=True)
+
+    assert added_up(records) == added_up(whole.take(10.0, is_last=True))
 
 
 def test_when_more_comes_than_there_is_time_for_fewer_users_are_counted_and_each_of_them_whole():
@@ -176,7 +214,8 @@ def test_when_more_comes_than_there_is_time_for_fewer_users_are_counted_and_each
     fold = SketchFold("u", "binary")
     all_of_them = [prediction(f"u{n}", 0.5, 0) for n in range(n_users)] * 2
     fold.predictions(all_of_them)
-    fold.take(len(all_of_them) / (4 * MOST_SCORES_A_SECOND))  # four times as fast as there is time
+    seconds = len(all_of_them) / (4 * MOST_SCORES_A_SECOND)  # four times as fast as there is time
+    fold.take(seconds, is_last=True)
     shares = dict(fold.shares)
     fold.predictions(all_of_them)
     ((_, sketch),) = taken(fold).items()
