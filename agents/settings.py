@@ -71,6 +71,8 @@ class Settings(BaseSettings):
     `offline` in the data directory."""
     archive_interval_s: float = Field(default=60.0, gt=0.0, le=60.0)
     """How long rows are gathered before `archive` writes them."""
+    traces: Literal["off", "otlp"] = "off"
+    """Whether spans of sampled records are exported; where to, `OTEL_EXPORTER_OTLP_*` say."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("state_spill", "signing_key_file", "trusted_keys_dir", mode="before")

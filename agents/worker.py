@@ -13,7 +13,7 @@ from agents.admin import topic_admin
 from agents.garbage import GarbagePolicy
 from agents.kafka.app import App, KafkaSettings
 from agents.kafka.keyed_state import KeyedState
-from agents.observability import metric_list, probes
+from agents.observability import metric_list, probes, tracing
 from agents.observability.metrics import Metrics
 from agents.observability.probes import Probe
 from agents.observability.telemetry import telemetry_record
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from agents.deployments.deployed import Deployed
     from agents.entities.known_entities import KnownEntities
     from agents.feast.online_view import OnlineView
+    from agents.observability.spans import Tracer
 
 TELEMETRY_INTERVAL_S: Final = 1.0
 TOPICS_TIMEOUT_S: Final = 60.0
@@ -52,6 +53,8 @@ class Worker:
     on_stop: list[Callable[[], None]] = field(default_factory=list)
     reads: list[Topic] = field(default_factory=list)
     """Topics that must be there, beside those of every worker of the role."""
+    tracer: "Tracer | None" = None
+    """Makes spans of sampled records, if somebody wants to know."""
 
     @property
     def name(self) -> str:
@@ -103,6 +106,8 @@ def run(role: str, slot: int, settings: Settings) -> NoReturn:
         ),
         metrics,
     )
+    if role in _TRACED:
+        worker.tracer = tracing.open_tracer(settings, role, slot, metrics)
     app = _BUILDERS[role](worker)
 
     probes.serve(
@@ -130,6 +135,8 @@ def run(role: str, slot: int, settings: Settings) -> NoReturn:
     finally:
         for stop in worker.on_stop:
             stop()
+        if worker.tracer is not None:
+            worker.tracer.close()
         # After all that Faust has to say of a crash, the reason once more, for who reads the end.
         if app.failure is not None:
             sys.stderr.write(f"thalweg: {app.failure}\n")
@@ -200,6 +207,7 @@ def _predict(worker: Worker) -> App:
         n_partitions=worker.settings.partitions,
         dead_letter_limit=worker.settings.dead_letter_limit,
         state_spill=worker.settings.state_spill,
+        tracer=worker.tracer,
     )
     served = ServedModels(
         plan.deployed,
@@ -323,6 +331,7 @@ def _learn(worker: Worker) -> App:
         environment=environment_of(worker.settings.topic_prefix, declared.use_case),
         objection=CandidateService(lambda: asking_times.read(worker.settings)).objection,
         version=partial(version_snapshots.read, worker.kafka, worker.topic(topics.MODELS)),
+        tracer=worker.tracer,
     )
     app = worker.app(training)
     learn.build(app, worker.topic(topics.OUTCOMES), training)
@@ -449,6 +458,8 @@ def _archive(worker: Worker) -> App:
 
 
 _TRANSACTIONAL: Final = ("predict", "aggregate", "learn")
+_TRACED: Final = ("predict", "learn")
+"""Roles that handle records of a trace one by one; the others gather or count them."""
 _PATIENCE: Final[dict[str, dict[str, Any]]] = {
     "learn": {"commit_interval_s": 0.1, "fetch_wait_ms": 100},
     "store": {"fetch_wait_ms": 100},

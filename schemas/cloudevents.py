@@ -1,10 +1,6 @@
 """CloudEvents 1.0 in Kafka's binary mode: the `ce_*` headers of every outgoing record."""
 
 from datetime import UTC, datetime
-from typing import Final
-
-TRACEPARENT: Final = "traceparent"
-"""W3C trace context, passed on from an event to what it causes."""
 
 Headers = list[tuple[str, bytes]]
 

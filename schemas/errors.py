@@ -4,6 +4,7 @@
 
     ThalwegError
     ├── InvalidRecord        set the record aside in `dead-letters`, go on
+    ├── InvalidTraceparent   count it, and take the record as one of no trace
     ├── InvalidDeclaration   the pipeline is wrong: stop before the first event
     ├── InvalidSetting       a setting is wrong: stop, name it in one line
     ├── SnapshotRefused      keep serving the last good model, say why
@@ -33,6 +34,10 @@ class InvalidRecord(ThalwegError, ValueError):
         self.detail = detail
         self.field = field
         """The declared field to blame, if it is one."""
+
+
+class InvalidTraceparent(ThalwegError, ValueError):
+    """A record says which trace it belongs to, but not in the standard's words."""
 
 
 class InvalidDeclaration(ThalwegError, ValueError):

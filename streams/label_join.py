@@ -17,6 +17,7 @@ import msgspec
 
 from schemas.labels import Label, LabelValue
 from schemas.outcomes import Outcome
+from schemas.trace_context import TraceContext
 from streams.early_labels import EarlyLabel, EarlyLabels
 from streams.fates import Fates
 from streams.field_label import FieldLabel, label_in
@@ -90,6 +91,8 @@ class LabelJoin:
         capacity: int,
     ) -> None:
         self.fates = Fates()
+        self.traces: dict[str, TraceContext] = {}
+        """Of sampled predictions whose outcomes were made, by their id; the caller clears it."""
         self._action: Final = rule.action
         self._target: Final = rule.target
         self._silence: Final = _SILENCE[rule.silence]
@@ -256,6 +259,7 @@ class LabelJoin:
         Takes as long as that is much. `fates` stay as they are, and so does what is known of
         labels, which has no outcome.
         """
+        self.traces.clear()
         self._positives.undo()
         self._told.undo()
         self._early.undo()
@@ -348,6 +352,7 @@ class LabelJoin:
         """
         self.fates.fake += 1
         prediction.is_told = True
+        self._trace(prediction)
         return prediction.outcome(
             False,
             labelled_at=prediction.event_at + 1,
@@ -381,6 +386,7 @@ class LabelJoin:
         if label == settled.label:
             return None
         self.fates.revised += 1
+        self._trace(prediction)
         return prediction.outcome(
             label,
             labelled_at=at_ms,
@@ -469,9 +475,14 @@ class LabelJoin:
             judged = 0.0
         if prediction.is_told:
             weight = 1.0 + prediction.score if label else 0.0
+        self._trace(prediction)
         return prediction.outcome(
             label, labelled_at=at_ms, target=self._target, weight=weight, judged=judged, by=by
         )
+
+    def _trace(self, prediction: Pending) -> None:
+        if prediction.trace is not None:
+            self.traces[prediction.prediction_id] = prediction.trace
 
     def _count(self, label: LabelValue | None) -> None:
         if label is True:

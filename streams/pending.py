@@ -7,6 +7,7 @@ import msgspec
 
 from schemas.labels import LabelValue
 from schemas.outcomes import Outcome
+from schemas.trace_context import TraceContext
 from streams.reports import Report
 from streams.state import Table
 
@@ -47,6 +48,8 @@ class Pending(msgspec.Struct, array_like=True, gc=False):
     """As in `Outcome`; with the next two."""
     propensity: float = 0.0
     arms: tuple[str, ...] = ()
+    trace: TraceContext | None = None
+    """What the prediction was published with, if that is sampled: its outcome is, too."""
 
     def outcome(
         self,

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -38,6 +38,9 @@ from schemas.reasons import Reason
 from streams.feature_set import FeatureSet
 from streams.state import Table
 
+if TYPE_CHECKING:
+    from agents.observability.spans import Tracer
+
 logger = logging.getLogger(__name__)
 
 Publish = Callable[[str, bytes, bytes, Headers | None], None]
@@ -71,6 +74,7 @@ class Training:
         objection: Callable[[str], str | None] = lambda candidate: None,
         version: Callable[[str], bytes | None] = lambda reference: None,
         stopwatch: Callable[[], float] = time.thread_time,
+        tracer: "Tracer | None" = None,
     ) -> None:
         self.changelog: Final = models
         self.learners: dict[str, Learner] = {}
@@ -90,6 +94,7 @@ class Training:
             self._deployed, schema=features.schema, target=pipeline.label.target
         )
         self._dead_letter_limit = dead_letter_limit
+        self._tracer = tracer
         # In memory alone: the changelog is the models'.
         self._shares: Table[bytes] = Table("s", bytes, bytes)
         self._dead_letters = DeadLetters(dead_letters, SOURCE, metrics)
@@ -258,7 +263,9 @@ class Training:
         learned: list[At] = []
         compare = self._gate.comparing()
         watch = self._guard.watching(self.learners)
+        tracer = self._tracer
         for record in batch:
+            span = None if tracer is None else tracer.of(record, batch.tp)
             try:
                 outcome = _decode_outcome(record.value() or b"")
             except msgspec.MsgspecError as error:
@@ -272,6 +279,9 @@ class Training:
                     now_ms=now_ms,
                 )
                 set_aside[record.offset() or 0] = Reason.INVALID_FIELD
+                if span is not None:
+                    span.fail(Reason.INVALID_FIELD)
+                    span.end()
                 continue
             offset = record.offset() or 0
             learned.append((offset, outcome))
@@ -281,6 +291,9 @@ class Training:
             if compare is not None:
                 compare(offset, outcome, scores)
             watch(offset, outcome, scores)
+            if span is not None:
+                span.tell(prediction_id=outcome.prediction_id, models=list(scores))
+                span.end()
         self._gate.settle(batch, now_ms)
         self._guard.settle(batch, now_ms)
         note_dead_letters(

@@ -69,6 +69,11 @@ LATE_EVENTS: Final = CounterSpec(
     "records",
     "Events older than the watermark; still scored, and counted in their own windows.",
 )
+BAD_TRACEPARENTS: Final = CounterSpec(
+    "thalweg_bad_traceparents_total",
+    "records",
+    "Events and labels whose `traceparent` is none of W3C Trace Context: it was ignored.",
+)
 DEAD_LETTERS: Final = CounterSpec(
     "thalweg_dead_letters_total", "records", "Records set aside in `dead-letters`.", ("reason",)
 )
@@ -634,6 +639,14 @@ EMERGENCY: Final = GaugeSpec(
     ("signal",),
 )
 
+SPANS: Final = CounterSpec(
+    "thalweg_spans_total",
+    "spans",
+    "Spans of traced records: `made`, `exported` to the collector, or `failed`: it did not take"
+    " them. What is neither waits, or was more than the queue holds.",
+    ("fate",),
+)
+
 SECTIONS: Final[Mapping[str, tuple[MetricSpec, ...]]] = {
     "The process": (UP, READY, GC_PAUSE_SECONDS),
     "Events and predictions": (
@@ -644,6 +657,7 @@ SECTIONS: Final[Mapping[str, tuple[MetricSpec, ...]]] = {
             DUPLICATES,
             EVENT_IDS_CROWDED_OUT,
             LATE_EVENTS,
+            BAD_TRACEPARENTS,
             DEAD_LETTERS,
         ),
         *(SCORES, LABELS, OUTCOMES, REVIEWS_QUEUED),
@@ -706,6 +720,7 @@ SECTIONS: Final[Mapping[str, tuple[MetricSpec, ...]]] = {
     "Seen from outside": (
         *(LATENCY_SECONDS, GOAL, CHAMPION, LAG_RECORDS, LAG_SECONDS, ALERTS, EMERGENCY),
     ),
+    "Traces": (SPANS,),
 }
 ALL: Final = tuple(spec for section in SECTIONS.values() for spec in section)
 

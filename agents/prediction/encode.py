@@ -12,7 +12,8 @@ from typing import Final
 import orjson
 
 from schemas import cloudevents
-from schemas.cloudevents import TRACEPARENT, Headers
+from schemas.cloudevents import Headers
+from schemas.trace_context import TraceContext
 from streams.feature_set import CompiledView
 
 MOST_SCORES: Final = 100
@@ -37,11 +38,11 @@ class Envelope:
         """Set the time (RFC 3339) of the records to come; once per batch."""
         self._of_batch = [*self._constant, ("ce_time", time)]
 
-    def headers(self, id_: str, traceparent: bytes | None = None) -> Headers:
-        """Make the headers of one record."""
-        if traceparent is None:
+    def headers(self, id_: str, trace: TraceContext | None = None) -> Headers:
+        """Make the headers of one record, of what is caused by a record of a trace if it is one."""
+        if trace is None:
             return [*self._of_batch, ("ce_id", id_.encode())]
-        return [*self._of_batch, ("ce_id", id_.encode()), (TRACEPARENT, traceparent)]
+        return [*self._of_batch, ("ce_id", id_.encode()), *trace.headers()]
 
 
 def prediction(

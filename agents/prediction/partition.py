@@ -168,11 +168,11 @@ class Partition:
         scores: list[float] = []
         served: list[UserEvent] = []
         refused: list[InvalidRecord] = []
-        n_duplicates = n_late = 0
 
         for record in batch:
             _, published_ms = record.timestamp()
             key = record.key()
+            outputs.begin(record)
             try:
                 # A publisher whose clock is ahead must not take the watermark along.
                 event = clean(key, record.value(), published_at_ms=min(published_ms, now_ms))
@@ -186,11 +186,10 @@ class Partition:
                 # Unique by construction: nothing to remember.
                 event.event_id = f"{unnamed}{record.offset()}"
             elif not deduplicator.is_new(event.event_id, newest_ms):
-                n_duplicates += 1
+                outputs.duplicate()
                 continue
             self._newest_ms = newest_ms
             is_late = watermark.is_late(at_ms)
-            n_late += is_late
             watermark.advance(at_ms)
 
             variant, answer = answering(event.user_id)  # type: ignore[arg-type]  # text, once cleaned
@@ -198,24 +197,25 @@ class Partition:
             touched[event.user_id] = of_user  # type: ignore[index]  # text, once cleaned
             all_features.append(features)
             if is_handed_on:
-                self._hand_on(event, record, outputs)
+                self._hand_on(event, outputs)
             scores.append(score)
             served.append(event)
             outputs.prediction(
-                *(event, answer, score, published_ms, record), variant=variant, is_late=is_late
+                *(event, answer, score, published_ms, key), variant=variant, is_late=is_late
             )
             if plan.is_sampled():
                 outputs.shadow_predictions(event, serving, features)
 
-        for outcome in self._join.advance(watermark.at_ms):
-            outputs.outcome(outcome)
+        outputs.outcomes(self._join.advance(watermark.at_ms), self._join.traces)
         for entity, (view, as_of_ms, features) in self._touched_entities.items():
             outputs.entity_features(view, entity, as_of_ms, features)
         self._end(batch, outputs, touched)
-        plan.metrics.predicted(scores, n_duplicates, n_late)
+        plan.metrics.predicted(scores, outputs.n_duplicates, outputs.n_late)
         plan.metrics.served(all_features)
         plan.metrics.quality(
-            plan.quality.judge(served, refused, duplicates=n_duplicates, late=n_late)
+            plan.quality.judge(
+                served, refused, duplicates=outputs.n_duplicates, late=outputs.n_late
+            )
         )
 
     def _predict(
@@ -229,11 +229,13 @@ class Partition:
         fold = plan.fold
         user_id: str = event.user_id  # type: ignore[assignment]  # text, once cleaned
         at_ms: int = event.ts  # type: ignore[assignment]  # milliseconds, once cleaned
+        if (span := outputs.span) is not None:
+            span.mark("clean")
         if is_late:  # what the watermark decided stays so, wherever batches are cut
-            for outcome in join.advance(self._watermark.at_ms):
-                outputs.outcome(outcome)
-        for outcome in join.observe(user_id, event.action, at_ms, plan.told_by(event)):
-            outputs.outcome(outcome)
+            outputs.outcomes(join.advance(self._watermark.at_ms), join.traces)
+        outputs.outcomes(
+            join.observe(user_id, event.action, at_ms, plan.told_by(event)), join.traces
+        )
 
         user = users.get(user_id)
         if user is None:
@@ -244,11 +246,15 @@ class Partition:
         is_visit = at_ms - user.last_ms >= plan.visit_gap_ms
         of_user = fold.update(user, event)
         features = self._with_entities(event, of_user) if plan.features.views else of_user
+        if span is not None:
+            span.mark("features")
         if answer.routes:
             answer = answer.routed(features)
         prediction_id = f"{plan.prediction_prefix}{event.event_id}"
         choice = answer.choice
         score = answer.score(features) if choice is None else choice.choose(prediction_id, features)
+        if span is not None:
+            span.mark("score")
         if is_visit:
             own = score if answer.is_warm and answer.source in BY_MODELS else None
             self._watch(event, answer, own, features, outputs)
@@ -270,13 +276,14 @@ class Partition:
                 pack_features(features.values()),
                 plan.label_target,
                 stands_for=stands_for,
+                trace=outputs.sampled,
             )
             if choice is not None:
                 prediction.arm, prediction.propensity = choice.arm, choice.propensity
                 prediction.arms = choice.arms
             settled = join.enrol(prediction)
             if settled is not None:
-                outputs.outcome(settled)
+                outputs.outcomes((settled,), join.traces)
         return answer, of_user, features, score
 
     def _review(
@@ -358,16 +365,17 @@ class Partition:
             features |= zip(view.names, known, strict=True)
         return features
 
-    def _hand_on(self, event: UserEvent, record: Message, outputs: PartitionOutputs) -> None:
+    def _hand_on(self, event: UserEvent, outputs: PartitionOutputs) -> None:
         """Let the event reach those entities whose features are kept elsewhere."""
         keys = [view.key(event) for view in self._plan.features.gathered]
-        outputs.entity_events(event, [key for key in keys if key is not None], record)
+        outputs.entity_events(event, [key for key in keys if key is not None])
 
     def _process_labels(self, batch: Batch, now_ms: int) -> None:
         clean = self._plan.labels.clean
         outputs = PartitionOutputs(self._plan, batch, now_ms)
         for record in batch:
             _, published_ms = record.timestamp()
+            outputs.begin(record)
             try:
                 label = clean(
                     record.key(), record.value(), published_at_ms=min(published_ms, now_ms)
@@ -377,12 +385,15 @@ class Partition:
                 continue
             outcome = self._join.label(label)
             if outcome is not None:
-                outputs.outcome(outcome)
+                outputs.outcomes((outcome,), self._join.traces)
+            if outputs.span is not None:
+                outputs.span.mark("join")
         self._end(batch, outputs)
 
     def _set_aside(self, batch: Batch, record: Message, error: Exception, now_ms: int) -> None:
         """Let a record be a dead letter that made the code raise, and was undone."""
         outputs = PartitionOutputs(self._plan, batch, now_ms)
+        outputs.begin(record)
         outputs.dead_letter(record, error)
         self._log_changes(batch, outputs, [record])
 
@@ -464,6 +475,9 @@ class Partition:
         self._plan.metrics.outcomes(outputs.labels)
         self._plan.metrics.degraded(outputs.degraded)
         self._plan.metrics.reviews(outputs.n_reviews)
+        self._plan.metrics.bad_traceparents(outputs.n_bad_traceparents)
+        self._join.traces.clear()
+        outputs.end_spans()
         for alarm in outputs.alarms:
             self._plan.metrics.drift_alarm(number, alarm)
         for reason in outputs.drift_resets:

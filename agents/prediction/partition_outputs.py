@@ -1,8 +1,9 @@
 """What a batch of predict causes, record by record; it becomes visible when the batch commits."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from time import perf_counter
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from confluent_kafka import Message
@@ -16,15 +17,18 @@ from agents.prediction.served_models import Served
 from agents.silence import silenced
 from online_models.assignment import Variant
 from online_models.drift import TwinAlarm
-from schemas.cloudevents import TRACEPARENT
-from schemas.errors import InvalidRecord
+from schemas.errors import InvalidRecord, InvalidTraceparent
 from schemas.events import UserEvent
 from schemas.feature_updates import STATE_HEADER
 from schemas.labels import LabelValue
 from schemas.outcomes import Outcome
 from schemas.reasons import Reason
 from schemas.review import ReviewItem
+from schemas.trace_context import TraceContext, trace_context
 from streams.feature_set import CompiledView
+
+if TYPE_CHECKING:
+    from agents.observability.spans import RecordSpan
 
 _encode_event = _encode_outcome = msgspec.msgpack.Encoder().encode
 
@@ -38,13 +42,21 @@ class PartitionOutputs:
         "_emit",
         "_now_ms",
         "_plan",
+        "_spans",
         "_topics",
+        "_tracer",
         "alarms",
         "degraded",
         "drift_resets",
         "labels",
+        "n_bad_traceparents",
+        "n_duplicates",
+        "n_late",
         "n_reviews",
+        "sampled",
         "set_aside",
+        "span",
+        "trace",
     )
 
     def __init__(self, plan: PredictPlan, batch: Batch, now_ms: int) -> None:
@@ -55,6 +67,20 @@ class PartitionOutputs:
         self._batch = batch
         self._emit = batch.emit
         self._now_ms = now_ms
+        self._tracer = plan.tracer
+        self._spans: list[RecordSpan] = []
+        self.trace: TraceContext | None = None
+        """What the record in hand causes belongs to."""
+        self.sampled: TraceContext | None = None
+        """The same, if it is sampled: then what comes of it later belongs to it, too."""
+        self.span: RecordSpan | None = None
+        """Of the record in hand, if it is sampled and somebody wants to know."""
+        self.n_duplicates = 0
+        """Events that were there before."""
+        self.n_late = 0
+        """Events behind the watermark that were answered."""
+        self.n_bad_traceparents = 0
+        """Records whose trace context is none."""
         self.set_aside: list[tuple[int, Reason]] = []
         """Offsets of records that became dead letters, and why."""
         self.labels: list[LabelValue | None] = []
@@ -68,22 +94,53 @@ class PartitionOutputs:
         self.drift_resets: list[Reset] = []
         """Why a detector began anew."""
 
+    def begin(self, record: Message) -> None:
+        """Take a record in hand: what is written next is caused by it, and belongs to its trace."""
+        self.trace = self.sampled = self.span = None
+        if headers := record.headers():
+            self._find_trace(headers, record.offset() or 0)  # type: ignore[arg-type]  # a list, if consumed
+
+    def _find_trace(self, headers: list[tuple[str, Any]], offset: int) -> None:
+        try:
+            self.trace = trace = trace_context(headers)
+        except InvalidTraceparent:
+            self.n_bad_traceparents += 1
+            return
+        if trace is None or not trace.is_sampled:
+            return
+        self.sampled = trace
+        if self._tracer is None:
+            return
+        self.span = self._tracer.begin(trace, self._batch.tp, offset)
+        if self.span is not None:
+            self._spans.append(self.span)
+            self.trace = self.sampled = self.span.context
+
+    def duplicate(self) -> None:
+        """Note that the event in hand was there before."""
+        self.n_duplicates += 1
+        if self.span is not None:
+            self.span.tell(fate="duplicate")
+
     def prediction(
         self,
         event: UserEvent,
         answer: Answer,
         score: float,
         published_ms: int,
-        record: Message,
+        key: bytes | None,
         *,
         variant: Variant,
         is_late: bool,
     ) -> None:
         """Answer an event."""
         plan = self._plan
+        if self.span is not None:
+            self.span.mark("join")
         pipeline = plan.pipeline
         event_id = event.event_id or ""
         prediction_id = plan.prediction_prefix + event_id
+        self.n_late += is_late
         degraded = answer.degraded(is_late=is_late)
         if degraded:
             self.degraded.update(degraded)
@@ -103,8 +160,18 @@ class PartitionOutputs:
             predicted_at=self._now_ms,
             degraded=degraded,
         )
-        headers = plan.prediction_envelope.headers(prediction_id, _traceparent(record))
-        self._emit(self._topics.predictions, value, record.key(), headers=headers)
+        headers = plan.prediction_envelope.headers(prediction_id, self.trace)
+        self._emit(self._topics.predictions, value, key, headers=headers)
+        if self.span is not None:
+            self.span.mark("publish")
+            self.span.tell(
+                prediction_id=prediction_id,
+                model=answer.model,
+                model_version=answer.version,
+                variant=variant,
+                source=answer.source,
+                degraded=degraded,
+            )
 
     def review_item(
         self,
@@ -134,7 +201,7 @@ class PartitionOutputs:
             features=features,
         )
         self.n_reviews += 1
-        headers = plan.review_envelope.headers(prediction_id)
+        headers = plan.review_envelope.headers(prediction_id, self.trace)
         key = str(event.user_id).encode()
         self._emit(self._topics.review_queue, msgspec.json.encode(item), key, headers=headers)
 
@@ -160,7 +227,8 @@ class PartitionOutputs:
                 model_version=served.version,
                 prediction=getattr(served.scorer, "prediction", None),
             )
-            headers = plan.shadow_envelope.headers(f"{plan.prediction_prefix}{event_id}:{name}")
+            id_ = f"{plan.prediction_prefix}{event_id}:{name}"
+            headers = plan.shadow_envelope.headers(id_, self.trace)
             key = str(event.user_id).encode()
             self._emit(self._topics.shadow_predictions, value, key, headers=headers)
 
@@ -188,15 +256,13 @@ class PartitionOutputs:
         """Let the compacted topic forget an entity too; in Redis its features expire."""
         self._emit(self._topics.entity_features, None, key.encode())
 
-    def entity_events(self, event: UserEvent, keys: Iterable[str], record: Message) -> None:
+    def entity_events(self, event: UserEvent, keys: Iterable[str]) -> None:
         """Hand an event on to where all events of what it is about come together.
 
         The partition follows from the key alone, by the partitioner of all topics.
         """
         value = _encode_event(event)
-        headers = self._plan.entity_event_envelope.headers(
-            event.event_id or "", _traceparent(record)
-        )
+        headers = self._plan.entity_event_envelope.headers(event.event_id or "", self.trace)
         for key in keys:
             self._emit(self._topics.entity_events, value, key.encode(), headers=headers)
 
@@ -204,18 +270,23 @@ class PartitionOutputs:
         """Let the compacted topic forget a user too; in Redis their features expire."""
         self._emit(self._topics.feature_updates, None, user_id.encode())
 
-    def outcome(self, outcome: Outcome) -> None:
-        """Append to the training log: one partition, hence one order."""
-        plan = self._plan
-        if outcome.judged > 0.0 or outcome.label is None:  # else it is counted another time
-            self.labels.append(outcome.label)
-        self._emit(
-            self._topics.outcomes,
-            _encode_outcome(outcome),
-            outcome.user_id.encode(),
-            partition=0,
-            headers=plan.outcome_envelope.headers(outcome.prediction_id),
-        )
+    def outcomes(self, outcomes: Iterable[Outcome], traces: Mapping[str, TraceContext]) -> None:
+        """Append to the training log: one partition, hence one order.
+
+        Each belongs to the trace of its prediction, if that is among `traces`, by prediction id.
+        """
+        envelope = self._plan.outcome_envelope
+        for outcome in outcomes:
+            if outcome.judged > 0.0 or outcome.label is None:  # else it is counted another time
+                self.labels.append(outcome.label)
+            id_ = outcome.prediction_id
+            self._emit(
+                self._topics.outcomes,
+                _encode_outcome(outcome),
+                outcome.user_id.encode(),
+                partition=0,
+                headers=envelope.headers(id_, traces.get(id_)),
+            )
 
     def drift_alert(self, found: TwinAlarm, event: UserEvent, answer: Answer) -> None:
         """Raise an alert about the scores of this partition."""
@@ -246,15 +317,13 @@ class PartitionOutputs:
         else:
             reason, detail = Reason.PROCESSING_FAILED, str(error)
         self.set_aside.append((record.offset() or 0, reason))
+        if self.span is not None:
+            self.span.fail(reason)
         self._plan.dead_letters.emit(
             self._batch, record, reason, detail, exception=type(error), now_ms=self._now_ms
         )
 
-
-def _traceparent(record: Message) -> bytes | None:
-    """Find the trace context of a record, to be passed on to what it causes."""
-    headers = record.headers()
-    if not headers:
-        return None
-    found = dict(headers).get(TRACEPARENT)
-    return found if isinstance(found, bytes) else None
+    def end_spans(self) -> None:
+        """Let the spans be exported, now that nothing can undo what they tell but a crash."""
+        for span in self._spans:
+            span.end()

@@ -49,6 +49,7 @@ class PredictMetrics:
             reason: counter(metric_list.DEGRADED, reason=reason) for reason in REASONS
         }
         self._reviews = counter(metric_list.REVIEWS_QUEUED)
+        self._bad_traceparents = counter(metric_list.BAD_TRACEPARENTS)
         self._checks = {
             name: counter(metric_list.QUALITY_CHECKS, field=name) for name in quality.expectations
         }
@@ -152,6 +153,10 @@ class PredictMetrics:
             histogram = self._metrics.histogram(metric_list.CHALLENGER_SCORE_SECONDS, model=model)
             self._challengers[model] = histogram
         histogram.observe(seconds)
+
+    def bad_traceparents(self, n: int) -> None:
+        """Count records whose trace context was ignored."""
+        self._bad_traceparents.inc(n)
 
     def drift_alarm(self, partition: int, found: TwinAlarm) -> None:
         """Count an alarm; that a model moves which learns is none, though it is told."""

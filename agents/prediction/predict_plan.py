@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from agents.dead_letters import DeadLetters
 from agents.deployments.deployed import Deployed
@@ -35,6 +35,9 @@ from streams.clean import EventCleaner, LabelCleaner
 from streams.feature_defaults import DefaultCounter
 from streams.feature_kinds import OneOf
 from streams.quality import QualityJudge
+
+if TYPE_CHECKING:
+    from agents.observability.spans import Tracer
 
 SOURCE: Final = "/thalweg/predict"
 BY_MODELS: Final = ("model", "ensemble")
@@ -165,6 +168,8 @@ class PredictPlan:
     ----------
     n_partitions
         That users are spread over: their drift detectors share one budget of false alarms.
+    tracer
+        Makes spans of sampled records; by default nobody does.
     """
 
     def __init__(
@@ -176,8 +181,10 @@ class PredictPlan:
         n_partitions: int = 1,
         dead_letter_limit: float = 1.0,
         state_spill: Path | None = None,
+        tracer: "Tracer | None" = None,
     ) -> None:
         self.pipeline: Final = pipeline
+        self.tracer: Final = tracer
         self.dead_letter_limit: Final = dead_letter_limit
         self.deployed: Final = Deployed(pipeline)
         """Who serves now; a feed follows the log."""

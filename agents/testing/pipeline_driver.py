@@ -8,7 +8,7 @@ TopologyTestDriver is to Kafka Streams (KIP-247).
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 
 import msgspec
 from faust.types.tuples import TP
@@ -45,6 +45,9 @@ from schemas.review import ReviewItem
 from schemas.telemetry import Telemetry
 from schemas.topics import Topic
 
+if TYPE_CHECKING:
+    from agents.observability.spans import Tracer
+
 START: Final = datetime(2024, 1, 1, tzinfo=UTC)
 _MS: Final = timedelta(milliseconds=1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -69,6 +72,8 @@ class PipelineDriver:
         How many partitions users are spread over.
     start
         What the clock shows at first, in UTC.
+    tracer
+        Makes spans of sampled records, by the clock on the wall.
 
     Examples
     --------
@@ -89,11 +94,19 @@ class PipelineDriver:
     False
     """
 
-    def __init__(self, pipeline: Pipeline, *, partitions: int = 1, start: datetime = START) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        *,
+        partitions: int = 1,
+        start: datetime = START,
+        tracer: "Tracer | None" = None,
+    ) -> None:
         self.now_ms = (start - _EPOCH) // _MS
         """What the clock shows, ms since the epoch."""
         self.metrics = Metrics()
         """What the parts count and measure."""
+        self._tracer = tracer
         self._partitions = range(partitions)
         self._topics = MemoryTopics(partitions)
         self._committed: dict[TP, int] = {}
@@ -185,7 +198,13 @@ class PipelineDriver:
         """Start all workers anew with another pipeline, such as one with other features."""
         self._pipeline = pipeline
         self._environment = environment_of("", pipeline.use_case)
-        self._plan = PredictPlan(pipeline, self.metrics, _name, n_partitions=len(self._partitions))
+        self._plan = PredictPlan(
+            pipeline,
+            self.metrics,
+            _name,
+            n_partitions=len(self._partitions),
+            tracer=self._tracer,
+        )
         self._follow_deployments()
         self._restart_predict()
         self._restart_aggregate()
@@ -479,6 +498,7 @@ class PipelineDriver:
             deployed=self._plan.deployed,
             environment=self._environment,
             version=self._version,
+            tracer=self._tracer,
         )
         restoring = self._training.begin_restore(0)
         for key, value in self._topics.compacted(TP(topics.MODELS.name, 0)):

@@ -1,7 +1,7 @@
 """A plan of predict with a bug that some events meet."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agents.observability.metrics import Metrics
 from agents.pipeline import Pipeline
@@ -9,6 +9,9 @@ from agents.prediction.predict_plan import PredictPlan
 from examples.shop.pipeline import PIPELINE
 from schemas.events import UserEvent
 from streams.fold_state import UserState
+
+if TYPE_CHECKING:
+    from agents.observability.spans import Tracer
 
 STAGES = ("reading", "features", "prediction", "feature update")
 """Where a record makes the code raise; the last is found out when its batch ends."""
@@ -34,12 +37,14 @@ class BuggyPlan(PredictPlan):
         pipeline: Pipeline = PIPELINE,
         dead_letter_limit: float = 1.0,
         metrics: Metrics | None = None,
+        tracer: "Tracer | None" = None,
     ) -> None:
         super().__init__(
             pipeline,
             metrics or Metrics(),
             lambda topic: topic.name,
             dead_letter_limit=dead_letter_limit,
+            tracer=tracer,
         )
         self._stage_of = stage_of
         plan: Any = self

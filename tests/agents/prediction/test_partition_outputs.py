@@ -152,11 +152,13 @@ def test_records_carry_cloudevents_headers_and_the_trace_of_their_event() -> Non
         "traceparent": TRACE,
     }
     assert e2 == common | {"ce_type": b"thalweg.prediction", "ce_id": b"purchase-intent:e2"}
-    first = run.by_topic["outcomes"][0]
-    assert dict(first.headers or ()) == common | {
+    of_e1, of_e2 = (dict(output.headers or ()) for output in run.by_topic["outcomes"])
+    assert of_e1 == common | {
         "ce_type": b"thalweg.outcome",
         "ce_id": b"purchase-intent:e1",
+        "traceparent": TRACE,
     }
+    assert of_e2 == common | {"ce_type": b"thalweg.outcome", "ce_id": b"purchase-intent:e2"}
 
 
 def test_outcomes_go_to_one_partition_with_the_features_as_served() -> None:
