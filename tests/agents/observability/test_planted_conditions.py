@@ -27,7 +27,8 @@ DOCS = Path(__file__).resolve().parents[3] / "docs"
 
 def accuracy() -> list[Alert]:
     """Labels turn round, and who learns that soonest is put back."""
-    return Run().learn_until(4_000).driver.alerts
+    alerts: list[Alert] = Run().learn_until(4_000).driver.alerts
+    return alerts
 
 
 def quality() -> list[Alert]:
