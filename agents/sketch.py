@@ -21,19 +21,36 @@ from agents.observability.metrics import Metrics
 from agents.pipeline import Pipeline
 from agents.settings import Settings
 from schemas import topics
+from schemas.sketches import SketchReference
 
 INTERVAL_S: Final = 10.0
 """What was counted since the last time goes with a worker that is killed, and the newest minute."""
 
 
 def build(
-    app: App, settings: Settings, pipeline: Pipeline, metrics: Metrics, desk: AlertDesk
+    app: App,
+    settings: Settings,
+    pipeline: Pipeline,
+    metrics: Metrics,
+    *,
+    desk: AlertDesk,
+    references: dict[bytes, SketchReference],
 ) -> None:
-    """Register the agents on an app."""
+    """Register the agents on an app.
+
+    Parameters
+    ----------
+    references
+        As they come from their topic; once the app runs, those that there are.
+    """
     sketches = topics.SKETCHES.named(settings.topic_prefix)
+    kept = topics.SKETCH_REFERENCES.named(settings.topic_prefix)
     _count(app, settings, pipeline, metrics, sketches)
     view = GlobalView(
-        pipeline.use_case, metrics, lambda start, end: _values(app.kafka, sketches, start, end)
+        pipeline.use_case,
+        metrics,
+        lambda start, end: _values(app.kafka, sketches, start, end),
+        references,
     )
 
     @app.agent(_topic(app, sketches))
@@ -46,6 +63,8 @@ def build(
                 await asyncio.to_thread(view.read_back, start)
             now_ms = time.time_ns() // 1_000_000
             desk.emit(batch, *view.fold(batch.records, now_ms))
+            for key, value in view.references(now_ms):
+                batch.emit(kept, value, key)
             yield len(batch)
 
 

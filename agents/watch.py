@@ -36,6 +36,7 @@ from agents.pipeline import Pipeline
 from agents.settings import Settings
 from schemas import topics
 from schemas.deployments import split
+from schemas.sketches import SketchReference
 from schemas.telemetry import Telemetry
 
 LAG_INTERVAL_S: Final = 1.0
@@ -73,6 +74,7 @@ def build(
     deployed: Deployed,
     *,
     standing: StandingAlerts,
+    references: dict[bytes, SketchReference],
 ) -> None:
     """Register the role's agents and timers on an app.
 
@@ -80,6 +82,8 @@ def build(
     ----------
     standing
         Knows, once the app runs, what was told before.
+    references
+        Of sketches, as they come from their topic; once the app runs, those that there are.
     """
     # Only of yes and no a score says how often it is right.
     estimates = EstimatedAccuracy(metrics) if pipeline.task == "binary" else None
@@ -98,7 +102,7 @@ def build(
         standing=standing,
         serving=serving,
     )
-    sketch.build(app, settings, pipeline, metrics, desk)
+    sketch.build(app, settings, pipeline, metrics, desk=desk, references=references)
 
 
 def _measure_latency(

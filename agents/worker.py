@@ -392,16 +392,25 @@ def _watch(worker: Worker) -> App:
     from agents import watch  # noqa: PLC0415
     from agents.deployments.deployed import Deployed  # noqa: PLC0415
     from agents.kafka.log_reader import read_to_end  # noqa: PLC0415
+    from agents.monitoring.reference_feed import ReferenceFeed  # noqa: PLC0415
     from agents.observability.standing_alerts import StandingAlerts  # noqa: PLC0415
     from agents.parity_feed import ParityFeed  # noqa: PLC0415
     from agents.verdicts import Verdicts  # noqa: PLC0415
+    from schemas.sketches import SketchReference  # noqa: PLC0415
 
     app = worker.app()
+    references: dict[bytes, SketchReference] = {}
     deployed = Deployed(worker.pipeline)
     standing = StandingAlerts(worker.pipeline.use_case)
     watch.build(
-        *(app, worker.settings, worker.pipeline, worker.metrics, deployed), standing=standing
+        *(app, worker.settings, worker.pipeline, worker.metrics, deployed),
+        standing=standing,
+        references=references,
     )
+    topic = worker.topic(topics.SKETCH_REFERENCES)
+    feed = ReferenceFeed(worker.kafka, topic, references, on_failure=app.fail)
+    worker.on_start.append(feed.start)
+    worker.on_stop.append(feed.stop)
 
     def read_alerts() -> None:
         for _, _, value in read_to_end(worker.kafka, TP(worker.topic(topics.ALERTS), 0)):
@@ -477,7 +486,7 @@ _READS: Final[dict[str, tuple[Topic, ...]]] = {
     "store": (topics.FEATURE_UPDATES,),
     "watch": (
         *(topics.PREDICTIONS, topics.USER_EVENTS, topics.OUTCOMES, topics.FEATURE_UPDATES),
-        *(topics.DEPLOYMENTS, topics.ALERTS, topics.SKETCHES),
+        *(topics.DEPLOYMENTS, topics.ALERTS, topics.SKETCHES, topics.SKETCH_REFERENCES),
     ),
     "archive": (topics.PREDICTIONS, topics.OUTCOMES, topics.SKETCHES),
 }

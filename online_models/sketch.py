@@ -110,6 +110,21 @@ class Sketch:
         n = self.n
         return n * n / self.squares if self.squares else 0.0
 
+    @property
+    def mean_value(self) -> float:
+        """Tell the mean of values (not of scores), cells being taken for their end next to 0.
+
+        So it is exact for 0, 1, 2, 4, 8 ..., and for others up to 4.4 % too close to 0; more on a
+        coarser grid.
+
+        >>> Sketch.of({value_cell(0.0): 3, value_cell(1.0): 1}, squares=4).mean_value
+        0.25
+        """
+        n = self.n
+        return (
+            sum(k * _nearest(cell, self.level) for cell, k in self.counts.items()) / n if n else 0.0
+        )
+
     def at(self, level: int) -> Mapping[int, int]:
         """Give the counts on a grid that is as coarse, or coarser."""
         return _coarser(self.counts, level - self.level) if level > self.level else self.counts
@@ -181,6 +196,15 @@ def _coarser(counts: Mapping[int, int], by: int) -> dict[int, int]:
     for cell, n in counts.items():
         merged[cell >> by] = merged.get(cell >> by, 0) + n
     return merged
+
+
+def _nearest(cell: int, level: int) -> float:
+    """Tell the value next to 0 in a cell of values."""
+    fine = cell << level if cell >= 0 else ((cell + 1) << level) - 1
+    if not fine:
+        return 0.0
+    size: float = 2.0 ** ((abs(fine) - 1 - _LARGEST // 2) / _STEPS_OF_DOUBLING)
+    return math.copysign(size, fine)
 
 
 def _write(written: bytearray, number: int) -> None:

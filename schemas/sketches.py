@@ -23,3 +23,30 @@ class SketchMinute(msgspec.Struct):
     """Part of the users who were counted, at the time of writing."""
     minutes: int = 1
     """Of how many; 60 where event time runs fast, as in a replay."""
+
+
+class SketchReference(msgspec.Struct, frozen=True):
+    """What a signal is held against: the record of `sketch-references`, the newest of each.
+
+    Days are counted from the epoch.
+    """
+
+    use_case: str
+    model: str
+    """Whose scores; empty for a feature."""
+    signal: str
+    sketch: bytes
+    first_day: int
+    last_day: int
+    after_day: int
+    """Days up to this one are not held against it: they made it, or were over before it was."""
+    at: int
+    """When it was made, ms since the epoch, by the writer's clock."""
+    by: str
+    """Who chose it: `user@host`; or `watch`, where it is the first week."""
+    why: str = ""
+
+    @property
+    def key(self) -> bytes:
+        """What its record is keyed by."""
+        return f"{self.use_case}/{self.model}/{self.signal}".encode()

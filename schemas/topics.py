@@ -124,8 +124,14 @@ SKETCHES: Final = Topic(
     "use case",
     "How scores and features are distributed, by minute of event time: counts that add up.",
     partitioned=False,
-    # The reference is the first week of what is kept.
     retention=timedelta(days=30),
+)
+SKETCH_REFERENCES: Final = Topic(
+    "sketch-references",
+    "use case, model and signal",
+    "What scores and features are held against, for as long as they come.",
+    partitioned=False,
+    cleanup="compact",
 )
 PREDICT_STATE: Final = Topic(
     "predict-state",
@@ -158,6 +164,7 @@ ALL: Final = (
     DEAD_LETTER_FATES,
     TELEMETRY,
     SKETCHES,
+    SKETCH_REFERENCES,
     PREDICT_STATE,
     AGGREGATE_STATE,
 )

@@ -50,6 +50,28 @@ def ends(settings: Settings, topics: Iterable[str]) -> dict[str, list[int]]:
         consumer.close()
 
 
+def offset_at(settings: Settings, topic: str, at_ms: int) -> int:
+    """Tell the first offset of a topic of one partition that was published at a moment or later.
+
+    Where nothing was it is the end.
+
+    Raises
+    ------
+    DeliveryFailed
+        The broker cannot be reached, or has no such topic.
+    """
+    consumer = connect(settings)
+    try:
+        ((_, end),) = _bounds(consumer, settings, topic)
+        asked = [TopicPartition(topic, 0, max(0, at_ms))]
+        (found,) = consumer.offsets_for_times(asked, timeout=TIMEOUT_S)
+    except KafkaException as exception:
+        raise DeliveryFailed(f"topic `{topic}`: {exception.args[0].str()}") from exception
+    finally:
+        consumer.close()
+    return found.offset if found.offset >= 0 else end
+
+
 def read_to_end(settings: Settings, topic: str, *, last: int | None = None) -> Iterator[Message]:
     """Yield what a topic holds now, partition by partition.
 

@@ -1,11 +1,23 @@
 """`thalweg drift`."""
 
-from pathlib import Path
-from typing import Annotated
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
+from agents.commands.drift_explain import explain
+from agents.commands.drift_reference import reference
+from agents.commands.drift_report import report
 from agents.commands.flag import Flag
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from agents.pipeline import Pipeline
+    from agents.settings import Settings
+
+_MS: Final = timedelta(milliseconds=1)
 
 app = App(
     name="drift",
@@ -14,55 +26,76 @@ app = App(
 For example:
 
     thalweg drift show
+    thalweg drift explain
     thalweg drift report --since 7d --out drift.html
 """,
 )
 
 
 @app.command
-def show(*, json: Flag = False) -> int:
+def show(*, since: str | None = None, signal: str | None = None, json: Flag = False) -> int:
     """Tell what the last day of each signal says against its reference, of all partitions together.
 
-    A signal is what a model scores, or a feature. Its reference is its first week. `p` is how
-    probable such a day is if nothing had changed, corrected for all signals that were compared;
-    from .001 down the signal is said to have moved. `index` is the population stability index, and
-    `by chance` what it is on average without any change: read it only beside that.
+    A signal is what a model scores, or a feature. Its reference is its first week, or what
+    `thalweg drift reference` chose. `p` is how probable such a day is if nothing had changed,
+    corrected for all signals that were compared; from .001 down the signal is said to have moved.
+    `index` is the population stability index, and `by chance` what it is on average without any
+    change: read it only beside that.
+
+    With `--since` it tells how it came to that, from the offline store and the topic: a mark for
+    each week (`.` as it was, `w` warning, `C` critical), or, of one signal, each day.
 
     For example:
 
         thalweg drift show
-        thalweg drift show --json
+        thalweg drift show --since 8w
+        thalweg drift show --since 8w --signal score --json
 
     Parameters
     ----------
+    since
+        How far back, before the newest record: `56d`, `8w`.
+    signal
+        This one alone: a feature's name, or `score`.
     json
         Write the answer as JSON.
     """
     from agents import pipeline, settings  # noqa: PLC0415  # --help stays quick
-    from agents.admin import topic_reader  # noqa: PLC0415
+
+    here = settings.load()
+    declared = pipeline.load(here.pipeline)
+    if since is None:
+        return _show_last(here, declared, signal, json=json)
+    return _show_since(here, declared, since, signal, json=json)
+
+
+def _show_last(here: "Settings", declared: "Pipeline", signal: str | None, *, json: bool) -> int:
+    from agents.admin import topic_reader  # noqa: PLC0415  # --help stays quick
     from agents.commands.output import write_json, write_table  # noqa: PLC0415
+    from agents.monitoring import references  # noqa: PLC0415
     from agents.monitoring.drift_view import REFERENCE_DAYS  # noqa: PLC0415
     from agents.monitoring.global_view import readings_of, told  # noqa: PLC0415
     from schemas import topics  # noqa: PLC0415
 
-    here = settings.load()
-    declared = pipeline.load(here.pipeline)
+    kept = references.read(here).values()
     topic = topics.SKETCHES.named(here.topic_prefix)
     values = (message.value() for message in topic_reader.read_to_end(here, topic))
-    readings = [told(reading) for reading in readings_of(values, declared.use_case)]
+    readings = [
+        told(each)
+        for each in readings_of(values, kept, declared.use_case)
+        if signal in (None, each.signal)
+    ]
     if json:
         write_json(readings)
         return 0
     titles = ("signal", "model", "level", "day", "users", "index", "by chance", "distance", "p")
-    columns = ("index", "index_by_chance", "distance", "p")
     rows = [
         (
             *(each["signal"], each["model"] or None),
-            f"reference: day {each['reference_days']} of {REFERENCE_DAYS}"
-            if each["day"] is None
-            else each["level"],
-            *(each["day"], None if each["users"] is None else round(each["users"])),
-            *(None if each[name] is None else float(f"{each[name]:.3g}") for name in columns),
+            each["level"]
+            if each["reference_to"]
+            else f"reference: day {each['reference_days']} of {REFERENCE_DAYS}",
+            *_figures(each),
         )
         for each in readings
     ]
@@ -70,54 +103,70 @@ def show(*, json: Flag = False) -> int:
     return 0
 
 
-@app.command
-def report(
-    *,
-    since: str = "7d",
-    out: Annotated[Path, Parameter(name="--out")] = Path("drift.html"),
-    json: Flag = False,
+def _show_since(
+    here: "Settings", declared: "Pipeline", since: str, signal: str | None, *, json: bool
 ) -> int:
-    """Write a page that shows how scores and features moved, from the offline store.
+    from agents.commands.output import console, write_json, write_table  # noqa: PLC0415
+    from agents.monitoring import drift_days, references  # noqa: PLC0415
+    from agents.monitoring.global_view import told  # noqa: PLC0415
+    from agents.monitoring.sketch_log import newest_ms, records_since  # noqa: PLC0415
+    from agents.monitoring.spans import days  # noqa: PLC0415
 
-    The last days are compared with as many before them. What is compared are outcomes: features as
-    they were served, and the score. Takes Evidently, an extra of Thalweg's. Its verdicts rest on
-    fixed limits; whether a change is more than chance `thalweg drift show` tells.
-
-    For example:
-
-        thalweg drift report --since 7d --out drift.html
-        thalweg drift report --since 28d --json
-
-    Parameters
-    ----------
-    since
-        How many days, before the newest outcome: `7d`.
-    out
-        The file to write.
-    json
-        Write what was compared as JSON.
-    """
-    import msgspec  # noqa: PLC0415  # --help stays quick
-
-    from agents import pipeline, settings  # noqa: PLC0415
-    from agents.commands.output import console, write_json  # noqa: PLC0415
-    from agents.monitoring import drift_report  # noqa: PLC0415
-    from agents.offline.file_system import FileSystem  # noqa: PLC0415
-
-    here = settings.load()
-    evidently = drift_report.load()
-    found = drift_report.gather(
-        FileSystem(here.offline_store), pipeline.load(here.pipeline), drift_report.days(since)
+    records = records_since(
+        here, declared.use_case, newest_ms(here, declared.use_case) - days(since) // _MS
     )
-    written = drift_report.write(evidently, found, out)
+    readings = [
+        each
+        for each in drift_days.days(records, references.read(here).values(), declared.use_case)
+        if signal in (None, each.signal)
+    ]
     if json:
-        write_json(msgspec.to_builtins(written))
-        return 0
-    console().print(
-        f"{out}: {written.rows} outcomes from {written.first} to {written.last}, against "
-        f"{written.reference_rows} before",
-        markup=False,
-    )
-    for name in written.left_out:
-        console().print(f"{name} has no value in one of them, and is left out", markup=False)
+        write_json([told(each) for each in readings])
+    elif not readings:
+        console().print(
+            f"no day of the last {since} could be compared: there is no reference yet, or too few"
+            " users came",
+            markup=False,
+        )
+    elif signal is not None:
+        rows = [
+            (each["model"] or None, each["day"], each["level"], *_figures(each)[1:])
+            for each in map(told, readings)
+        ]
+        write_table(("model", "day", "level", "users", "index", "by chance", "distance", "p"), rows)
+    else:
+        found = drift_days.histories(readings)
+        first = drift_days.first_monday(readings)
+        titles = ("signal", "model", "days", "moved", "largest", "by chance", "on", "weeks")
+        rows = []
+        for each in found:
+            largest = told(each.largest)
+            rows.append(
+                (
+                    *(each.signal, each.model or None, each.compared, each.moved),
+                    *(_short(largest["index"]), _short(largest["index_by_chance"])),
+                    *(largest["day"], each.weeks),
+                )
+            )
+        write_table(titles, rows)
+        console().print(
+            f"weeks from Monday {first}: `.` as it was, `w` warning, `C` critical", markup=False
+        )
     return 0
+
+
+def _figures(told: "Mapping[str, Any]") -> tuple[object, ...]:
+    users = told["users"]
+    return (
+        *(told["day"], None if users is None else round(users)),
+        *(_short(told[name]) for name in ("index", "index_by_chance", "distance", "p")),
+    )
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.3g}")
+
+
+app.command(explain)
+app.command(reference)
+app.command(report)

@@ -1,9 +1,10 @@
 """A page of drift, by Evidently, from the outcomes of the offline store."""
 
 import importlib
+import logging
 import os
-import re
-from datetime import datetime, timedelta
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Final, NamedTuple
@@ -18,18 +19,20 @@ from agents.pipeline import Pipeline
 from schemas.errors import ThalwegError
 from schemas.sketches import SCORE
 
+logger = logging.getLogger(__name__)
+
 INSTALL: Final = "pip install -e '.[evidently]'"
 MOST_ROWS: Final = 50_000
 """Of either side: every so many-th row is taken, so that they are no more."""
 FEWEST_ROWS: Final = 30
+WEEKS: Final = 4
+"""How far back pages are written that are missing."""
+_WEEK: Final = timedelta(days=7)
+_MS: Final = timedelta(milliseconds=1)
 
 
 class NoReport(ThalwegError, RuntimeError):
     """There is nothing to report with, or of."""
-
-
-class InvalidSpan(ThalwegError, ValueError):
-    """A span of time that is none."""
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -55,21 +58,6 @@ class Gathered(NamedTuple):
     last: str
 
 
-def days(text: str) -> timedelta:
-    """Read a span of whole days.
-
-    >>> days("7d").days
-    7
-    >>> days("a week")
-    Traceback (most recent call last):
-        ...
-    agents.monitoring.drift_report.InvalidSpan: --since: `a week` is no number of days such as 7d
-    """
-    if (found := re.fullmatch(r"([1-9][0-9]{0,3})d", text)) is None:
-        raise InvalidSpan(f"--since: `{text}` is no number of days such as 7d")
-    return timedelta(days=int(found[1]))
-
-
 def load() -> ModuleType:
     """Import Evidently.
 
@@ -85,8 +73,15 @@ def load() -> ModuleType:
         raise NoReport(f"the report takes Evidently, the extra `evidently`: {INSTALL}") from error
 
 
-def gather(files: FileSystem, declared: Pipeline, span: timedelta) -> Gathered:
-    """Read the outcomes of the last days, and those of as many before.
+def gather(
+    files: FileSystem, declared: Pipeline, span: timedelta, *, end: datetime | None = None
+) -> Gathered:
+    """Read the outcomes of some days, and those of as many before.
+
+    Parameters
+    ----------
+    end
+        Of the days; by default, when the newest outcome's event was.
 
     Raises
     ------
@@ -95,15 +90,10 @@ def gather(files: FileSystem, declared: Pipeline, span: timedelta) -> Gathered:
     NoReport
         There are too few of the pipeline's features, in one of the spans.
     """
-    compiled = declared.compiled()
-    outcomes = scan(files, tables.OUTCOMES.name).filter(
-        (pl.col("use_case") == declared.use_case) & (pl.col("schema") == compiled.schema)
-    )
-    newest = outcomes.select(pl.col("event_at").max()).collect().item()
-    if newest is None:
-        raise EmptyTable(f"no outcome in {files.root} has the features that are declared now")
+    outcomes = _outcomes(files, declared)
+    newest = _newest(files, outcomes) if end is None else end
     begin = newest - span
-    names = compiled.names
+    names = declared.compiled().names
     columns = [pl.col("score").alias(SCORE)] + [
         pl.col("features").list.get(index).alias(name) for index, name in enumerate(names)
     ]
@@ -130,8 +120,45 @@ def gather(files: FileSystem, declared: Pipeline, span: timedelta) -> Gathered:
         recent.drop(left_out),
         left_out,
         f"{begin:%Y-%m-%d}",
-        f"{newest:%Y-%m-%d}",
+        f"{newest - _MS:%Y-%m-%d}",
     )
+
+
+def weeks_over(newest: datetime) -> list[datetime]:
+    """Tell the ends of the last weeks that are over, Mondays at 0:00 UTC, oldest first.
+
+    >>> [each.isoformat()[:10] for each in weeks_over(datetime(2024, 4, 10, 12, tzinfo=UTC))]
+    ['2024-03-18', '2024-03-25', '2024-04-01', '2024-04-08']
+    """
+    midnight = newest.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    monday = midnight - timedelta(days=midnight.weekday())
+    return [monday - n * _WEEK for n in reversed(range(WEEKS))]
+
+
+def page_of(end: datetime) -> str:
+    """Name the page of the week that ends then.
+
+    >>> page_of(datetime(2024, 4, 8, tzinfo=UTC))
+    'drift-2024-W14.html'
+    """
+    return f"drift-{end - timedelta(days=1):%G-W%V}.html"
+
+
+def missing_weeks(
+    files: FileSystem, declared: Pipeline, directory: Path
+) -> Iterator[tuple[Gathered, Path]]:
+    """Read the last weeks that are over and have no page in a directory; raises as `gather` does.
+
+    A week with too few outcomes, or with too few in the week before, has none.
+    """
+    for end in weeks_over(_newest(files, _outcomes(files, declared))):
+        path = directory / page_of(end)
+        if path.exists():
+            continue
+        try:
+            yield gather(files, declared, _WEEK, end=end), path
+        except NoReport as error:
+            logger.info("%s is not written: %s", path, error)
 
 
 def write(evidently: ModuleType, found: Gathered, path: Path) -> Written:
@@ -143,5 +170,21 @@ def write(evidently: ModuleType, found: Gathered, path: Path) -> Written:
         for frame in (found.recent, found.reference)
     )
     page = evidently.Report([presets.DataDriftPreset()]).run(recent, reference)
-    page.save_html(str(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}")
+    page.save_html(str(unfinished))
+    unfinished.replace(path)
     return Written(str(path), found.first, found.last, len(recent), len(reference), found.left_out)
+
+
+def _outcomes(files: FileSystem, declared: Pipeline) -> pl.LazyFrame:
+    return scan(files, tables.OUTCOMES.name).filter(
+        (pl.col("use_case") == declared.use_case) & (pl.col("schema") == declared.compiled().schema)
+    )
+
+
+def _newest(files: FileSystem, outcomes: pl.LazyFrame) -> datetime:
+    newest = outcomes.select(pl.col("event_at").max()).collect().item()
+    if not isinstance(newest, datetime):
+        raise EmptyTable(f"no outcome in {files.root} has the features that are declared now")
+    return newest

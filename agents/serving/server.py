@@ -8,6 +8,7 @@ import uvicorn
 from agents import pipeline
 from agents.serving.actions import Actions
 from agents.serving.address import listen
+from agents.serving.attribution import AttributionPage
 from agents.serving.feed import Feed
 from agents.serving.letters import LetterPage
 from agents.serving.overview import Overview
@@ -31,7 +32,10 @@ def run(settings: Settings) -> int:
         actions = Actions(settings, declared)
         has_actions = actions.permission.exists
         overview = Overview(declared, settings.delivery, has_actions=has_actions)
-        pages = (ReviewPage(settings, declared), LetterPage(settings), actions)
+        pages = (
+            *(ReviewPage(settings, declared), LetterPage(settings)),
+            *(AttributionPage(settings, declared), actions),
+        )
         routes = [route for page in pages for route in page.routes]
         config = uvicorn.Config(
             web_app(Feed(settings), overview, settings.web_host, routes),

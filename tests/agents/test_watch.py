@@ -67,7 +67,9 @@ def test_what_is_said_to_be_read_is_read_whatever_the_task(pipeline: Pipeline) -
     """A group that stands still would seem to lag."""
     app = App("watch", KafkaSettings(bootstrap="127.0.0.1:1", group="watch"))
     standing = StandingAlerts(pipeline.use_case)
-    watch.build(app, Settings(), pipeline, Metrics(), Deployed(pipeline), standing=standing)
+    watch.build(
+        app, Settings(), pipeline, Metrics(), Deployed(pipeline), standing=standing, references={}
+    )
 
     read = {name for agent in app.agents.values() for name in agent.get_topic_names()}
     assert {topic.name for topic in watch.READS["watch"]} <= read
@@ -78,7 +80,7 @@ def test_the_champion_of_now_is_told() -> None:
     deployed, own = Deployed(PIPELINE), Metrics()
     app = App("watch", KafkaSettings(bootstrap="127.0.0.1:1", group="watch"))
     standing = StandingAlerts(PIPELINE.use_case)
-    watch.build(app, Settings(), PIPELINE, own, deployed, standing=standing)
+    watch.build(app, Settings(), PIPELINE, own, deployed, standing=standing, references={})
     promoted = decisions.promotion(
         PIPELINE, deployed.registry, challenger, at=0, by="ada", why="better"
     )

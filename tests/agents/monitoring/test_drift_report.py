@@ -14,7 +14,7 @@ import orjson
 import pytest
 
 from agents import cli
-from agents.monitoring import drift_report
+from agents.monitoring import drift_report, spans
 from agents.offline import tables
 from agents.offline.file_system import FileSystem
 from agents.offline.reader import EmptyTable
@@ -32,8 +32,8 @@ EMPTY = FOLD.names[3]
 """A feature that nobody has a value of."""
 
 
-def keep(directory: Path, *, schema: str = FOLD.schema) -> FileSystem:
-    """Keep four days of outcomes; on the last two the score is another one."""
+def keep(directory: Path, *, schema: str = FOLD.schema, days: int = 4) -> FileSystem:
+    """Keep some days of outcomes; on the latter half the score is another one."""
     table = tables.OUTCOMES
     files = FileSystem(str(directory))
     rows = []
@@ -43,7 +43,7 @@ def keep(directory: Path, *, schema: str = FOLD.schema) -> FileSystem:
         is_late = n >= N // 2
         kept = msgspec.structs.replace(
             outcome,
-            event_at=n * 4 * DAY_MS // N + 1,
+            event_at=n * days * DAY_MS // N + 1,
             score=0.1 + n % 7 / 100 + 0.5 * is_late,
             features=features,
             schema=schema,
@@ -65,6 +65,24 @@ def test_as_many_days_are_compared_as_lie_before_them(tmp_path):
     assert found.recent.columns == ["score", *(name for name in FOLD.names if name != EMPTY)]
 
 
+def test_each_week_that_is_over_has_a_page_until_it_is_there(tmp_path):
+    """The epoch began on a Thursday, so four weeks were over by day 33, the first of them short."""
+    files, pages = keep(tmp_path / "offline", days=33), tmp_path / "pages"
+    found = [*drift_report.missing_weeks(files, PIPELINE, pages)]
+    for _, path in found[:2]:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    later = [*drift_report.missing_weeks(files, PIPELINE, pages)]
+
+    assert [(each.first, each.last, path.name) for each, path in found] == [
+        ("1970-01-12", "1970-01-18", "drift-1970-W03.html"),
+        ("1970-01-19", "1970-01-25", "drift-1970-W04.html"),
+        ("1970-01-26", "1970-02-01", "drift-1970-W05.html"),
+    ]
+    assert all(each.recent.height == 34 for each, _ in found[:2])
+    assert [path for _, path in later] == [path for _, path in found[2:]]
+
+
 def test_outcomes_of_other_features_are_none(tmp_path):
     with pytest.raises(EmptyTable, match="features that are declared now"):
         drift_report.gather(keep(tmp_path, schema="another"), PIPELINE, timedelta(days=2))
@@ -78,7 +96,7 @@ def test_too_few_outcomes_are_said_to_be_too_few(tmp_path):
 @pytest.mark.parametrize("span", ["", "7", "0d", "-1d", "7 days", "1.5d"])
 def test_what_is_no_number_of_days_is_refused(span):
     with pytest.raises(ThalwegError, match="no number of days such as 7d"):
-        drift_report.days(span)
+        spans.days(span)
 
 
 def test_without_the_extra_the_command_names_it(capsys, monkeypatch, tmp_path):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from agents.monitoring.drift_view import FALSE_ALARMS, REFERENCE_DAYS, DriftView
 from online_models.sketch import Sketch
 from schemas.sketches import SCORE, SketchMinute
-from tests.agents.monitoring.records import day_of
+from tests.agents.monitoring.records import USE_CASE, day_of
 
 DRAW = random.Random(5)
 USUAL, HIGHER, SLIGHTLY = (0.0, 8.0), (8.0, 8.0), (3.0, 8.0)
@@ -33,7 +33,7 @@ def days(first: int, last: int, shape: tuple[float, float]) -> dict[int, tuple[f
 
 
 def test_a_signal_that_moved_is_told_once_and_so_is_its_return():
-    view = DriftView()
+    view = DriftView(USE_CASE)
     week = after(view, days(0, REFERENCE_DAYS - 1, USUAL))
     usual = after(view, days(7, 10, USUAL))
     moved = after(view, days(11, 14, HIGHER))
@@ -45,7 +45,7 @@ def test_a_signal_that_moved_is_told_once_and_so_is_its_return():
 
 
 def test_a_small_change_is_a_warning():
-    view = DriftView()
+    view = DriftView(USE_CASE)
     after(view, days(0, 8, USUAL), n=1_000)
     moved = after(view, days(9, 12, SLIGHTLY), n=1_000)
     (reading,) = view.readings()
@@ -56,7 +56,7 @@ def test_a_small_change_is_a_warning():
 
 
 def test_without_a_change_no_signal_of_twenty_moves_in_half_a_year():
-    view = DriftView()
+    view = DriftView(USE_CASE)
     names = [f"feature_{n}" for n in range(20)]
     shifts = [
         shift
@@ -71,7 +71,7 @@ def test_without_a_change_no_signal_of_twenty_moves_in_half_a_year():
 
 
 def test_days_that_few_users_come_on_are_taken_together():
-    view = DriftView()
+    view = DriftView(USE_CASE)
     after(view, days(0, 7, USUAL))
     told = after(view, days(8, 40, HIGHER), n=12)
     (reading,) = view.readings()
@@ -82,7 +82,7 @@ def test_days_that_few_users_come_on_are_taken_together():
 
 
 def test_models_are_held_against_themselves():
-    view = DriftView()
+    view = DriftView(USE_CASE)
     for day in range(12):
         view.fold(day_of(day, {SCORE: drawn(USUAL)}, model="a", partition=0))
         if day > 2:
@@ -93,7 +93,7 @@ def test_models_are_held_against_themselves():
 
 
 def test_a_model_that_left_is_forgotten():
-    view = DriftView()
+    view = DriftView(USE_CASE)
     view.fold(day_of(0, {SCORE: drawn(USUAL)}, model="left", partition=0))
     for day in range(1, 40):
         view.fold(day_of(day, {SCORE: drawn(USUAL)}, model="serves", partition=0))
@@ -104,7 +104,7 @@ def test_a_model_that_left_is_forgotten():
 @given(st.randoms(use_true_random=False))
 def test_in_which_parts_and_in_which_order_a_day_comes_does_not_matter(draw):
     """Partitions, workers, and what was late: within a day all add up."""
-    whole, parts = DriftView(), DriftView()
+    whole, parts = DriftView(USE_CASE), DriftView(USE_CASE)
     for day in range(10):
         values = [draw.randint(-3, 3) for _ in range(60)]
         whole.fold(day_of(day, {"amount": values}))
@@ -119,7 +119,7 @@ def test_in_which_parts_and_in_which_order_a_day_comes_does_not_matter(draw):
 
 
 def test_what_cannot_be_read_changes_nothing():
-    view = DriftView()
+    view = DriftView(USE_CASE)
     broken = SketchMinute("u", 0, 0, "", ["a", "b"], [Sketch().encode(), b"\x80"])
     try:
         view.fold(broken)

@@ -23,7 +23,7 @@ from examples.shop.pipeline import PIPELINE
 from online_models.sketch import Sketch, score_cell, value_cell
 from schemas import topics
 from schemas.alerts import Alert
-from schemas.sketches import SCORE, SketchMinute
+from schemas.sketches import SCORE, SketchMinute, SketchReference
 from tests.agents.monitoring.records import USE_CASE, day_of, encoded
 from tests.agents.record import Record
 
@@ -44,13 +44,19 @@ CHANGED = 11
 """The record with which day 9 is over."""
 
 
+References = dict[bytes, SketchReference]
+
+
 def records(first: int, end: int) -> list[Record]:
     return [Record(DAYS[offset], offset=offset) for offset in range(first, end)]
 
 
-def view_of(metrics: Metrics) -> GlobalView:
+def view_of(metrics: Metrics, references: References | None = None) -> GlobalView:
     return GlobalView(
-        USE_CASE, metrics, lambda start, end: ((n, DAYS[n]) for n in range(start, min(end, 13)))
+        USE_CASE,
+        metrics,
+        lambda start, end: ((n, DAYS[n]) for n in range(start, min(end, 13))),
+        {} if references is None else references,
     )
 
 
@@ -121,7 +127,7 @@ def test_watch_counts_what_it_reads_and_reads_what_it_counted():
     app = App("watch", KafkaSettings(bootstrap="127.0.0.1:1", group="watch"))
     metrics = Metrics()
     desk = AlertDesk(Deployed(PIPELINE), metrics, topic="alerts", source="/thalweg/watch")
-    sketch.build(app, Settings(), PIPELINE, metrics, desk)
+    sketch.build(app, Settings(), PIPELINE, metrics, desk=desk, references={})
     day_ms, at = 86_400_000, 19_000 * 86_400_000
     with AppDriver(app) as driver:
         for day in range(12):
@@ -197,7 +203,9 @@ def test_a_successor_reads_back_what_the_broker_holds(kafka):
         producer.produce(topic, value, b"purchase-intent")
     assert producer.flush(30) == 0
     read, told = Metrics(), Metrics()
-    view = GlobalView(USE_CASE, read, lambda start, end: sketch._values(client, topic, start, end))
+    view = GlobalView(
+        *(USE_CASE, read, lambda start, end: sketch._values(client, topic, start, end)), {}
+    )
     view.read_back(len(DAYS))
     view_of(told).fold(records(0, 13), now_ms=5)  # type: ignore[arg-type]
 
