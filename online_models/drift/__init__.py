@@ -12,8 +12,13 @@ Did the model move, or the world? `TwinDrift` tells, from a frozen twin of the m
 `twin_drift`   holds the model against its twin
 `segments`     which part of the traffic moved
 `class_mix`    how often each class is named
+
+Do users do what they did? `ActionMix` tells, of actions that were rare or never seen.
+
+`action_mix`   how rare an action is among all
 """
 
+from online_models.drift.action_mix import ActionMix
 from online_models.drift.bets import SIGNALS, Signal
 from online_models.drift.detector import DriftAlarm, ScoreDrift, Standing
 from online_models.drift.run_length import RunLength
@@ -22,6 +27,7 @@ from online_models.drift.twin_drift import Moved, TwinAlarm, TwinDrift
 
 __all__ = [
     "SIGNALS",
+    "ActionMix",
     "DriftAlarm",
     "Moved",
     "RunLength",
