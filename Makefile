@@ -7,7 +7,7 @@ SETUP  = $(call find_python) "$$python" ops/set_up.py $(VENV)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv up test check format bench faults feast mlflow evidently lock clean
+.PHONY: help venv up test check format bench faults feast mlflow evidently plots lock clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | tr '|' '\t' | expand -t 16
@@ -48,6 +48,10 @@ mlflow: $(VENV)/.dev  ## set MLflow up beside .venv, for the tests that it loads
 evidently: $(VENV)/.dev  ## set Evidently up beside .venv, for the test that it draws our drift
 	$(BIN)/python -m tests.environments evidently
 
+plots: $(VENV)/.dev  ## measure drift detectors and draw them into docs/, some ten minutes
+	@$(SETUP) requirements.lock requirements-dev.lock requirements-plots.lock
+	$(BIN)/python -m benchmarks drift --plots docs $(ARGS)
+
 # After any change of dependencies in pyproject.toml. No lock holds a registry's address.
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 lock: $(VENV)/.dev  ## pin what pyproject.toml asks for; ARGS="--upgrade" for the newest
@@ -55,6 +59,7 @@ lock: $(VENV)/.dev  ## pin what pyproject.toml asks for; ARGS="--upgrade" for th
 	@# setuptools: the checkout itself is installed without a build environment of its own
 	echo 'setuptools>=80' | $(BIN)/$(LOCK) pyproject.toml - $(ARGS) -o requirements.lock
 	$(BIN)/$(LOCK) --group dev -c requirements.lock $(ARGS) -o requirements-dev.lock
+	$(BIN)/$(LOCK) --group plots -c requirements.lock -c requirements-dev.lock $(ARGS) -o requirements-plots.lock
 	@! grep -n '://' requirements*.lock
 
 clean:  ## remove .venv and caches; data in .thalweg stays

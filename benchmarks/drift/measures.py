@@ -23,18 +23,14 @@ class Effort:
     n_seeds: int
     n_stable: int
     """Scores of each stable stream, over all seeds."""
-
-    def of(self, candidate: Candidate) -> "Effort":
-        """Give slow ones less."""
-        if not candidate.is_slow:
-            return self
-        return Effort(max(2, self.n_seeds // 5), self.n_stable // 10)
+    n_episodes: int = 0
+    """Of each dataset into which drifts are injected."""
 
 
 def false_alarms(candidate: Candidate, stream: Stream, effort: Effort) -> int:
     """Count alarms while nothing changes; each partition has a detector of its own."""
     by_partition: defaultdict[int, Detector] = defaultdict(candidate.make)
-    scores = islice(stream(random.Random(1)), effort.of(candidate).n_stable)
+    scores = islice(stream(random.Random(1)), effort.n_stable)
     return sum(by_partition[each.partition](each.score, each.at_ms) for each in scores)
 
 
@@ -64,8 +60,7 @@ def delays(candidate: Candidate, after: Draw, effort: Effort) -> Delays:
     An alarm before the change is a false one, and the detector goes on.
     """
     found: list[int] = []
-    n_seeds = effort.of(candidate).n_seeds
-    for seed in range(n_seeds):
+    for seed in range(effort.n_seeds):
         rng = random.Random(seed)
         detector = candidate.make()
         steady = islice(independent(STEADY)(rng), BEFORE_CHANGE)
@@ -80,7 +75,7 @@ def delays(candidate: Candidate, after: Draw, effort: Effort) -> Delays:
         )
         if delay is not None:
             found.append(delay)
-    return Delays(found, n_seeds - len(found))
+    return Delays(found, effort.n_seeds - len(found))
 
 
 def alarms_by_incident(candidate: Candidate, scores: Sequence[Scored]) -> Counter[str]:

@@ -7,6 +7,7 @@ from zlib import crc32
 
 from agents.testing.pipeline_driver import PipelineDriver
 from benchmarks import shop
+from benchmarks.drift.datasets import Dataset, of_shop
 from benchmarks.drift.streams import DAY_MS, Scored
 from online_models.twin import twin_of
 from schemas.alerts import Alert
@@ -24,6 +25,8 @@ class Visits(NamedTuple):
     twin: list[Scored]
     alerts: list[Alert]
     """That `predict` raised."""
+    outcomes: Dataset
+    """All that was learned from, since the history begins."""
 
 
 def watched() -> Visits:
@@ -47,7 +50,11 @@ def watched() -> Visits:
 
     gap_ms = pipeline.drift.visit_gap // _MS
     last_ms: dict[str, int] = {}
-    found = Visits([], [], [each for each in driver.alerts if each.kind == "drift"])
+    found = Visits(
+        *([], []),
+        [each for each in driver.alerts if each.kind == "drift"],
+        of_shop(pipeline.champion, names, driver.outcomes),
+    )
     for each in sorted(driver.predictions, key=lambda each: each.event_at):
         began = each.event_at - last_ms.get(each.user_id, -gap_ms) >= gap_ms
         last_ms[each.user_id] = each.event_at
