@@ -152,14 +152,16 @@ class Learner:
         return self.progress.scorer(pickling.copy(self._estimator))
 
     def judging(self) -> Callable[[Outcome], float | None]:
-        """Judge outcomes by the model as it is now, none of which it learns.
+        """Judge outcomes by the model as it is now; from now on it learns no more.
 
         Returns
         -------
         What gives an outcome's score, and notes in `progress` how good it was; `None` where the
         outcome is not to be judged, or may have been learned, or is none of the model's.
         """
-        then = self._frozen(self.progress.known_until)
+        progress = self.progress
+        scorer = progress.scorer(self._estimator)
+        then = Frozen(progress.known_until, scorer, progress.last_label, pickled=b"")
 
         def judge(outcome: Outcome) -> float | None:
             is_judged = outcome.label is not None and outcome.judged > 0.0
@@ -168,7 +170,7 @@ class Learner:
             if outcome.event_at < then.known_until:
                 return None
             features = dict(zip(self.feature_names, outcome.features, strict=True))
-            return self.progress.judge(outcome, features, then)
+            return progress.judge(outcome, features, then)
 
         return judge
 

@@ -48,7 +48,11 @@ def show(*, kind: str | None = None, limit: Count = 10, json: Flag = False) -> i
     from agents import pipeline, settings  # noqa: PLC0415
     from agents.admin import published_alerts  # noqa: PLC0415
     from agents.commands.output import console, local_time, write_json  # noqa: PLC0415
+    from agents.observability.runbooks import RUNBOOKS  # noqa: PLC0415
+    from schemas.errors import ThalwegError  # noqa: PLC0415
 
+    if kind is not None and kind not in RUNBOOKS:
+        raise ThalwegError(f"no alerts of the kind `{kind}`: there are {', '.join(RUNBOOKS)}")
     here = settings.load()
     use_case = pipeline.load(here.pipeline).use_case
     alerts = published_alerts.read(here, use_case, kind=kind, limit=limit)

@@ -430,6 +430,12 @@ SERVED_WINDOW_ROC_AUC: Final = GaugeSpec(
     "ROC AUC of the latest outcomes that a model, or the ensemble, answered, as it was served.",
     ("model",),
 )
+SERVED_WINDOW_OUTCOMES: Final = GaugeSpec(
+    "thalweg_served_window_outcomes",
+    "outcomes",
+    "Outcomes that these rest on, by label: what their confidence depends on.",
+    ("label", "model"),
+)
 MODEL_LAG: Final = GaugeSpec(
     "thalweg_model_lag",
     "offsets",
@@ -700,6 +706,7 @@ SECTIONS: Final[Mapping[str, tuple[MetricSpec, ...]]] = {
         ),
         *(MODEL_ESTIMATED_ROC_AUC, MODEL_ESTIMATED_MARGIN, MODEL_ESTIMATED_LOG_LOSS),
         *(MODEL_ESTIMATED_POSITIVES, SERVED_WINDOW_LOG_LOSS, SERVED_WINDOW_ROC_AUC),
+        SERVED_WINDOW_OUTCOMES,
         *(RETRAININGS, RETRAINED_AT),
         *(MODEL_LAG, SNAPSHOT_BYTES, SNAPSHOT_WRITE_SECONDS, SNAPSHOTS),
         *(FRESHNESS_SECONDS, CHALLENGER_SCORE_SECONDS),

@@ -12,6 +12,8 @@ from online_models.prequential import Prequential
 MOST_MODELS: Final = 20
 """Who answered last are remembered; more than a pipeline ever has."""
 
+_OUTCOMES: Final = metric_list.SERVED_WINDOW_OUTCOMES
+
 
 class ServedAccuracy:
     """Judges the scores of outcomes as they were served, by the `model` of the prediction.
@@ -41,9 +43,15 @@ class ServedAccuracy:
         for model in self._told - self._by_model.keys():
             for spec in (metric_list.SERVED_WINDOW_ROC_AUC, metric_list.SERVED_WINDOW_LOG_LOSS):
                 self._metrics.remove(spec, model=model)
+            for label in ("true", "false"):
+                self._metrics.remove(_OUTCOMES, label=label, model=model)
         self._told = set(self._by_model)
         for model, found in self._by_model.items():
             loss = self._metrics.gauge(metric_list.SERVED_WINDOW_LOG_LOSS, model=model)
             loss.set(found.recent_log_loss)
             if not isnan(roc_auc := found.recent_roc_auc):
                 self._metrics.gauge(metric_list.SERVED_WINDOW_ROC_AUC, model=model).set(roc_auc)
+            positives = sum(label for label, _ in found.ring)
+            counts = (("true", positives), ("false", len(found.ring) - positives))
+            for label, n in counts:
+                self._metrics.gauge(_OUTCOMES, label=label, model=model).set(n)

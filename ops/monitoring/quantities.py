@@ -13,6 +13,11 @@ _EVENTS: Final = 'thalweg_events_total{topic="user-events"}'
 _BROKEN: Final = f'thalweg_degraded_total{{reason=~"{"|".join(ERRORS)}"}}'
 _RAISED: Final = 'thalweg_dead_letters_total{reason="processing_failed"}'
 CHAMPION: Final = "job_model:thalweg_champion:max"
+PINNED: Final = (
+    f'max by (job, model) (label_replace({CHAMPION}{{model=~".+@.+"}}, "model", "$1", "model", '
+    '"(.+)@.+"))'
+)
+"""The model of which a version serves; answers tell its name."""
 MIN_CLASSIFIED: Final = 100
 """Outcomes; a share of fewer says nothing."""
 WAITING: Final = (
@@ -99,6 +104,15 @@ def _latency(quantile: float) -> str:
     )
 
 
+def _roc_auc(whose: str, model: str) -> str:
+    """Give the ROC AUC of the latest outcomes, as judged by `learn` or as served, in PromQL."""
+    enough = f"min by (job, model) (thalweg_{whose}_window_outcomes) >= {MIN_PER_LABEL}"
+    return (
+        f"max by (job) ((thalweg_{whose}_window_roc_auc and on (job, model) {enough})"
+        f" * on (job, model) group_left () {model})"
+    )
+
+
 QUANTITIES: Final = (
     Quantity(
         goal="latency_p50",
@@ -133,9 +147,7 @@ QUANTITIES: Final = (
     Quantity(
         goal="roc_auc",
         title="ROC AUC of the champion",
-        expr="max by (job) ((thalweg_model_window_roc_auc and on (job, model) "
-        f"min by (job, model) (thalweg_model_window_outcomes) >= {MIN_PER_LABEL}) "
-        f"* on (job, model) group_left () {CHAMPION})",
+        expr=f"{_roc_auc('model', CHAMPION)} or {_roc_auc('served', PINNED)}",
         worse="below",
         lasts="15m",
         runbook="An accuracy alert",

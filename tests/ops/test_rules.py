@@ -287,6 +287,24 @@ def test_a_fault_is_told(check: Check, name: str) -> None:
     check(fault.series, every=fault.every, promql_expr_test=[told])
 
 
+@pytest.mark.parametrize(("n", "is_told"), [(MIN_PER_LABEL, True), (MIN_PER_LABEL - 1, False)])
+def test_a_champion_that_is_a_version_is_held_to_its_goal_as_it_was_served(
+    check: Check, n: int, is_told: bool
+) -> None:
+    served = {
+        at("thalweg_champion", model="m"): "_x450",
+        at("thalweg_champion", model="m@7"): stays(1),
+        at("thalweg_served_window_roc_auc", model="m"): stays(0.6),
+        at("thalweg_served_window_outcomes", model="m", label="true"): stays(n),
+        at("thalweg_served_window_outcomes", model="m", label="false"): stays(500),
+    }
+    labels = {"alertname": "ThalwegRocAuc", "alertstate": "firing", "severity": "warning"}
+    told = {"labels": at("ALERTS", **labels), "value": 1}
+    expr = 'ALERTS{alertname="ThalwegRocAuc"}'
+    asked = {"expr": expr, "eval_time": "30m", **({"exp_samples": [told]} if is_told else {})}
+    check(served, promql_expr_test=[asked])
+
+
 @pytest.mark.parametrize("what", QUIET)
 def test_what_says_nothing_raises_nothing(check: Check, what: str) -> None:
     series, names = QUIET[what]

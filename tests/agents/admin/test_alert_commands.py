@@ -99,6 +99,7 @@ def test_what_is_silenced_is_listed_until_somebody_takes_it_back(settings, run):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
+        (("show", "--kind", "weather"), "there are accuracy, drift, quality"),
         (("silence", "weather", "--until", "2h"), "there are accuracy, drift, quality"),
         (("silence", "drift", "--until", "soon"), "`soon` is no end: say 90m"),
         (("silence", "drift", "--until", "2001-01-01"), "a silence ends later than now"),
@@ -107,7 +108,8 @@ def test_what_is_silenced_is_listed_until_somebody_takes_it_back(settings, run):
     ],
 )
 def test_what_cannot_be_is_said_in_a_line(settings, run, words, expected):
-    said = run(*words, "--why", "w", code=cli.EX_ERROR)
+    why = () if words[0] == "show" else ("--why", "w")
+    said = run(*words, *why, code=cli.EX_ERROR)
 
     assert expected in said
     assert said.count("\n") == 1

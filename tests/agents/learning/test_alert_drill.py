@@ -210,6 +210,7 @@ def test_late_answers_and_bad_fields_are_told_and_told_to_be_over(system: System
     def asks(n_alerts: int, kind: str, signal: str, **said: Any) -> None:
         def is_told() -> bool:
             system.ask(MIN_PREDICTIONS, **said)
+            assert system.producer.flush(30) == 0
             return [found for found, _ in system.told(kind)].count(signal) >= n_alerts
 
         wait_until(is_told, STARTED_S, every_s=0.5)

@@ -54,7 +54,13 @@ def test_each_is_judged_by_what_it_answered_as_often_as_it_stands_for(found):
         roc_auc = samples.get(f'thalweg_served_window_roc_auc{{model="{model}"}}')
         assert loss == one.recent_log_loss
         assert roc_auc in (None, one.recent_roc_auc)
-    assert len({name.split('"')[1] for name in samples}) == len(expected)
+        ring = one.ring
+        for label in (True, False):
+            n = samples[
+                f'thalweg_served_window_outcomes{{label="{label}",model="{model}"}}'.lower()
+            ]
+            assert n == sum(each is label for each, _ in ring)
+    assert len({name.rpartition('model="')[2] for name in samples}) == len(expected)
 
 
 def test_what_is_no_outcome_is_passed_over():
@@ -73,6 +79,6 @@ def test_who_answers_no_more_is_forgotten():
     served.outcomes(judged_outcomes(record(f"m{n}", True, 0.5) for n in range(MOST_MODELS)))
     after = told(served, metrics)
 
-    assert len(before) == 1
-    assert len(after) == MOST_MODELS
+    assert len(before) == 3
+    assert len(after) == 3 * MOST_MODELS
     assert not any('"first"' in name for name in after)
