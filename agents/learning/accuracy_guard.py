@@ -152,10 +152,11 @@ class AccuracyGuard:
         if learner is not None:
             watch = learner.progress.accuracy
             return lambda _, scores: None if scores.get(previous) is None else watch.latest
-        if self.pinned.is_at_hand(previous):
-            answer, told.other = self.pinned.answers(previous, told.other)
-            return lambda outcome, _: answer(outcome)
-        return lambda outcome, scores: None
+        found = self.pinned.answers(previous, told.other)
+        if found is None:
+            return lambda outcome, scores: None
+        answer, told.other = found
+        return lambda outcome, _: answer(outcome)
 
     def settle(self, batch: Batch, now_ms: int) -> None:
         """Tell what changed, roll back if that is due, and write down what was told."""

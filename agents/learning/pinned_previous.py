@@ -49,8 +49,10 @@ class PinnedPrevious:
         """Tell whether a version can be asked."""
         return self._learner is not None and self._reference == reference
 
-    def answers(self, reference: str, watch: AccuracyWatch | None) -> tuple[Answer, AccuracyWatch]:
-        """Go on judging with a version that is at hand.
+    def answers(
+        self, reference: str, watch: AccuracyWatch | None
+    ) -> tuple[Answer, AccuracyWatch] | None:
+        """Go on judging with a version.
 
         Parameters
         ----------
@@ -59,11 +61,11 @@ class PinnedPrevious:
 
         Returns
         -------
-        What to ask about each outcome, and the watch that follows.
+        What to ask about each outcome, and the watch that follows; `None`: it is not at hand.
         """
         learner, judge = self._learner, self._judge
         if learner is None or self._reference != reference:
-            raise ValueError(f"{reference} is not at hand")
+            return None
         if watch is not None:
             learner.progress.accuracy = watch
 
