@@ -1,16 +1,20 @@
 """How scores and features are distributed, minute by minute: the record of `sketches`."""
 
+from typing import Annotated, Final
+
 import msgspec
 
 SCORE = "score"
 """The signal that a model's scores are; all others are features, by their names."""
+_YEAR_1: Final = -62_135_596_800_000
+_YEAR_10_000: Final = 253_402_300_800_000
 
 
 class SketchMinute(msgspec.Struct):
     """Counts of a minute of event time, or of an hour; several records of one add up."""
 
     use_case: str
-    event_at: int
+    event_at: Annotated[int, msgspec.Meta(ge=_YEAR_1, lt=_YEAR_10_000)]
     """When the minute begins, ms since the epoch."""
     partition: int
     """Of `predictions`, where scores were counted; -1 for features, which come in one partition."""

@@ -118,6 +118,16 @@ def test_what_is_no_sketch_of_this_use_case_is_passed_over(value):
     assert (view.next_offset, metrics.samples()) == (1, {})
 
 
+@pytest.mark.parametrize("day", [-(10**9), 2_932_897, 10**9])
+def test_a_minute_of_no_year_that_there_is_spoils_nothing(day):
+    far = encoded(day_of(day, {"amount": [5] * 180}))
+    values = [*DAYS[:11], far, far, *DAYS[11:]]
+    found = [Record(value, offset=offset) for offset, value in enumerate(values)]
+    (alert,) = view_of(Metrics()).fold(found, now_ms=5)  # type: ignore[arg-type]
+
+    assert alert.signal == "clicks"
+
+
 def prediction(user: str, score: float, at: int) -> bytes:
     told = {"score": score, "source": "model", "model": "m", "event_at": at}
     return msgspec.json.encode({**told, "user_id": user, "published_at": 0})
