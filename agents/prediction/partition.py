@@ -57,6 +57,8 @@ class Partition:
         self._plan = plan
         self._twin: Twin | None = None
         """The champion's, as of the batch in hand."""
+        self._awaits_twin = False
+        """Whether it is not here yet; one that is here and of no use is none."""
         self._singles: Table[bytes] = Table("s", bytes, bytes)
         self._spilled = plan.new_spilled_states()
         self._states = UserStates(plan.fold, self._singles, warm=WARM_USERS, encoded=self._spilled)
@@ -136,6 +138,7 @@ class Partition:
             The batch must not be committed.
         """
         self._twin = self._plan.twin(serving)
+        self._awaits_twin = self._plan.deployed.roles.twin not in serving
         process_apart(
             batch,
             lambda part: self._process_events(part, serving, now_ms),
@@ -314,8 +317,8 @@ class Partition:
     ) -> None:
         """Let the first event of a visit tell whether the scores have changed.
 
-        Those of the champion's twin do; before there ever was one, those of who answered. `own` is
-        the score of who answered, if it is one to be watched.
+        Those of the champion's twin do; before there ever was one, or where it is of no use, those
+        of who answered. `own` is the score of who answered, if it is one to be watched.
         """
         drift, twin, segments = self._drift, self._twin, self._plan.segments
         if twin is not None:
@@ -325,8 +328,10 @@ class Partition:
             reason = drift.begin(
                 *(twin.name, twin.created_at_ms), answered="" if own is None else answer.reference
             )
-        elif own is None or drift.is_of_twin(self._plan.deployed.roles.twin):
-            return  # what a twin said is no reference for others, and it will be back
+        elif own is None:
+            return
+        elif self._awaits_twin and drift.is_of_twin(self._plan.deployed.roles.twin):
+            return  # what it said is no reference for others, and it will be back
         else:
             score = own
             reason = drift.begin(answer.reference)

@@ -80,6 +80,25 @@ def test_twin_and_watch_survive_whoever_dies(shop: Shop) -> None:
     assert shop.twins() == before
 
 
+def test_beside_a_twin_that_is_too_slow_the_champion_is_watched() -> None:
+    shop = Shop(SMALL).visit(12)
+    served = shop.in_service(TWIN)
+    assert served is not None
+    shop._served.by_name[TWIN] = replace(served, may_serve=False)
+
+    assert shop.visit(3).watched == (CHAMPION, 3)
+
+
+def test_beside_a_twin_that_has_not_learned_enough_the_champion_is_watched() -> None:
+    """By what is asked of models now."""
+    shop = Shop(SMALL).visit(16)
+    twin = shop.model_versions[TWIN]
+    shop.deploy(replace(SMALL, drift=DriftPolicy(model_warmup_outcomes=twin + 1)))
+
+    assert shop.visit(3).watched == (CHAMPION, 3)
+    assert shop.model_versions[TWIN] == twin
+
+
 def test_a_model_that_is_learned_anew_keeps_its_twin(shop: Shop) -> None:
     before = shop.twins()
     shop.rebuild(CHAMPION)
