@@ -3,6 +3,7 @@
 import math
 import uuid
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 import orjson
@@ -47,7 +48,7 @@ CHANGED = 11
 References = dict[bytes, SketchReference]
 
 
-def records(first: int, end: int) -> list[Record]:
+def records(first: int, end: int) -> list[Any]:
     return [Record(DAYS[offset], offset=offset) for offset in range(first, end)]
 
 
@@ -62,7 +63,7 @@ def view_of(metrics: Metrics, references: References | None = None) -> GlobalVie
 
 def test_the_feature_that_moved_is_named_with_its_evidence():
     metrics = Metrics()
-    (alert,) = view_of(metrics).fold(records(0, 13), now_ms=5)  # type: ignore[arg-type]
+    (alert,) = view_of(metrics).fold(records(0, 13), now_ms=5)
     samples = metrics.samples()
 
     assert (alert.kind, alert.signal, alert.level) == ("shift", "clicks", "critical")
@@ -79,12 +80,12 @@ def test_the_feature_that_moved_is_named_with_its_evidence():
 @pytest.mark.parametrize("died_after", range(13))
 def test_a_successor_says_the_same_and_alerts_of_nothing_again(died_after):
     first, second, whole = Metrics(), Metrics(), Metrics()
-    alerts = view_of(first).fold(records(0, died_after), now_ms=5)  # type: ignore[arg-type]
+    alerts = view_of(first).fold(records(0, died_after), now_ms=5)
     successor = view_of(second)
     successor.read_back(died_after)
-    alerts += successor.fold(records(died_after, 13), now_ms=5)  # type: ignore[arg-type]
+    alerts += successor.fold(records(died_after, 13), now_ms=5)
 
-    assert alerts == view_of(whole).fold(records(0, 13), now_ms=5)  # type: ignore[arg-type]
+    assert alerts == view_of(whole).fold(records(0, 13), now_ms=5)
     assert second.samples() == whole.samples()
 
 
@@ -93,12 +94,12 @@ def test_what_was_told_with_a_batch_that_was_not_committed_is_told_again(committ
     """A partition that was lost for a moment comes back to the same worker, from its offset."""
     metrics, whole = Metrics(), Metrics()
     view = view_of(metrics)
-    heard = view.fold(records(0, committed), now_ms=5)  # type: ignore[arg-type]
-    view.fold(records(committed, 13), now_ms=5)  # type: ignore[arg-type]
+    heard = view.fold(records(0, committed), now_ms=5)
+    view.fold(records(committed, 13), now_ms=5)
     view.read_back(committed)
-    heard += view.fold(records(committed, 13), now_ms=5)  # type: ignore[arg-type]
+    heard += view.fold(records(committed, 13), now_ms=5)
 
-    assert heard == view_of(whole).fold(records(0, 13), now_ms=5)  # type: ignore[arg-type]
+    assert heard == view_of(whole).fold(records(0, 13), now_ms=5)
     assert metrics.samples() == whole.samples()
 
 
@@ -114,7 +115,9 @@ def test_what_is_no_sketch_of_this_use_case_is_passed_over(value):
     metrics = Metrics()
     view = view_of(metrics)
 
-    assert view.fold([Record(value)], now_ms=5) == []  # type: ignore[list-item]
+    found: Any = Record(value)
+
+    assert view.fold([found], now_ms=5) == []
     assert (view.next_offset, metrics.samples()) == (1, {})
 
 
@@ -122,8 +125,8 @@ def test_what_is_no_sketch_of_this_use_case_is_passed_over(value):
 def test_a_minute_of_no_year_that_there_is_spoils_nothing(day):
     far = encoded(day_of(day, {"amount": [5] * 180}))
     values = [*DAYS[:11], far, far, *DAYS[11:]]
-    found = [Record(value, offset=offset) for offset, value in enumerate(values)]
-    (alert,) = view_of(Metrics()).fold(found, now_ms=5)  # type: ignore[arg-type]
+    found: Any = [Record(value, offset=offset) for offset, value in enumerate(values)]
+    (alert,) = view_of(Metrics()).fold(found, now_ms=5)
 
     assert alert.signal == "clicks"
 
@@ -217,7 +220,7 @@ def test_a_successor_reads_back_what_the_broker_holds(kafka):
         *(USE_CASE, read, lambda start, end: sketch._values(client, topic, start, end)), {}
     )
     view.read_back(len(DAYS))
-    view_of(told).fold(records(0, 13), now_ms=5)  # type: ignore[arg-type]
+    view_of(told).fold(records(0, 13), now_ms=5)
 
     assert read.samples() == told.samples()
     assert told.samples() != {}
