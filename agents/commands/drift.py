@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from cyclopts import App
 
+from agents.commands.drift_check import check
 from agents.commands.drift_explain import explain
 from agents.commands.drift_reference import reference
 from agents.commands.drift_report import report
@@ -167,6 +168,7 @@ def _short(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.3g}")
 
 
+app.command(check)
 app.command(explain)
 app.command(reference)
 app.command(report)
