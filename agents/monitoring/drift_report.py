@@ -3,6 +3,7 @@
 import importlib
 import logging
 import os
+import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -169,7 +170,10 @@ def write(evidently: ModuleType, found: Gathered, path: Path) -> Written:
         pandas.DataFrame(frame.to_dict(as_series=False))
         for frame in (found.recent, found.reference)
     )
-    page = evidently.Report([presets.DataDriftPreset()]).run(recent, reference)
+    with warnings.catch_warnings():
+        # A column that is always the same has no correlation with others; numpy says so each time.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        page = evidently.Report([presets.DataDriftPreset()]).run(recent, reference)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}")
     page.save_html(str(unfinished))
