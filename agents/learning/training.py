@@ -294,6 +294,7 @@ class Training:
             if span is not None:
                 span.tell(prediction_id=outcome.prediction_id, models=list(scores))
                 span.end()
+        self._metrics.known([outcome for _, outcome in learned])
         self._gate.settle(batch, now_ms)
         self._guard.settle(batch, now_ms)
         note_dead_letters(

@@ -1,7 +1,7 @@
 """What the learn role tells of its models."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from agents.observability import metric_list
@@ -11,6 +11,7 @@ from online_models.levels import LEVELS
 from online_models.prequential import Prequential
 from online_models.progress import Evaluation
 from schemas.alerts import Level
+from schemas.outcomes import Outcome
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class LearnerMetrics:
         self._n_learned: dict[str, int] = {}
         self._version = ""
         """The version whose level is told."""
+        self._delays = metrics.histogram(metric_list.LABEL_DELAY_SECONDS)
 
     def tell(self, learners: Iterable[Learner]) -> None:
         """Set all figures."""
@@ -75,6 +77,12 @@ class LearnerMetrics:
         if self._version:
             gauge = self._metrics.gauge(metric_list.MODEL_ACCURACY_LEVEL, model=self._version)
             gauge.set(LEVELS.index(level))
+
+    def known(self, outcomes: Sequence[Outcome]) -> None:
+        """Measure how late labels are: those that count, once each."""
+        # One that revises was known before, and one that was only assumed is not known yet.
+        known = [each.labelled_at - each.event_at for each in outcomes if each.judged > 0]
+        self._delays.observe_many([delay_ms / 1000 for delay_ms in known])
 
     def lags(self, offsets: Mapping[str, int]) -> None:
         """Tell how much of the log each model lacks."""
