@@ -4,7 +4,7 @@ from collections.abc import Callable
 from math import isfinite
 
 from online_models.estimator import Estimator
-from online_models.scorer import FAILED, NOT_A_NUMBER, UNTRAINED
+from online_models.unanswered import FAILED, NOT_A_NUMBER, UNTRAINED
 
 
 class AmountScorer:

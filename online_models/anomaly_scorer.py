@@ -6,7 +6,7 @@ from math import isfinite
 from typing import Final
 
 from online_models.estimator import Estimator
-from online_models.scorer import FAILED, NOT_A_NUMBER, UNTRAINED
+from online_models.unanswered import FAILED, NOT_A_NUMBER, UNTRAINED
 
 ORDINARY: Final = 0.5
 """The score where nobody can tell: as odd as half of all."""

@@ -6,7 +6,7 @@ from typing import Final
 
 from online_models.arms import chosen, even
 from online_models.estimator import Estimator
-from online_models.scorer import FAILED, NOT_A_NUMBER, UNTRAINED
+from online_models.unanswered import FAILED, NOT_A_NUMBER, UNTRAINED
 
 _NOTHING: Final[Mapping[str, float]] = {}
 _TOLERANCE: Final = 1e-9

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from online_models.estimator import Estimator
-from online_models.scorer import FAILED, NOT_A_PROBABILITY, UNTRAINED
+from online_models.unanswered import FAILED, NOT_A_PROBABILITY, UNTRAINED
 
 _NOTHING: Final[Mapping[str, float]] = {}
 

@@ -1,16 +1,11 @@
 """The face a model shows in the hot path: read-only, and always with an answer."""
 
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from online_models.estimator import Estimator
 from online_models.linear import fold
-
-UNTRAINED: Final = "model_untrained"
-FAILED: Final = "model_failed"
-NOT_A_PROBABILITY: Final = "model_not_a_probability"
-NOT_A_NUMBER: Final = "model_not_a_number"
-
+from online_models.unanswered import FAILED, NOT_A_PROBABILITY, UNTRAINED
 
 Prior = float | dict[str, float] | list[float]
 """What is known whatever the features: a share of positives, shares of classes, a mean, or what the

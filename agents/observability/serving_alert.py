@@ -13,7 +13,7 @@ from agents.observability.instruments import sample_name
 from agents.observability.runbooks import RUNBOOKS
 from agents.observability.slow_answers import SlowAnswers, Window
 from agents.pipeline import Pipeline
-from online_models.scorer import UNTRAINED
+from online_models.unanswered import UNTRAINED
 from schemas.alerts import Alert
 from schemas.cloudevents import rfc3339
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from online_models.scorer import FAILED, NOT_A_NUMBER, NOT_A_PROBABILITY, UNTRAINED
+from online_models.unanswered import FAILED, NOT_A_NUMBER, NOT_A_PROBABILITY, UNTRAINED
 
 NO_MODEL: Final = "no_model"
 TOO_SLOW: Final = "model_too_slow"

@@ -7,7 +7,8 @@ from river import base
 
 from online_models import catalogue
 from online_models.linear import fold
-from online_models.scorer import FAILED, NOT_A_PROBABILITY, UNTRAINED, Scorer
+from online_models.scorer import Scorer
+from online_models.unanswered import FAILED, NOT_A_PROBABILITY, UNTRAINED
 
 NAMES = [f"f{i}" for i in range(5)]
 values = st.floats(-1e4, 1e4)

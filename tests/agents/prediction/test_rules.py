@@ -16,7 +16,8 @@ from agents.testing import PipelineDriver
 from examples.shop.pipeline import PIPELINE as SHOP
 from online_models.catalogue import make
 from online_models.rules import RuleBook, when
-from online_models.scorer import FAILED, Scorer
+from online_models.scorer import Scorer
+from online_models.unanswered import FAILED
 from schemas.errors import InvalidDeclaration
 
 PIPELINE = replace(

@@ -16,8 +16,8 @@ from river import datasets
 from online_models import catalogue
 from online_models.anomaly_scorer import LEAST_RANKED, ORDINARY, AnomalyScorer
 from online_models.prequential import Prequential
-from online_models.scorer import FAILED, NOT_A_NUMBER, UNTRAINED
 from online_models.tasks.anomaly import BEGINNING, MOST_RANKED
+from online_models.unanswered import FAILED, NOT_A_NUMBER, UNTRAINED
 from schemas.outcomes import Outcome
 from tests.online_models.conftest import FEATURES
 

@@ -16,7 +16,7 @@ from online_models.arms import chosen, even
 from online_models.bandit_evaluation import BanditEvaluation, PolicyValue
 from online_models.bandit_scorer import ArmChoice, BanditScorer
 from online_models.prequential import WINDOW
-from online_models.scorer import FAILED, NOT_A_NUMBER, UNTRAINED
+from online_models.unanswered import FAILED, NOT_A_NUMBER, UNTRAINED
 from schemas.labels import LARGEST_AMOUNT
 from schemas.outcomes import Outcome
 from schemas.tasks import MOST_ARMS

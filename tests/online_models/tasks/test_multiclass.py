@@ -13,8 +13,8 @@ from online_models import catalogue
 from online_models.class_evaluation import ClassEvaluation
 from online_models.class_scorer import ClassScorer
 from online_models.prequential import WINDOW
-from online_models.scorer import FAILED, NOT_A_PROBABILITY, UNTRAINED
 from online_models.tasks import multiclass
+from online_models.unanswered import FAILED, NOT_A_PROBABILITY, UNTRAINED
 from schemas.outcomes import Outcome
 from tests.online_models.conftest import FEATURES
 

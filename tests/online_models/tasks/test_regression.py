@@ -16,8 +16,8 @@ from online_models.accuracy import AccuracyWatch
 from online_models.amount_evaluation import AmountEvaluation
 from online_models.amount_scorer import AmountScorer
 from online_models.prequential import WINDOW
-from online_models.scorer import FAILED, NOT_A_NUMBER, UNTRAINED
 from online_models.tasks.regression import closeness
+from online_models.unanswered import FAILED, NOT_A_NUMBER, UNTRAINED
 from schemas.labels import LARGEST_AMOUNT
 from schemas.outcomes import Outcome
 from tests.online_models.conftest import FEATURES
