@@ -115,7 +115,7 @@ DEAD_LETTER_FATES: Final = Topic(
 TELEMETRY: Final = Topic(
     "telemetry",
     "process",
-    "Metric samples of every process, each second.",
+    "Metric samples of every process, more than once a second.",
     partitioned=False,
     retention=timedelta(hours=6),
 )

@@ -1,4 +1,4 @@
-"""How we are, as a record: what each process publishes to `telemetry` every second."""
+"""How we are, as a record: what each process publishes to `telemetry`, again and again."""
 
 import os
 
