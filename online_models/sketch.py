@@ -60,6 +60,37 @@ def value_cell(value: float) -> int:
     return cell if value > 0.0 else -cell
 
 
+def score_bounds(cell: int, level: int = 0) -> tuple[float, float]:
+    """Tell from which probability to which a cell of `score_cell` reaches.
+
+    >>> low, high = score_bounds(score_cell(0.1))
+    >>> low <= 0.1 < high, score_bounds(0, level=3)[0]
+    (True, 0.5)
+    """
+    return _score(cell << level), _score((cell + 1) << level)
+
+
+def _score(cell: int) -> float:
+    # Coarse cells reach further than any score, and than `exp` does.
+    return 1.0 / (1.0 + math.exp(min(-cell / _STEPS_OF_LOGIT, 700.0)))
+
+
+def value_bounds(cell: int, level: int = 0) -> tuple[float, float]:
+    """Tell from which value to which a cell of `value_cell` reaches.
+
+    >>> [value_bounds(value_cell(value)) for value in (0.0, 1.0, -2.0)]
+    [(0.0, 0.0), (1.0, 1.044...), (-2.088..., -2.0)]
+    """
+    return _value(cell << level, upper=False), _value(((cell + 1) << level) - 1, upper=True)
+
+
+def _value(cell: int, *, upper: bool) -> float:
+    if cell == 0:
+        return 0.0
+    away = abs(cell) if upper == (cell > 0) else abs(cell) - 1
+    return math.copysign(2.0 ** ((away - _LARGEST // 2) / _STEPS_OF_DOUBLING), cell)
+
+
 @dataclass(frozen=True, slots=True)
 class Sketch:
     """Counts by cell. Sketches add up, and nothing is lost that one of all values would have.

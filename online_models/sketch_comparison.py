@@ -12,8 +12,6 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from scipy.special import chdtrc, kolmogorov  # type: ignore[import-untyped]
-
 from online_models.sketch import Sketch
 
 BINS: Final = 8
@@ -63,6 +61,9 @@ def compare(reference: Sketch, recent: Sketch) -> Comparison | None:
     n, m = reference.effective_n, recent.effective_n
     if min(n, m) < MIN_USERS:
         return None
+    # A quarter of a second, which who has not yet read anything does not wait for.
+    from scipy.special import chdtrc, kolmogorov  # type: ignore[import-untyped]  # noqa: PLC0415
+
     level = max(reference.level, recent.level)
     before, now = reference.at(level), recent.at(level)
     psi, n_bins = _psi(before, now, n, m)

@@ -57,6 +57,18 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class Reference:
+    """What a signal is held against."""
+
+    sketch: Sketch
+    days: int
+    """On which it was counted; `REFERENCE_DAYS` and enough users make it whole."""
+    first: int
+    """In days since the epoch."""
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
 class Shift:
     """A signal's level changed."""
 
@@ -171,6 +183,20 @@ class DriftView:
                 self._signals.items(), key=lambda each: (not each[0][1], each)
             )
         ]
+
+    @property
+    def latest_ms(self) -> int:
+        """The newest event time."""
+        return self._latest_ms
+
+    def reference(self, signal: str, model: str = "") -> Reference | None:
+        """Tell what a signal is held against, or what there is of it so far; `None`: nothing."""
+        found = self._signals.get((signal, model))
+        if found is None or found.first_day is None:
+            return None
+        last = found.last_day if found.kept is None else found.kept.last_day
+        days, first = found.reference_days, found.first_day
+        return Reference(found.reference, days, first, first if last is None else last)
 
     def _days_until(self, over: int) -> list[int]:
         return sorted({day for each in self._signals.values() for day in each.open if day <= over})

@@ -11,7 +11,7 @@ from agents.serving.samples import bucket_counts, parse
 from schemas.telemetry import Telemetry
 
 SILENT_MS: Final = 5_000
-"""Telemetry comes every second; a process that missed five is down."""
+"""Telemetry comes more than once a second; a process that missed six in a row is down."""
 FORGET_MS: Final = 15 * 60_000
 """A process that is down for this long is no longer shown."""
 RECENT_MS: Final = 60_000
@@ -132,6 +132,17 @@ class Fleet:
             if spec.name in process.per_second
         ]
         return sum(rates) if rates else None
+
+    def recent_by(
+        self, spec: CounterSpec, label: str, now_ms: int, *, over_ms: int
+    ) -> dict[str, float]:
+        """Tell what was counted over the last while, by the values of a label."""
+        counted: defaultdict[str, float] = defaultdict(float)
+        for at, increases in self._recent:
+            if now_ms - over_ms < at <= now_ms:
+                for sample, grown in increases.get(spec.name, {}).items():
+                    counted[parse(sample).labels[label]] += grown
+        return counted
 
     def recent_buckets(
         self, spec: HistogramSpec, now_ms: int, *, over_ms: int

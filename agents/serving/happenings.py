@@ -1,4 +1,9 @@
-"""What happened of late, on one line: trouble, alerts, decisions, known incidents. Pure."""
+"""What happened, on a line: trouble, alerts, decisions, known incidents. Pure.
+
+There are two lines, since there are two clocks. By the wall clock people work: when they were told,
+what they decided. By event time the world moved. Live these are the same, in a replay months apart,
+and there alerts meet the incidents that explain them on the line of event time alone.
+"""
 
 import datetime as dt
 from collections.abc import Iterable, Iterator
@@ -16,6 +21,8 @@ SPANS_MS: Final = tuple(minutes * MINUTE_MS for minutes in (15, 60, 360, 1_440, 
 SHOWN: Final = 60
 """The newest marks, at most."""
 DAY_MS: Final = 1_440 * MINUTE_MS
+IS_PAST_MS: Final = DAY_MS
+"""Events that are older than this are no events of now."""
 
 
 def happenings(
@@ -27,8 +34,7 @@ def happenings(
 ) -> Row:
     """Lay what happened out between two times of the wall clock.
 
-    Known incidents have dates of events, so they are on the line while events are of now; in a
-    replay of the past they stand with the alerts alone.
+    Known incidents have dates of events, so they are on the line while events are of now.
 
     Examples
     --------
@@ -37,7 +43,8 @@ def happenings(
     (15, 'learn-0 is silent')
     """
     begin = now_ms - SPANS_MS[-1]
-    momentary = [*map(_of_alert, alerts), *map(_of_change, changes), *map(_of_spell, spells)]
+    told = (_of_alert(alert, alert.raised_at) for alert in alerts)
+    momentary = [*told, *map(_of_change, changes), *map(_of_spell, spells)]
     recent = [mark for mark in momentary if begin <= (mark["until"] or now_ms)]
     oldest = min((mark["at"] for mark in recent), default=now_ms)
     span_ms = next((span for span in SPANS_MS if now_ms - span <= oldest), SPANS_MS[-1])
@@ -47,13 +54,52 @@ def happenings(
     return {"from": begin, "until": now_ms, "marks": marks[-SHOWN:]}
 
 
-def _of_alert(alert: Alert) -> Row:
+def in_event_time(
+    alerts: Iterable[Alert],
+    incidents: Iterable[Incident],
+    *,
+    begins_at: int | None,
+    reached: int | None,
+) -> Row | None:
+    """Lay alerts and known incidents out between two times of events.
+
+    Parameters
+    ----------
+    begins_at, reached
+        Event time of the oldest and newest that was seen, ms; `None`: nothing was.
+
+    Examples
+    --------
+    >>> import datetime as dt
+    >>> sale = Incident(name="sale", first=dt.date(1970, 1, 2), last=dt.date(1970, 1, 3))
+    >>> told = in_event_time([], [sale], begins_at=0, reached=9 * DAY_MS)
+    >>> [(mark["at"] // DAY_MS, mark["until"] // DAY_MS) for mark in told["marks"]]
+    [(1, 3)]
+    """
+    at_of = [(alert, alert.evidence["event_at"]) for alert in alerts if _has_event_time(alert)]
+    known = [at for _, at in at_of] + [at for at in (begins_at, reached) if at is not None]
+    if not known:
+        return None
+    begin, end = min(known), max(known)
+    if begin == end:
+        begin -= MINUTE_MS
+    marks = [*(_of_alert(alert, at) for alert, at in at_of), *_of_incidents(incidents, begin, end)]
+    marks.sort(key=lambda mark: (mark["at"], mark["id"]))
+    return {"from": begin, "until": end, "marks": marks[-SHOWN:]}
+
+
+def _has_event_time(alert: Alert) -> bool:
+    return isinstance(alert.evidence.get("event_at"), int | float)
+
+
+def _of_alert(alert: Alert, at: int) -> Row:
     return {
         "id": f"alert {alert.alert_id}",
         "kind": "alert",
         "level": alert.level,
-        "at": alert.raised_at,
-        "until": alert.raised_at,
+        "at": at,
+        "until": at,
+        "alert": alert.alert_id,
         "text": f"{alert.level}: {alert.kind} of {alert.signal.replace('_', ' ')}",
     }
 
@@ -91,7 +137,7 @@ def _of_incidents(incidents: Iterable[Incident], begin: int, now_ms: int) -> Ite
                 "level": "normal",
                 "at": max(first, begin),
                 "until": last if last <= now_ms else None,
-                "text": f"incident: {incident.name}",
+                "text": incident.name,
             }
 
 

@@ -9,29 +9,35 @@ import msgspec
 
 from agents.deployments.deployed import Deployed
 from agents.observability import metric_list
-from agents.observability.metric_spec import GaugeSpec
+from agents.observability.metric_spec import CounterSpec, GaugeSpec
 from agents.pipeline import Pipeline
-from agents.serving import tables
+from agents.prediction.degraded import ERRORS
+from agents.serving import shift_told, tables
 from agents.serving.drift_history import DriftHistory
 from agents.serving.fleet import Fleet
-from agents.serving.happenings import happenings
+from agents.serving.happenings import IS_PAST_MS, happenings, in_event_time
 from agents.serving.health import Health
 from agents.serving.samples import quantile
+from agents.serving.shift_told import ShiftTold
 from agents.serving.tables import Row
-from agents.serving.tiles import tiles
+from agents.serving.tiles import missed, tiles
 from agents.serving.timeline import GATHERING, Timeline
 from agents.silence import told as silences_told
+from online_models.levels import LEVELS
 from online_models.registry import Change
 from schemas import topics
 from schemas.alerts import Alert
-from schemas.deployments import Deployment
+from schemas.deployments import Deployment, split
+from schemas.reasons import Reason
 from schemas.telemetry import Telemetry
 
-LATENCY_BUDGET_S: Final = 0.050
+PROMPT_S: Final = 0.050
+"""The promise: nearly all predictions are visible within so long (`Goals.prompt_ratio`)."""
 LAG_BUDGET_S: Final = 5.0
 GATHERING_BUDGET_S: Final = 90.0
 """Of roles that let records wait on purpose: a minute at most, and some time to write."""
-SCORES_OVER_MS: Final = 60_000
+OVER_MS: Final = 60_000
+"""Scores and shares are of the last minute."""
 MAX_ALERTS: Final = 500
 SHOWN_ALERTS: Final = 20
 MAX_CHANGES: Final = 50
@@ -63,6 +69,8 @@ class Overview:
         self._changes: deque[Change] = deque(maxlen=MAX_CHANGES)
         self._health = Health()
         self._drift = DriftHistory()
+        self.shifts = ShiftTold()
+        """What is known from `sketches`."""
 
     def fold(self, telemetry: Telemetry, now_ms: int) -> None:
         """Take in what a process says; its clock may be ahead of ours, but not here."""
@@ -98,7 +106,7 @@ class Overview:
 
     def drift_of(self, partition: str) -> Row:
         """Tell how the evidence of drift on a partition got to where it is."""
-        return {"partition": partition, "signals": self._drift.of(partition)}
+        return {"partition": partition, "spans": self._drift.of(partition)}
 
     def with_history(self, now_ms: int) -> dict[str, Any]:
         """Tell everything that the page shows, and the charts' points, oldest first."""
@@ -112,9 +120,6 @@ class Overview:
         processes = tables.processes(fleet, now_ms)
         lag = tables.lag(fleet, now_ms)
         numbers = self._numbers(now_ms)
-        problems = list(_problems(processes, lag, numbers))
-        heard_at = max((process.at for process in fleet.processes.values()), default=None)
-        self._health.note(problems, heard=heard_at is not None, now_ms=now_ms)
         models = tables.models(fleet, self._deployed.roles, now_ms)
         quality = tables.quality(fleet, pipeline, now_ms)
         waits = any(
@@ -122,24 +127,32 @@ class Overview:
             for row in lag
             if row["topic"] == topics.USER_EVENTS.name and row["group"] not in GATHERING
         )
+        glance = tiles(pipeline, numbers, models, quality["score"], waits=waits)
+        problems = [*_problems(processes, lag), *_worse(models), *missed(glance)]
+        heard_at = max((process.at for process in fleet.processes.values()), default=None)
+        self._health.note(problems, heard=heard_at is not None, now_ms=now_ms)
+        champion, _ = split(self._deployed.roles.champion)
         return {
             "at": now_ms,
             "heard_at": heard_at,
             "use_case": pipeline.use_case,
             "task": pipeline.task,
             "delivery": self._delivery,
-            "latency_budget_seconds": LATENCY_BUDGET_S,
+            "prompt_seconds": PROMPT_S,
             "actions": self._has_actions,
             "problems": problems,
             "since": self._health.since,
             "changed": self._changed(),
-            "tiles": tiles(pipeline, numbers, models, quality["score"], waits=waits),
+            "tiles": glance,
             "happened": self._happened(now_ms),
+            "happened_in_event_time": self._happened_in_event_time(now_ms),
             "numbers": numbers,
             "point": self._timeline.points[-1],
             "processes": processes,
             "lag": lag,
             "scores": self._scores(now_ms),
+            "reference_scores": shift_told.scores(self.shifts, champion, pipeline.task),
+            "shift": shift_told.panel(self.shifts),
             "experiment": tables.experiment(fleet, pipeline, self._deployed, now_ms),
             "reviews": pipeline.review is not None,
             "drift": tables.drift(fleet, now_ms),
@@ -147,7 +160,7 @@ class Overview:
             "quality": quality,
             "parity": tables.parity(fleet),
             "dead_letters": fleet.totals_by(metric_list.DEAD_LETTERS, "reason"),
-            "labels": fleet.totals_by(metric_list.LABELS, "fate"),
+            "labels": tables.known_labels(fleet),
             "state": tables.sums_by(fleet, metric_list.STATE_ENTRIES, "table", now_ms),
             "alerts": self.alerts(SHOWN_ALERTS),
             "silences": silences_told(self._deployed.silences, now_ms),
@@ -165,6 +178,14 @@ class Overview:
         incidents = self._pipeline.incidents
         return happenings(alerts, self._changes, self._health.spells, incidents, now_ms)
 
+    def _happened_in_event_time(self, now_ms: int) -> Row | None:
+        """Lay out what happened to events; says whether these are of the past, as in a replay."""
+        alerts = [*self._alerts.values()]
+        begins_at, reached = self.shifts.begins_at, self.shifts.reached
+        incidents = self._pipeline.incidents
+        line = in_event_time(alerts, incidents, begins_at=begins_at, reached=reached)
+        return line and {**line, "is_past": now_ms - line["until"] > IS_PAST_MS}
+
     def _numbers(self, now_ms: int) -> dict[str, float | None]:
         fleet, point = self._fleet, self._timeline.points[-1]
         transactions = metric_list.TRANSACTIONS
@@ -175,6 +196,9 @@ class Overview:
             "latency_p50_seconds": point["p50"],
             "latency_p95_seconds": point["p95"],
             "latency_p99_seconds": point["p99"],
+            "prompt_ratio": self._prompt_ratio(now_ms),
+            "error_ratio": self._error_ratio(now_ms),
+            "features_missing_ratio": self._features_missing_ratio(now_ms),
             "events_total": fleet.total(metric_list.EVENTS, topic=topics.USER_EVENTS.name),
             "predictions_total": fleet.total(metric_list.PREDICTIONS),
             "outcomes_total": fleet.total(metric_list.OUTCOMES),
@@ -198,8 +222,32 @@ class Overview:
         values = [value for _, value in self._fleet.gauges(spec, now_ms, but=but)]
         return sum(values) if values else None
 
+    def _prompt_ratio(self, now_ms: int) -> float | None:
+        recent = self._fleet.recent_buckets(metric_list.LATENCY_SECONDS, now_ms, over_ms=OVER_MS)
+        n = sum(count for _, count in recent)
+        return sum(count for bound, count in recent if bound <= PROMPT_S) / n if n else None
+
+    def _error_ratio(self, now_ms: int) -> float | None:
+        """Tell the share of events set aside by a bug, or answered without a model."""
+
+        def recent(spec: CounterSpec, label: str) -> dict[str, float]:
+            return self._fleet.recent_by(spec, label, now_ms, over_ms=OVER_MS)
+
+        n = recent(metric_list.EVENTS, "topic").get(topics.USER_EVENTS.name)
+        if not n:
+            return None
+        degraded = recent(metric_list.DEGRADED, "reason")
+        set_aside = recent(metric_list.DEAD_LETTERS, "reason")
+        broken = sum(degraded.get(reason, 0.0) for reason in ERRORS)
+        return (broken + set_aside.get(Reason.PROCESSING_FAILED, 0.0)) / n
+
+    def _features_missing_ratio(self, now_ms: int) -> float | None:
+        ratios = self._fleet.gauges(metric_list.FEATURES_MISSING_RATIO, now_ms)
+        of_ours = [r for labels, r in ratios if labels["use_case"] == self._pipeline.use_case]
+        return max(of_ours, default=None)
+
     def _scores(self, now_ms: int) -> list[float]:
-        recent = self._fleet.recent_buckets(metric_list.SCORES, now_ms, over_ms=SCORES_OVER_MS)
+        recent = self._fleet.recent_buckets(metric_list.SCORES, now_ms, over_ms=OVER_MS)
         return [count for _, count in recent[: metric_list.SCORE_BUCKETS]]
 
     def _told(self, alert: Alert) -> Row:
@@ -224,9 +272,7 @@ def _day(at_ms: Any) -> date | None:  # noqa: ANN401  # likewise
         return None
 
 
-def _problems(
-    processes: list[Row], lag: list[Row], numbers: dict[str, float | None]
-) -> Iterator[Row]:
+def _problems(processes: list[Row], lag: list[Row]) -> Iterator[Row]:
     """Say in words what an operator should look at; the id stays while the words change."""
     for process in processes:
         name = process["name"]
@@ -237,12 +283,18 @@ def _problems(
             restored = process["restored_ratio"]
             progress = "" if restored is None else f": {restored:.0%} of its state is restored"
             yield {"id": f"{name} starting", "text": f"{name} is not ready{progress}"}
-    p99 = numbers["latency_p99_seconds"]
-    if p99 is not None and p99 > LATENCY_BUDGET_S:
-        text = f"p99 latency is {p99 * 1000:.0f} ms, over {LATENCY_BUDGET_S * 1000:.0f} ms"
-        yield {"id": "latency", "text": text}
     for row in lag:
         budget_s = GATHERING_BUDGET_S if row["group"] in GATHERING else LAG_BUDGET_S
         if row.get("seconds", 0.0) > budget_s:
             text = f"{row['group']} is {row['seconds']:.0f} s behind on {row['topic']}"
             yield {"id": f"{row['group']} {row['topic']} lag", "text": text}
+
+
+def _worse(models: list[Row]) -> Iterator[Row]:
+    """Say that the champion is worse than it was."""
+    for row in models:
+        if row["part"] == "champion" and (rank := int(row.get("accuracy_level", 0))):
+            text = (
+                f"{row['model']} is worse than it was: its accuracy is at the level {LEVELS[rank]}"
+            )
+            yield {"id": f"{row['model']} accuracy", "text": text}

@@ -13,6 +13,7 @@ from agents.serving.feed import Feed
 from agents.serving.letters import LetterPage
 from agents.serving.overview import Overview
 from agents.serving.reviews import ReviewPage
+from agents.serving.sketch_feed import SketchFeed
 from agents.serving.web import web_app
 from agents.settings import Settings
 
@@ -37,8 +38,9 @@ def run(settings: Settings) -> int:
             *(AttributionPage(settings, declared), actions),
         )
         routes = [route for page in pages for route in page.routes]
+        sketches = SketchFeed(settings, declared.use_case)
         config = uvicorn.Config(
-            web_app(Feed(settings), overview, settings.web_host, routes),
+            web_app(Feed(settings), sketches, overview, settings.web_host, routes),
             log_config=None,
             access_log=False,
             server_header=False,

@@ -1,5 +1,6 @@
 """The tables of the page: rows read off the fleet, ready for JSON."""
 
+import math
 from typing import Any
 
 from agents.deployments.deployed import Deployed
@@ -100,6 +101,7 @@ def models(fleet: Fleet, roles: Roles, now_ms: int) -> list[Row]:
         ("log_loss", metric_list.MODEL_LOG_LOSS),
         ("window_roc_auc", metric_list.MODEL_WINDOW_ROC_AUC),
         ("estimated_roc_auc", metric_list.MODEL_ESTIMATED_ROC_AUC),
+        ("accuracy_level", metric_list.MODEL_ACCURACY_LEVEL),
     ):
         for labels, value in fleet.gauges(spec, now_ms):
             if labels["model"] in rows:
@@ -107,6 +109,10 @@ def models(fleet: Fleet, roles: Roles, now_ms: int) -> list[Row]:
     for labels, value in fleet.gauges(metric_list.MODEL_FIGURE, now_ms):
         if labels["model"] in rows:
             rows[labels["model"]][labels["figure"]] = value
+    for labels, n in fleet.gauges(metric_list.MODEL_WINDOW_OUTCOMES, now_ms):
+        if labels["model"] in rows:
+            figure = "window_positives" if labels["label"] == "true" else "window_negatives"
+            rows[labels["model"]][figure] = n
     # Of several workers the slowest counts.
     for labels, p99_s in fleet.gauges(metric_list.MODEL_ASKING_SECONDS, now_ms):
         if (row := rows.get(labels["model"])) is not None:
@@ -150,6 +156,20 @@ def experiment(fleet: Fleet, pipeline: Pipeline, deployed: Deployed, now_ms: int
             variant: latest(metric_list.ROLLOUT_USERS, variant=variant)
             for variant in ("control", "candidate")
         },
+    }
+
+
+def known_labels(fleet: Fleet) -> Row:
+    """Tell how long after its prediction a label is known, in event time, and what became of all.
+
+    The buckets are of all outcomes that were learned since the first record we know.
+    """
+    delays = fleet.buckets(metric_list.LABEL_DELAY_SECONDS)
+    return {
+        "fates": fleet.totals_by(metric_list.LABELS, "fate"),
+        "delay_p50_seconds": quantile(delays, 0.5),
+        "delay_p90_seconds": quantile(delays, 0.9),
+        "delays": [{"until": None if math.isinf(bound) else bound, "n": n} for bound, n in delays],
     }
 
 

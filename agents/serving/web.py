@@ -21,9 +21,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agents.observability import metric_list
 from agents.observability.metrics import Metrics
+from agents.serving import shift_told
 from agents.serving.feed import Feed
 from agents.serving.overview import Overview
 from agents.serving.pulse import Pulse, now_ms
+from agents.serving.sketch_feed import SketchFeed
 
 STATIC: Final = Path(__file__).with_name("static")
 
@@ -62,12 +64,14 @@ class SecureHeaders:
         await self._app(scope, receive, send_with_headers)
 
 
-def web_app(feed: Feed, overview: Overview, host: str, routes: Sequence[Route]) -> Starlette:
+def web_app(
+    feed: Feed, sketches: SketchFeed, overview: Overview, host: str, routes: Sequence[Route]
+) -> Starlette:
     """Build the application.
 
     Parameters
     ----------
-    feed
+    feed, sketches
         Started and stopped with the application.
     overview
         What is shown.
@@ -77,7 +81,7 @@ def web_app(feed: Feed, overview: Overview, host: str, routes: Sequence[Route]) 
     routes
         Of what asks Kafka itself, or writes to it.
     """
-    pulse = Pulse(feed, overview)
+    pulse = Pulse(feed, sketches, overview)
     named = f"[{host}]" if ":" in host else host  # as a browser writes it
     metrics = Metrics()
     metrics.gauge(metric_list.UP).set(1)
@@ -86,10 +90,12 @@ def web_app(feed: Feed, overview: Overview, host: str, routes: Sequence[Route]) 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         feed.start()
+        sketches.start()
         beating = asyncio.create_task(pulse.run())
         yield
         beating.cancel()
         await asyncio.to_thread(feed.stop)
+        await asyncio.to_thread(sketches.stop)
 
     async def page(_: Request) -> Response:
         return FileResponse(STATIC / "index.html")
@@ -107,6 +113,11 @@ def web_app(feed: Feed, overview: Overview, host: str, routes: Sequence[Route]) 
 
     async def drift(request: Request) -> Response:
         return _json(overview.drift_of(request.path_params["partition"]))
+
+    async def shift(request: Request) -> Response:
+        model = request.query_params.get("model", "")
+        days = sketches.of(request.path_params["signal"], model)
+        return _json(shift_told.past(days))
 
     async def live(_: Request) -> Response:
         return _json({"live": True})
@@ -126,6 +137,7 @@ def web_app(feed: Feed, overview: Overview, host: str, routes: Sequence[Route]) 
             Route("/api/overview", whole),
             Route("/api/alerts", alerts),
             Route("/api/drift/{partition}", drift),
+            Route("/api/shift/{signal}", shift),
             Route("/health/live", live),
             Route("/health/ready", is_ready),
             Route("/metrics", own_metrics),

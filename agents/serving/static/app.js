@@ -6,19 +6,23 @@ import { drawCharts } from "./charts.js";
 import { showDeadLetters } from "./dead_letters.js";
 import { byId as $, setNumber, setText } from "./dom.js";
 import { showDrill } from "./drill.js";
-import { showDrift, showScores } from "./drift.js";
+import { showDrift } from "./drift.js";
 import { showExperiment } from "./experiment.js";
 import { clock, text } from "./format.js";
 import { filterRows } from "./keyboard.js";
+import { showLabels } from "./labels.js";
 import { GATHERING, groupsOf, showLag } from "./lag.js";
 import { showModels, showRollback } from "./models.js";
 import { showGlance, showHealth } from "./overview.js";
 import { showParity, showQuality } from "./quality.js";
+import { showScores } from "./scores.js";
+import { showShift } from "./shift.js";
 
 const HISTORY = 15 * 60;
 const STALE_MS = 4000;
 
 let points = [];
+let drawnAt = null; // the second of the newest point on the charts
 let heardAt = null; // when the last frame came, by this machine's clock
 
 function show(frame) {
@@ -28,8 +32,10 @@ function show(frame) {
   for (const node of document.querySelectorAll(".figures data, .ledger data")) {
     if (node.dataset.metric in frame.numbers) setNumber(node, frame.numbers[node.dataset.metric]);
   }
-  for (const node of document.querySelectorAll("[data-metric^=latency_]")) {
-    node.classList.toggle("over", Number(node.value) > frame.latency_budget_seconds);
+  const goals = Object.fromEntries(frame.tiles.map((tile) => [tile.name, tile.goal]));
+  for (const name of ["latency_p50", "latency_p99"]) {
+    const node = document.querySelector(`[data-metric=${name}_seconds]`);
+    node.classList.toggle("over", Number(node.value) > goals[name]);
   }
   allowActions(frame.actions);
   showHealth(frame);
@@ -39,13 +45,21 @@ function show(frame) {
   showRollback();
   showExperiment(frame.experiment);
   $("reviews-link").hidden = !frame.reviews;
-  showScores(frame.scores);
+  showScores(frame);
+  showShift(frame.shift);
+  showLabels(frame.labels);
   showAlerts(frame.alerts);
   showDrift(frame.drift);
   showDeadLetters(frame.dead_letters);
   showQuality(frame.quality);
   showParity(frame.parity);
-  drawCharts(points, groupsOf(frame.lag).filter((group) => !GATHERING.includes(group)), frame.latency_budget_seconds);
+  if (points.length && points.at(-1).at !== drawnAt) {
+    drawnAt = points.at(-1).at;
+    drawCharts(points, groupsOf(frame.lag).filter((group) => !GATHERING.includes(group)), [
+      { at: frame.prompt_seconds * 1000, words: `promise: ${text("ratio", goals.prompt_ratio)} within ${text("duration", frame.prompt_seconds)}`, colour: "faint" },
+      { at: goals.latency_p99 * 1000, words: `goal of p99: ${text("duration", goals.latency_p99)}`, colour: "critical" },
+    ]);
+  }
   showDrill(frame);
   filterRows();
   setText($("clock"), `as of ${clock(frame.at / 1000)}`);
@@ -59,22 +73,24 @@ function add(point) {
 
 async function begin() {
   const answer = await fetch("/api/overview");
-  if (answer.ok) points = (await answer.json()).history;
+  if (!answer.ok) return;
+  points = (await answer.json()).history;
+  drawnAt = null;
 }
 
-// Frames come once the server has read the past; after a break the history has a hole.
+// Frames come once the server has read the past; after a break the history has a hole. What is now is shown
+// before what was is asked for.
 const events = new EventSource("/events");
 const openedAt = Date.now();
 let hasHole = true;
 events.onopen = () => { hasHole = true; };
-events.onmessage = async (message) => {
+events.onmessage = (message) => {
   const frame = JSON.parse(message.data);
-  if (hasHole) {
-    await begin();
-    hasHole = false;
-  }
   add(frame.point);
   show(frame);
+  if (!hasHole) return;
+  hasHole = false;
+  begin().catch(() => { hasHole = true; });
 };
 
 function showSilence(state, words) {

@@ -1,10 +1,11 @@
 // The charts over time, drawn by uPlot in the colours of the style sheet.
 
-import { clock, text, tick } from "./format.js";
+import { clock, day, text, tick } from "./format.js";
 
 const SPAN_S = 15 * 60;
 const LEAST_SPAN_S = 120;
 const DECADES = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000];
+const LOW = 220; // a chart that has no room for more than one tick a decade
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
@@ -27,12 +28,20 @@ class TimeChart {
   // `lines`: [{ label, colour, format, fill, width }], one for each column of data after the time.
   show(data, lines) {
     this.data = data;
-    if (this.plot && lines.length === this.lines.length) {
-      this.plot.setData(data);
-      return;
-    }
+    const names = (all) => all?.map((line) => line.label).join("\n");
+    const isSame = this.plot && names(lines) === names(this.lines);
     this.lines = lines;
-    this.redraw();
+    if (isSame) this.plot.setData(data);
+    else this.redraw();
+  }
+
+  range() {
+    return recent;
+  }
+
+  // On the axis of time.
+  when(ticks) {
+    return ticks.map((t) => clock(t).slice(0, t % 60 ? 8 : 5));
   }
 
   redraw() {
@@ -50,9 +59,9 @@ class TimeChart {
         padding: [8, 4, 0, 0],
         legend: { show: false },
         cursor: { y: false, points: { size: 6 } },
-        scales: { x: { range: recent }, y: this.scale() },
+        scales: { x: { range: this.range() }, y: this.scale() },
         axes: [
-          { ...axis, size: 24, space: 70, values: (_, ticks) => ticks.map((t) => clock(t).slice(0, t % 60 ? 8 : 5)) },
+          { ...axis, size: 24, space: 70, values: (_, ticks) => this.when(ticks) },
           { ...axis, size: 44, space: 26, ...this.axis() },
         ],
         series: [
@@ -63,7 +72,7 @@ class TimeChart {
             width: line.width ?? 1.6,
             fill: line.fill && colour(line.fill),
             dash: line.dash,
-            points: { show: false },
+            points: { show: line.points ?? false, size: 5 },
           })),
         ],
         hooks: { setCursor: [(plot) => this.tell(plot)], draw: [(plot) => this.decorate(plot)] },
@@ -80,7 +89,7 @@ class TimeChart {
       return;
     }
     const values = this.lines.map((line, i) => `${line.label} ${text(line.format, plot.data[i + 1][idx])}`);
-    this.readout.textContent = [clock(plot.data[0][idx]), ...values].join("  ·  ");
+    this.readout.textContent = [this.when([plot.data[0][idx]])[0], ...values].join("  ·  ");
   }
 
   decorate() {}
@@ -104,45 +113,58 @@ class LagChart extends TimeChart {
   }
 }
 
-// Logarithmic, in milliseconds: the budget and a start-up's seconds fit one picture.
+// Logarithmic, in milliseconds: the promise, the goal and a start-up's seconds fit one picture.
 class LatencyChart extends TimeChart {
-  budget = 50;
+  heldAgainst = []; // [{ at, words, colour }]: what latency is held against
   scale() {
-    return { distr: 3, range: (_, low, high) => [1, Math.max(100, (high ?? 0) * 1.2)] };
+    return { distr: 3, range: (_, low, high) => [1, Math.max(this.highest(), (high ?? 0) * 1.2)] };
+  }
+  highest() {
+    return Math.max(100, ...this.heldAgainst.map(({ at }) => at * 1.6));
   }
   axis() {
     return {
-      splits: (plot) => DECADES.filter((t) => t >= plot.scales.y.min && t <= plot.scales.y.max),
+      splits: (plot) => (plot.height < LOW ? DECADES.filter((t) => Number.isInteger(Math.log10(t))) : DECADES)
+        .filter((t) => t >= plot.scales.y.min && t <= plot.scales.y.max),
       filter: (_, ticks) => ticks,
       values: (_, ticks) => ticks.map((t) => tick(t / 1000)),
     };
   }
   decorate(plot) {
     const { ctx, bbox } = plot;
-    const y = Math.round(plot.valToPos(this.budget, "y", true));
     ctx.save();
-    ctx.strokeStyle = colour("critical");
-    ctx.fillStyle = colour("critical");
     ctx.lineWidth = devicePixelRatio;
-    ctx.setLineDash([5 * devicePixelRatio, 4 * devicePixelRatio]);
-    ctx.beginPath();
-    ctx.moveTo(bbox.left, y);
-    ctx.lineTo(bbox.left + bbox.width, y);
-    ctx.stroke();
     ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
     ctx.textAlign = "left";
-    ctx.fillText("budget", bbox.left + 4 * devicePixelRatio, y - 4 * devicePixelRatio);
+    for (const { at, words, colour: name } of this.heldAgainst) {
+      const y = Math.round(plot.valToPos(at, "y", true));
+      ctx.strokeStyle = ctx.fillStyle = colour(name);
+      ctx.setLineDash([5 * devicePixelRatio, 4 * devicePixelRatio]);
+      ctx.beginPath();
+      ctx.moveTo(bbox.left, y);
+      ctx.lineTo(bbox.left + bbox.width, y);
+      ctx.stroke();
+      ctx.fillText(words, bbox.left + 4 * devicePixelRatio, y - 4 * devicePixelRatio);
+    }
     ctx.restore();
   }
 }
 
-// Evidence in powers of ten, with the threshold as one of the lines.
+// Evidence in powers of ten, with the threshold as one of the lines, over minutes to months.
 export class DriftChart extends TimeChart {
   scale() {
     return { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(1, (high ?? 0) * 1.12)] };
   }
   axis() {
     return {};
+  }
+  range() {
+    return (_, first, last) => (last > first ? [first, last] : [first - 60, last + 60]);
+  }
+  when(ticks) {
+    const at = this.data?.[0] ?? [];
+    const span = at.length ? at.at(-1) - at[0] : 0;
+    return span > 172_800 ? ticks.map((t) => day(t * 1000)) : super.when(ticks);
   }
 }
 
@@ -153,9 +175,10 @@ const lag = new LagChart("lag");
 const column = (points, read) => points.map((point) => read(point) ?? null);
 const milliseconds = (seconds) => (seconds == null ? null : Math.max(1, seconds * 1000));
 
-export function drawCharts(points, groups, budgetSeconds) {
+// `heldAgainst`: the promise and the goal of latency, `[{ at, words, colour }]`, in milliseconds.
+export function drawCharts(points, groups, heldAgainst) {
   const at = column(points, (p) => p.at);
-  latency.budget = budgetSeconds * 1000;
+  latency.heldAgainst = heldAgainst;
   throughput.show(
     [at, column(points, (p) => p.events), column(points, (p) => p.predictions)],
     [

@@ -14,6 +14,10 @@ export function element(tag, properties = {}, ...children) {
   return node;
 }
 
+// Leads to one thing by itself (`drill.js`).
+export const drillLink = (kind, name, words = name) =>
+  element("a", { href: `#/${kind}/${encodeURIComponent(name)}`, textContent: words });
+
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }

@@ -1,46 +1,52 @@
-// The scores, and how much speaks for their having changed.
+// How much speaks for the scores having changed, partition by partition.
 
-import { byId as $, element, keep, number, setNumber } from "./dom.js";
-import { drillLink } from "./drill.js";
+import { byId as $, drillLink, element, keep, number, setNumber, setText } from "./dom.js";
 import { text } from "./format.js";
 
-export function showScores(counts) {
-  const total = counts.reduce((sum, n) => sum + n, 0);
-  const most = Math.max(1, ...counts);
-  const bins = counts.map((n, i) => ({ n, low: i / counts.length, high: (i + 1) / counts.length }));
-  keep($("scores"), bins, (bin) => `scores.${bin.high.toFixed(2)}`, () => element("i"), (bar, bin) => {
-    bar.style.setProperty("--share", bin.n / most);
-    bar.dataset.count = bin.n;
-    bar.title = `${bin.low.toFixed(2)} to ${bin.high.toFixed(2)}: ${text("count", bin.n)}`;
-  });
-  $("scores").ariaLabel = total ? `Distribution of ${text("count", total)} scores` : "No scores in the last minute";
-}
+const NEAR = 0.75; // of the threshold
 
 export function showDrift(rows) {
-  const make = (row) => {
-    const name = `drift.${row.partition}.${row.signal}`;
-    const track = element("div", { className: "track", role: "meter" }, element("i"));
-    track.ariaLabel = `Drift of ${row.signal} on partition ${row.partition}`;
-    return element("li", {},
-      element("span", {}, drillLink("partition", row.partition, `partition ${row.partition}`), `, ${row.signal.replaceAll("_", " ")}`),
-      element("span", { className: "figure" },
-        number(`${name}.statistic`, "figure"), " of ", number(`${name}.threshold`, "figure")),
-      track,
-      element("span", { className: "means" },
-        "mean ", number(`${name}.mean`, "figure"), ", reference ", number(`${name}.reference`, "figure"),
-        ", alarms ", number(`${name}.alarms`, "count")));
-  };
-  keep($("drift"), rows, (row) => `${row.partition} ${row.signal}`, make, (li, row) => {
-    const share = row.threshold ? Math.min(1, row.statistic / row.threshold) : 0;
-    ["statistic", "threshold", "mean", "reference", "alarms"].forEach((figure, i) => {
-      setNumber(li.querySelectorAll("data")[i], row[figure]);
-    });
-    const track = li.querySelector(".track");
-    track.firstChild.style.setProperty("--share", share);
-    track.ariaValueMin = 0;
-    track.ariaValueMax = row.threshold;
-    track.ariaValueNow = row.statistic;
-    li.className = share >= 1 ? "past" : share >= 0.75 ? "near" : "";
+  const signals = [...new Set(rows.map((row) => row.signal))];
+  const byPartition = Object.entries(Object.groupBy(rows, (row) => row.partition))
+    .sort(([a], [b]) => Number(a) - Number(b));
+  const head = ["partition", ...signals, "alarms"];
+  keep($("drift-head"), head, (name) => name, (name) => element("th", { scope: "col", className: name === "alarms" ? "number" : "" }),
+    (th, name) => setText(th, name.replace("score_", "").replaceAll("_", " ")));
+  const make = ([partition]) => element("tr", {},
+    element("th", { scope: "row" }, drillLink("partition", partition)));
+  keep($("drift"), byPartition, ([partition]) => partition, make, (tr, [partition, of]) => {
+    const bySignal = new Map(of.map((row) => [row.signal, row]));
+    showCells(tr, partition, signals.map((signal) => bySignal.get(signal) ?? { partition, signal }));
   });
+  $("drift-head").closest("table").hidden = rows.length === 0;
   $("drift-empty").hidden = rows.length > 0;
+}
+
+function showCells(tr, partition, rows) {
+  while (tr.cells.length > 1 && tr.dataset.signals !== rows.map((row) => row.signal).join()) tr.lastChild.remove();
+  tr.dataset.signals = rows.map((row) => row.signal).join();
+  if (tr.cells.length === 1) {
+    tr.append(...rows.map(meter), element("td", { className: "number" }, number(`drift.${partition}.alarms`, "count")));
+  }
+  rows.forEach((row, i) => showMeter(tr.cells[i + 1], row));
+  setNumber(tr.lastChild.firstChild, rows.reduce((sum, row) => sum + (row.alarms ?? 0), 0));
+}
+
+function meter({ partition, signal }) {
+  const track = element("div", { className: "track", role: "meter" }, element("i"));
+  track.ariaLabel = `Drift of ${signal} on partition ${partition}`;
+  return element("td", {}, number(`drift.${partition}.${signal}.statistic`, "figure"), track);
+}
+
+function showMeter(cell, row) {
+  const track = cell.lastChild;
+  const share = row.threshold ? Math.min(1, Math.max(0, row.statistic / row.threshold)) : 0;
+  setNumber(cell.firstChild, row.statistic);
+  track.firstChild.style.setProperty("--share", share);
+  track.ariaValueMin = 0;
+  track.ariaValueMax = row.threshold ?? 1;
+  track.ariaValueNow = row.statistic ?? 0;
+  cell.className = share >= 1 ? "past" : share >= NEAR ? "near" : "";
+  cell.title = row.threshold == null ? ""
+    : `${text("figure", row.statistic)} of ${text("figure", row.threshold)}; mean ${text("figure", row.mean)}, reference ${text("figure", row.reference)}`;
 }

@@ -1,19 +1,19 @@
-// One model, feature or partition by itself: `#/model/NAME`, `#/feature/NAME`, `#/partition/N`.
+// One thing by itself: `#/model/NAME`, `#/feature/NAME`, `#/partition/N`, `#/signal/NAME/MODEL`, `#/alert/ID`.
 
+import { openAlert } from "./alerts.js";
 import { DriftChart } from "./charts.js";
 import { byId as $, element, keep, setText } from "./dom.js";
-import { moment } from "./format.js";
+import { moment, text } from "./format.js";
 
-const ABOUT = /^#\/(model|feature|partition)\/(.+)$/;
+const ABOUT = /^#\/(model|feature|partition|signal|alert)\/(.+)$/;
 const SIGNAL_COLOURS = ["water", "amber", "violet", "moss", "faint"];
+const EVERY_MS = 5000; // the past is asked for again
 
 let frame = null;
-let asked = null; // the partition whose past is shown, so that it is asked for once in five frames
-let beats = 0;
+let asked = null; // { address, at }: whose past is shown, and when it was asked for
+let told = null; // the partition's past, by span
+let span = "15 min";
 const chart = new DriftChart("drill");
-
-export const drillLink = (kind, name, words = name) =>
-  element("a", { href: `#/${kind}/${encodeURIComponent(name)}`, textContent: words });
 
 function about() {
   const [, kind, name] = ABOUT.exec(location.hash) ?? [];
@@ -24,23 +24,28 @@ function about() {
   }
 }
 
+const FACTS = { model: aboutModel, feature: aboutFeature, partition: aboutPartition, signal: aboutSignal };
+
 export function showDrill(latest) {
   frame = latest;
   const [kind, name] = about();
-  $("drill").hidden = kind === null;
-  if (kind === null || frame === null) {
+  const isShown = kind in FACTS && frame !== null;
+  $("drill").hidden = !isShown;
+  if (!isShown) {
     asked = null;
     return;
   }
-  setText($("drill-title"), `${kind} ${name}`);
-  const facts = { model: aboutModel, feature: aboutFeature, partition: aboutPartition }[kind](name);
-  keep($("drill-facts"), facts, ([fact]) => `${kind} ${name} ${fact}`,
+  setText($("drill-title"), kind === "signal" ? titleOfSignal(name) : `${kind} ${name}`);
+  const known = FACTS[kind](name);
+  keep($("drill-facts"), known, ([fact]) => `${kind} ${name} ${fact}`,
     ([fact]) => element("div", {}, element("dt", { textContent: fact }), element("dd")),
     (node, [, value]) => setText(node.lastChild, value));
-  setText($("drill-empty"), facts.length ? "" : "Nothing is known of it.");
-  $("drill-chart").hidden = kind !== "partition";
-  if (kind !== "partition") asked = null;
-  else if (asked !== name || ++beats % 5 === 0) readPast(name);
+  setText($("drill-empty"), known.length ? "" : "Nothing is known of it.");
+  const hasPast = kind === "partition" || kind === "signal";
+  for (const id of ["drill-chart", "drill-legend"]) $(id).hidden = !hasPast;
+  $("drill-spans").hidden = kind !== "partition";
+  if (!hasPast) asked = null;
+  else if (asked?.address !== location.hash || Date.now() - asked.at >= EVERY_MS) readPast(kind, name);
 }
 
 const figure = (value) =>
@@ -50,9 +55,9 @@ const facts = (row, but = []) => Object.entries(row ?? {})
   .map(([name, value]) => [name.replaceAll("_", " "), figure(value)]);
 
 function aboutModel(name) {
-  const told = frame.happened.marks.filter((mark) => mark.kind === "deployment" && mark.text.includes(name)).slice(-5);
+  const decided = frame.happened.marks.filter((mark) => mark.kind === "deployment" && mark.text.includes(name)).slice(-5);
   return [...facts(frame.models.find((row) => row.model === name)),
-    ...told.map((mark) => [moment(mark.at, frame.at), mark.text])];
+    ...decided.map((mark) => [moment(mark.at, frame.at), mark.text])];
 }
 
 function aboutFeature(name) {
@@ -63,31 +68,82 @@ function aboutFeature(name) {
 }
 
 function aboutPartition(name) {
-  return frame.drift.filter((row) => row.partition === name)
-    .flatMap((row) => facts(row, ["partition", "signal"])
-      .map(([fact, value]) => [`${row.signal.replaceAll("_", " ")}, ${fact}`, value]));
+  return frame.drift.filter((row) => row.partition === name).map((row) => {
+    const parts = [`${text("figure", row.statistic)} of ${text("figure", row.threshold)}`];
+    if (row.mean != null) parts.push(`mean ${text("figure", row.mean)}, was ${text("figure", row.reference)}`);
+    if (row.alarms) parts.push(`${text("count", row.alarms)} alarms`);
+    return [row.signal.replaceAll("_", " "), parts.join("; ")];
+  });
 }
 
-async function readPast(partition) {
-  asked = partition;
-  const answer = await fetch(`/api/drift/${encodeURIComponent(partition)}`).catch(() => null);
-  if (!answer?.ok || asked !== partition) return;
-  const { signals } = await answer.json();
+const partsOf = (name) => name.split(/\/(.*)/s); // NAME/MODEL; of a feature there is no model
+const titleOfSignal = (name) => {
+  const [signal, model] = partsOf(name);
+  return model ? `${signal} of ${model}, day by day` : `${signal}, day by day`;
+};
+
+function aboutSignal(name) {
+  const [signal, model = ""] = partsOf(name);
+  return facts(frame.shift.signals.find((row) => row.signal === signal && row.model === model), ["signal", "model"]);
+}
+
+async function readPast(kind, name) {
+  const address = location.hash;
+  if (asked?.address !== address) told = null;
+  asked = { address, at: Date.now() };
+  const [signal, model = ""] = partsOf(name);
+  const url = kind === "partition" ? `/api/drift/${encodeURIComponent(name)}`
+    : `/api/shift/${encodeURIComponent(signal)}?model=${encodeURIComponent(model)}`;
+  const answer = await fetch(url).catch(() => null);
+  if (!answer?.ok || asked?.address !== address) return;
+  told = await answer.json();
+  if (kind === "partition") drawSpan();
+  else drawDays();
+}
+
+// The evidence of each signal of a partition, over the span that is chosen.
+function drawSpan() {
+  const make = (name) => {
+    const button = element("button", { type: "button", textContent: name });
+    button.addEventListener("click", () => {
+      span = name;
+      drawSpan();
+    });
+    return button;
+  };
+  keep($("drill-spans"), Object.keys(told.spans), (name) => name, make, (button, name) => {
+    button.ariaPressed = String(name === span);
+  });
+  const signals = told.spans[span];
   const names = Object.keys(signals);
   const times = [...new Set(names.flatMap((name) => signals[name].map(([at]) => at)))].sort((a, b) => a - b);
   const column = (name, index) => {
     const known = new Map(signals[name].map((point) => [point[0], point[index]]));
     return times.map((at) => known.get(at) ?? null);
   };
-  chart.show(
-    [times, ...names.map((name) => column(name, 1)), ...(names.length ? [column(names[0], 2)] : [])],
-    [...names.map((name, i) => ({ label: name.replaceAll("_", " "), colour: SIGNAL_COLOURS[Math.min(i, 4)], format: "figure" })),
-      ...(names.length ? [{ label: "threshold", colour: "critical", format: "figure", width: 1, dash: [5, 4] }] : [])],
-  );
+  draw(times, names.map((name) => [name.replaceAll("_", " "), column(name, 1)]),
+    names.length ? column(names[0], 2) : []);
 }
 
-addEventListener("hashchange", () => {
+// Of a signal's days, in event time.
+function drawDays() {
+  const { days, threshold } = told;
+  draw(days.map((each) => each.at), [["evidence", days.map((each) => each.evidence)]], days.map(() => threshold), true);
+}
+
+function draw(times, columns, threshold, points = false) {
+  const lines = columns.map(([label], i) => ({ label, colour: SIGNAL_COLOURS[Math.min(i, 4)], format: "figure", points }));
+  lines.push({ label: "threshold", colour: "critical", format: "figure", width: 1, dash: [5, 4] });
+  chart.show([times, ...columns.map(([, column]) => column), threshold], lines);
+  keep($("drill-legend"), lines, (line) => line.label, (line) => element("span", {}, element("i", { className: `key line-${line.colour}` }), line.label), () => {});
+}
+
+function follow() {
+  const [kind, name] = about();
+  if (kind === "alert" && openAlert(name)) return;
   showDrill(frame);
   if (!$("drill").hidden) $("drill-title").focus();
-});
+}
+
+addEventListener("hashchange", follow);
 $("drill-leave").addEventListener("click", () => { location.hash = ""; });

@@ -12,6 +12,8 @@ export const formats = {
   version: known((n) => [`v${n}`, ""]),
   figure: known((x) => [String(Number(x.toPrecision(3))), ""]),
   share: known((x) => [String(Number((x * 100).toPrecision(2))), "%"]),
+  // Never rounded up to what it is not: 99.996 % are 99.99 %.
+  ratio: known((x) => [String(Math.floor(x * 10000 + 1e-6) / 100), "%"]),
   score: known((x) => [x.toFixed(3), ""]),
   milliseconds: known((ms) => formats.duration(ms / 1000)),
   duration: known((s) => {
@@ -30,6 +32,12 @@ export const formats = {
 export const tick = (seconds) =>
   seconds < 1 ? `${Number((seconds * 1000).toPrecision(3))} ms` : `${Number(seconds.toPrecision(3))} s`;
 
+// A span that is round in one of its units.
+export const spanOf = (seconds) => {
+  const [size, unit] = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]].find(([each]) => seconds >= each) ?? [1, "s"];
+  return `${Number((seconds / size).toPrecision(3))} ${unit}`;
+};
+
 export const text = (format, value) => formats[format](value).join(" ").trim();
 
 export const clock = (seconds) =>
@@ -38,7 +46,14 @@ export const clock = (seconds) =>
 // Event time is shown in UTC, as the pipeline counts it.
 export const utc = (ms) => new Date(ms).toISOString().slice(0, 16).replace("T", " ") + " UTC";
 
+// A day of event time.
+const months = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(" ");
+export const day = (ms) => {
+  const date = new Date(ms);
+  return `${date.getUTCDate()} ${months[date.getUTCMonth()]}`;
+};
+
 // A moment of the wall clock, as short as it is clear: with its date unless it is of the last day.
 export const moment = (ms, now) =>
-  now - ms < 86_400_000 ? clock(ms / 1000)
+  Math.abs(now - ms) < 86_400_000 ? clock(ms / 1000)
     : new Date(ms).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });

@@ -3,12 +3,12 @@
 import { byId as $, element } from "./dom.js";
 
 const PANELS = {
-  o: ["changed", "one glance"], t: ["throughput-title", "throughput"], m: ["models-title", "models"],
-  s: ["scores-title", "scores"], a: ["alerts-title", "alerts"], d: ["drift-title", "drift"],
+  o: ["changed", "one glance"], h: ["happened-title", "what happened"], t: ["throughput-title", "throughput"], m: ["models-title", "models"],
+  s: ["scores-title", "scores"], y: ["shift-title", "signals, day by day"], b: ["labels-title", "labels"], a: ["alerts-title", "alerts"], d: ["drift-title", "drift"],
   l: ["dead-letters-title", "dead letters"], e: ["experiment-title", "experiment"],
   q: ["quality-title", "data quality"], p: ["parity-title", "parity"],
 };
-const ROWS = "#lag tr, #models tr, #quality tr, #parity tr, #drift li, #alerts li, #records > li";
+const ROWS = "#lag tr, #models tr, #quality tr, #parity tr, #drift tr, #shift tr, #alerts > li, #records > li";
 
 let goes = false; // `g` was pressed, and a letter may follow
 

@@ -1,8 +1,7 @@
 // The models in service, beside the baselines that they must beat.
 
 import { actionButton } from "./actions.js";
-import { drillLink } from "./drill.js";
-import { byId as $, element, keep, number, setNumber, setText } from "./dom.js";
+import { byId as $, drillLink, element, keep, number, setNumber, setText } from "./dom.js";
 
 const AUC = [
   ["roc_auc", "score", "AUC", "ROC AUC since its first outcome"],

@@ -1,7 +1,6 @@
 // What is wrong with fields of events, and with features as they were served.
 
-import { drillLink } from "./drill.js";
-import { byId as $, element, keep, number, setNumber, setText } from "./dom.js";
+import { byId as $, drillLink, element, keep, number, setNumber, setText } from "./dom.js";
 
 const qualityScore = number("quality.score", "score");
 $("quality-score").append(qualityScore);

@@ -1,13 +1,16 @@
 """A real server of the page, and what publishes to it."""
 
+import asyncio
 import os
 import shutil
 import sys
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, TypeVar
 
 import msgspec
 import pytest
@@ -22,6 +25,7 @@ from agents.observability.telemetry import telemetry_record
 from agents.settings import Settings
 from schemas import topics
 from schemas.alerts import Alert
+from schemas.sketches import SketchMinute
 from tests.waiting import wait_until
 
 ARGUMENTS = [
@@ -76,8 +80,11 @@ class Site:
     def raise_alert(self, alert: Alert) -> None:
         self._produce(topics.ALERTS, alert.use_case, msgspec.json.encode(alert))
 
+    def sketch(self, record: SketchMinute) -> None:
+        self._produce(topics.SKETCHES, record.use_case, msgspec.json.encode(record))
+
     def produce_garbage(self) -> None:
-        for topic in (topics.TELEMETRY, topics.ALERTS, topics.DEPLOYMENTS):
+        for topic in (topics.TELEMETRY, topics.ALERTS, topics.DEPLOYMENTS, topics.SKETCHES):
             for value in (None, b"", b"{", b"[1]", b"\xff", b'{"process": 7}'):
                 self._produce(topic, "garbage", value)
 
@@ -87,6 +94,13 @@ class Site:
 
 
 MakeSite = Callable[..., Site]
+T = TypeVar("T")
+
+
+def run_apart(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine in a thread: that of the tests may have the loop of a browser."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """What may be done from the page, by whom, and what is shown of records before."""
 
-import asyncio
 import itertools
 from collections.abc import MutableMapping
 from pathlib import Path
@@ -26,7 +25,7 @@ from schemas import dead_letters, topics
 from schemas.errors import InvalidSetting
 from schemas.reasons import Reason
 from tests.agents.deployments.published import CHALLENGER, CHAMPION, Environment
-from tests.agents.serving.conftest import MakeSite
+from tests.agents.serving.conftest import MakeSite, run_apart
 from tests.waiting import wait_until
 
 TOKEN = "correct-horse-battery-staple"
@@ -121,7 +120,7 @@ def test_what_makes_no_sense_is_refused_before_anybody_is_asked(
     async def receive() -> MutableMapping[str, Any]:
         return {"type": "http.request", "body": body, "more_body": False}
 
-    assert asyncio.run(actions.answer(Request(scope, receive))).status_code == status
+    assert run_apart(actions.answer(Request(scope, receive))).status_code == status
 
 
 @given(st.text(max_size=50), st.integers(1, 60))

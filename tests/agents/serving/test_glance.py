@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from agents.observability import metric_list
 from agents.observability.metrics import Metrics
 from agents.pipeline import Incident
-from agents.serving.happenings import SHOWN, SPANS_MS, happenings
+from agents.serving.happenings import SHOWN, SPANS_MS, happenings, in_event_time
 from agents.serving.health import KEPT, Health, Spell
+from agents.serving.shift_told import ShiftTold
 from agents.serving.tiles import tiles
 from examples.shop.pipeline import PIPELINE
 from online_models.registry import Change
@@ -80,7 +81,7 @@ def test_trouble_decisions_alerts_and_incidents_of_now_stand_on_one_line_in_orde
     )
 
     assert [(mark["kind"], mark["text"]) for mark in told["marks"]] == [
-        ("incident", "incident: flu"),
+        ("incident", "flu"),
         ("alert", "warning: drift of score mean"),
         ("deployment", f"ada@desk promoted {PIPELINE.challengers[0]}: better"),
         ("trouble", "learn-0 is silent"),
@@ -89,16 +90,27 @@ def test_trouble_decisions_alerts_and_incidents_of_now_stand_on_one_line_in_orde
 
 
 def test_each_tile_stands_beside_its_goal_and_says_when_it_is_missed() -> None:
-    numbers = {"latency_p50_seconds": 0.2, "predictions_per_second": 3.0}
-    champion = {"part": "champion", "window_roc_auc": 0.5, "age_seconds": 60.0}
+    numbers = {
+        "latency_p50_seconds": 0.2,
+        "predictions_per_second": 3.0,
+        "error_ratio": 0.002,
+        "features_missing_ratio": 0.009,
+    }
+    outcomes = {"window_positives": 30.0, "window_negatives": 400.0}
+    champion = {"part": "champion", "window_roc_auc": 0.5, "age_seconds": 60.0, **outcomes}
 
     def missed(*, waits: bool) -> list[str]:
         told = tiles(PIPELINE, numbers, [champion], None, waits=waits)
         return [tile["name"] for tile in told if tile["missed"]]
 
-    assert missed(waits=False) == ["latency_p50", "roc_auc"]
-    assert missed(waits=True) == ["latency_p50", "predictions_per_second", "roc_auc"]
-    assert "roc_auc" not in {tile["name"] for tile in tiles(GARDEN, {}, [], None, waits=False)}
+    assert missed(waits=False) == ["latency_p50", "error_ratio", "roc_auc"]
+    assert missed(waits=True) == ["latency_p50", "predictions_per_second", "error_ratio", "roc_auc"]
+    champion["window_positives"] = 29.0  # too few to know
+    assert missed(waits=False) == ["latency_p50", "error_ratio"]
+    of_classes = {"part": "champion", "recent_accuracy": 0.5}
+    told = {tile["name"]: tile for tile in tiles(GARDEN, {}, [of_classes], None, waits=False)}
+    assert told["accuracy"]["missed"]
+    assert "roc_auc" not in told
 
 
 def test_the_frame_says_since_when_and_which_decision_took_effect_last() -> None:
@@ -132,3 +144,95 @@ def test_few_predictions_miss_their_goal_only_while_events_wait() -> None:
     assert misses("predict", "user-events")
     assert not misses("archive", "predictions")
     assert not misses("learn", "outcomes")
+
+
+def test_the_promise_of_a_month_is_told_as_spent_and_troubles_nobody_yet() -> None:
+    page, watch = overview(), Metrics()
+    watch.gauge(metric_list.READY).set(1)
+    page.fold(said("watch-0", 1_000, watch), 1_000)
+    watch.histogram(metric_list.LATENCY_SECONDS).observe_many([0.01] * 80 + [0.06] * 20)
+    page.fold(said("watch-0", 2_000, watch), 2_000)
+    frame = page.frame(2_000)
+    promise = next(tile for tile in frame["tiles"] if tile["name"] == "prompt_ratio")
+
+    assert (promise["value"], promise["missed"], promise["is_budget"]) == (0.8, True, True)
+    assert frame["problems"] == []
+
+
+def test_errors_and_missing_features_are_shares_of_the_last_minute() -> None:
+    page, predict, watch = overview(), Metrics(), Metrics()
+    for second in (1, 2):
+        predict.counter(metric_list.EVENTS, topic="user-events").inc(1_000)
+        predict.counter(metric_list.DEGRADED, reason="no_model").inc(3)
+        predict.counter(metric_list.DEGRADED, reason="late").inc(50)  # no error
+        predict.counter(metric_list.DEAD_LETTERS, reason="processing_failed").inc(1)
+        page.fold(said("predict-0", second * 1_000, predict), second * 1_000)
+    for feature, ratio, use_case in (
+        *(("platform", 0.02, PIPELINE.use_case), ("hour", 0.01, PIPELINE.use_case)),
+        ("amount", 0.9, "other"),
+    ):
+        labels = {"feature": feature, "use_case": use_case}
+        watch.gauge(metric_list.FEATURES_MISSING_RATIO, **labels).set(ratio)
+    page.fold(said("watch-0", 2_000, watch), 2_000)
+    told = {tile["name"]: tile["value"] for tile in page.frame(2_000)["tiles"]}
+
+    assert told["error_ratio"] == 0.004
+    assert told["features_missing_ratio"] == 0.02
+
+
+@given(
+    st.lists(st.integers(0, NOW_MS), max_size=80),
+    st.none() | st.tuples(st.integers(0, NOW_MS), st.integers(0, NOW_MS)),
+)
+def test_on_the_line_of_event_time_alerts_stand_when_what_they_tell_of_happened(
+    times: list[int], seen: tuple[int, int] | None
+) -> None:
+    alerts = [alert(NOW_MS - n) for n in range(len(times))]
+    for each, at in zip(alerts, times, strict=True):
+        each.evidence = {"event_at": at}
+    begins_at, reached = sorted(seen) if seen is not None else (None, None)
+    told = in_event_time(
+        [*alerts, alert(NOW_MS)], PIPELINE.incidents, begins_at=begins_at, reached=reached
+    )
+
+    known = times + [at for at in (begins_at, reached) if at is not None]
+    if not known:
+        assert told is None
+        return
+    assert told is not None
+    marks = told["marks"]
+    assert all(told["from"] <= mark["at"] <= mark["until"] <= told["until"] for mark in marks)
+    assert max(known) == told["until"]
+    if len(times) + len(PIPELINE.incidents) <= SHOWN:
+        assert sorted(times) == [mark["at"] for mark in marks if mark["kind"] == "alert"]
+
+
+def test_in_a_replay_alerts_stand_within_the_incident_that_explains_them() -> None:
+    page = overview()
+    bug = PIPELINE.incidents[1]
+    at = dt.datetime.combine(bug.first, dt.time(12), dt.UTC)
+    replayed = alert(NOW_MS)
+    replayed.evidence = {"event_at": int(at.timestamp() * 1000)}
+    page.fold_alert(replayed)
+    months = [dt.datetime(2024, month, 1, tzinfo=dt.UTC) for month in (1, 7)]
+    begins_at, reached = (int(each.timestamp() * 1000) for each in months)
+    page.shifts = ShiftTold(begins_at, reached)
+    line = page.frame(NOW_MS)["happened_in_event_time"]
+
+    incident = next(mark for mark in line["marks"] if mark["text"] == bug.name)
+    told = next(mark for mark in line["marks"] if mark["kind"] == "alert")
+    assert line["is_past"]
+    assert incident["at"] <= told["at"] <= incident["until"]
+    assert not {mark["id"] for mark in page.frame(NOW_MS)["happened"]["marks"]} & {incident["id"]}
+
+
+def test_a_champion_that_became_worse_needs_a_look_and_a_challenger_does_not() -> None:
+    page, learn = overview(), Metrics()
+    learn.gauge(metric_list.READY).set(1)
+    for model in (PIPELINE.champion, PIPELINE.challengers[0]):
+        learn.gauge(metric_list.MODEL_ACCURACY_LEVEL, model=model).set(2)
+    page.fold(said("learn-0", 1_000, learn), 1_000)
+
+    assert [problem["text"] for problem in page.frame(1_000)["problems"]] == [
+        f"{PIPELINE.champion} is worse than it was: its accuracy is at the level critical"
+    ]

@@ -90,7 +90,7 @@ def test_problems_name_who_is_down_who_is_not_ready_and_what_is_slow() -> None:
     now_ms = SILENT_MS + 3_000
     page.fold(said("learn-0", 0, silent), now_ms)
     page.fold(said("watch-0", now_ms - 1_000, watch), now_ms)
-    watch.histogram(metric_list.LATENCY_SECONDS).observe_many([0.08] * 10)
+    watch.histogram(metric_list.LATENCY_SECONDS).observe_many([0.8] * 10)
     labels = {"group": "store", "topic": "feature-updates"}
     watch.gauge(metric_list.LAG_RECORDS, **labels).set(70)
     watch.gauge(metric_list.LAG_SECONDS, **labels).set(12)
@@ -100,8 +100,9 @@ def test_problems_name_who_is_down_who_is_not_ready_and_what_is_slow() -> None:
     assert [problem["text"] for problem in page.frame(now_ms + 1_000)["problems"]] == [
         "learn-0 has been silent for 9 s",
         "predict-0 is not ready: 62% of its state is restored",
-        "p99 latency is 80 ms, over 50 ms",
         "store is 12 s behind on feature-updates",
+        "median latency is 875 ms, its goal at most 100 ms",
+        "p99 latency is 998 ms, its goal at most 500 ms",
     ]
 
 

@@ -8,16 +8,20 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Page
 
+from agents.monitoring.sketch_fold import DAY_MS
 from agents.observability import metric_list
 from agents.observability.metrics import Metrics
 from examples.shop.pipeline import PIPELINE
+from online_models.sketch import Sketch, score_cell
 from schemas.alerts import Alert
+from schemas.sketches import SCORE, SketchMinute
 from tests.agents.serving.conftest import MakeSite, Site
 
 pytestmark = pytest.mark.integration
 
 TIMEOUT_MS = 15_000
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 UNKNOWN = "\N{EN DASH}"
 
 
@@ -60,6 +64,7 @@ def say_all(site: Site) -> None:
             predict.gauge(metric_list.MODEL_ASKING_SECONDS, model=model).set(p99_s)
             predict.gauge(metric_list.MODEL_MAY_SERVE, model=model).set(float(p99_s < 0.002))
         learn.gauge(metric_list.MODEL_ROC_AUC, model=PIPELINE.champion).set(0.842)
+        learn.histogram(metric_list.LABEL_DELAY_SECONDS).observe_many([30.0] * 8 + [7_000.0] * 2)
         learn.gauge(metric_list.MODEL_LOG_LOSS, model=metric_list.BASELINE_RATE).set(0.325)
         watch.histogram(metric_list.LATENCY_SECONDS).observe_many([0.0095] * 980 + [0.0375] * 20)
         lag = {"group": "learn", "topic": "outcomes"}
@@ -78,16 +83,50 @@ def say_all(site: Site) -> None:
             site.say(process, metrics, now_ms - ago_ms)
 
 
+def sketch_days(site: Site) -> None:
+    """A week of scores that is the reference, and a day that is like it; events of 1970."""
+    cells = {score_cell(0.12): 150, score_cell(0.72): 50}
+    sketch = Sketch.of(cells, squares=200).encode()
+    for day in range(9):
+        at = day * DAY_MS + 7_200_000
+        names = (PIPELINE.use_case, at, 0, PIPELINE.champion)
+        site.sketch(SketchMinute(*names, [SCORE], [sketch]))
+
+
+def serious(page: Page) -> list[str]:
+    """Tell what keeps people from using the page, as axe-core finds it."""
+    page.evaluate(AXE.read_text("utf-8"))
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{each['id']}: {each['help']}: {[node['target'] for node in each['nodes'][:3]]}"
+        for each in found["violations"]
+        if each["impact"] in ("serious", "critical")
+    ]
+
+
 def walk_by_keyboard(page: Page) -> None:
     """Of the page that `say_all` fed."""
-    page.focus('#drift a:text("partition 1")')
+    page.focus('#drift a[href="#/partition/1"]')
     page.keyboard.press("Enter")
     page.locator("#drill-title", has_text="partition 1").wait_for(timeout=TIMEOUT_MS)
     page.locator("#drill-chart canvas").wait_for(timeout=TIMEOUT_MS)
     assert page.url.endswith("#/partition/1")
-    assert "score mean, statistic" in page.inner_text("#drill-facts")
+    assert "3.5 of 14" in page.inner_text("#drill-facts")
     page.keyboard.press("Escape")
     page.locator("#drill").wait_for(state="hidden", timeout=TIMEOUT_MS)
+
+    page.focus("#clocks [data-clock=event]")
+    for clock, lanes in (("event", 2), ("wall", 4)):
+        page.keyboard.press("Enter")
+        assert page.get_attribute("#lanes", "data-clock") == clock
+        assert page.locator(".lane-names li").filter(visible=True).count() == lanes
+        page.keyboard.press("Tab")
+
+    page.focus('#shift a[href^="#/signal/score"]')
+    page.keyboard.press("Enter")
+    page.locator("#drill-title", has_text="day by day").wait_for(timeout=TIMEOUT_MS)
+    page.locator("#drill-legend", has_text="threshold").wait_for(timeout=TIMEOUT_MS)
+    page.keyboard.press("Escape")
 
     page.goto(f"{page.url.partition('#')[0]}#/feature/platform")
     page.locator("#drill-facts", has_text="unknown category").wait_for(timeout=TIMEOUT_MS)
@@ -122,6 +161,7 @@ def test_the_page_waits_for_telemetry_honestly_then_shows_the_real_numbers(
     assert page.inner_text("#parity-empty") == "Nothing is compared yet."
 
     say_all(site)
+    sketch_days(site)
 
     expect(page, "events_per_second", 500)
     expect(page, "predictions_per_second", 495)
@@ -144,6 +184,8 @@ def test_the_page_waits_for_telemetry_honestly_then_shows_the_real_numbers(
         "quality.score": 0.975,
         "quality.platform.null": 0.125,
         "quality.platform.unknown_category": 0.034,
+        "label_delay.p50": 41.25,
+        f"shift.score.{PIPELINE.champion}.distance": 0.0,
         "parity.compared": 400,
         "parity.missing": 4,
         "parity.extra": 2,
@@ -154,7 +196,7 @@ def test_the_page_waits_for_telemetry_honestly_then_shows_the_real_numbers(
     for tile, value in {"quality_score": 0.975, "predictions_per_second": 495}.items():
         expect(page, f"tiles.{tile}", value)
     assert "missed" not in (page.get_attribute('#tiles [data-key="quality_score"]', "class") or "")
-    assert page.inner_text('#tiles [data-key="quality_score"] .goal') == "goal: at least 0.950"
+    assert page.inner_text('#tiles [data-key="quality_score"] .goal') == "goal ≥ 0.950"
     assert page.inner_text("#since").startswith("since ")
     assert page.inner_text("#changed") == "Nothing was decided about models yet."
     assert page.locator(".act").count() == 0  # no token, no actions
@@ -173,6 +215,9 @@ def test_the_page_waits_for_telemetry_honestly_then_shows_the_real_numbers(
     ) == [
         *([30] + [0] * 7 + [10] + [0] * 11),
     ]
+    assert page.inner_text("#scores-was") == "reference: 1 Jan to 7 Jan 1970"
+    stairs = page.get_attribute("#scores-reference path", "d") or ""
+    assert stairs.count("L") == 2 * len(page.query_selector_all("#scores i")) - 1
     walk_by_keyboard(page)
 
 
@@ -206,6 +251,7 @@ def test_alerts_appear_as_they_are_raised_and_their_words_are_only_words(
 
     alert = page.locator("#alerts li")
     alert.wait_for(timeout=TIMEOUT_MS)
+    page.click("#alerts .unfold")
     text = alert.inner_text()
     assert hostile in text
     for part in (
@@ -216,7 +262,7 @@ def test_alerts_appear_as_they_are_raised_and_their_words_are_only_words(
         "18211",
     ):
         assert part in text
-    mark = page.locator('#happened li[data-kind="alert"]')
+    mark = page.locator('#happened li[data-kind="alert"] .mark')
     assert mark.count() == 0  # raised in 2024, longer ago than the line reaches
     now_ms = time.time_ns() // 1_000_000
     site.raise_alert(Alert("d2", "drift", "warning", "u", hostile, 0.1, 0.05, now_ms))
@@ -241,20 +287,31 @@ def test_the_page_says_so_when_its_stream_stops_and_recovers(
     expect_state(page, "well")
 
 
-def test_the_page_fits_every_width_in_both_themes(
+def test_the_page_fits_every_width_in_both_themes_and_keeps_nobody_out(
     make_site: MakeSite, page: Page, tmp_path: Path
 ) -> None:
     site = make_site()
-    page.goto(site.url)
+    page.goto(f"{site.url}#/partition/1")
     say_all(site)
+    sketch_days(site)
+    segment = {"segment": "platform=mobile", "moved": "score", "z": 5.2}
+    evidence = {"event_at": DAY_MS, "partition": 1, "moved": "world", "segment": segment}
+    site.raise_alert(Alert("d1", "drift", "warning", "u", "score_mean", 5.1, 5.0, DAY_MS, evidence))
+    page.click("#alerts .unfold", timeout=TIMEOUT_MS)
+    assert "the world moved" in page.inner_text("#alerts .plain")
+    assert "most: platform mobile" in page.inner_text("#alerts .plain")
     expect(page, "events_total", 2_000)
-    for width, scheme in product((420, 800, 1280), SCHEMES):
+    expect(page, f"shift.score.{PIPELINE.champion}.distance", 0.0)
+    page.locator("#drill-chart canvas").wait_for(timeout=TIMEOUT_MS)
+    for width, scheme in product((390, 800, 1280), SCHEMES):
         page.emulate_media(color_scheme=scheme)
         page.set_viewport_size({"width": width, "height": 900})
         picture = page.screenshot(path=tmp_path / f"page-{width}-{scheme}.png", full_page=True)
         background = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/g)")
 
         assert page.evaluate("document.documentElement.scrollWidth") == width
-        assert page.locator("canvas").count() == 3
+        assert page.locator("canvas").count() == 4
         assert len(picture) > 20_000
         assert (sum(map(int, background)) < 3 * 128) == (scheme == "dark")
+        if width == 1280:
+            assert serious(page) == []

@@ -1,6 +1,5 @@
 """The server over plain HTTP."""
 
-import asyncio
 import http.client
 import json
 import socket
@@ -18,12 +17,13 @@ from agents.observability.metrics import Metrics
 from agents.serving.address import listen
 from agents.serving.feed import Feed
 from agents.serving.overview import Overview
+from agents.serving.sketch_feed import SketchFeed
 from agents.serving.web import web_app
 from agents.settings import Settings
 from examples.shop.pipeline import PIPELINE
 from schemas.alerts import Alert
 from schemas.errors import InvalidSetting
-from tests.agents.serving.conftest import MakeSite, Site
+from tests.agents.serving.conftest import MakeSite, Site, run_apart
 from tests.waiting import wait_until
 
 
@@ -54,7 +54,9 @@ def test_an_address_that_others_reach_is_refused_by_name(host: str) -> None:
 def test_it_answers_under_the_names_of_its_own_address_alone(
     bound: str, asked: str, status: int
 ) -> None:
-    app = web_app(Feed(Settings()), Overview(PIPELINE, "exactly_once"), bound, [])
+    settings, overview = Settings(), Overview(PIPELINE, "exactly_once")
+    sketches = SketchFeed(settings, PIPELINE.use_case)
+    app = web_app(Feed(settings), sketches, overview, bound, [])
     scope = {"type": "http", "method": "GET", "path": "/health/live", "query_string": b""}
     told = []
 
@@ -64,7 +66,7 @@ def test_it_answers_under_the_names_of_its_own_address_alone(
     async def send(message: Message) -> None:
         told.append(message)
 
-    asyncio.run(app({**scope, "headers": [(b"host", asked.encode())]}, receive, send))
+    run_apart(app({**scope, "headers": [(b"host", asked.encode())]}, receive, send))
 
     assert told[0]["status"] == status
 
