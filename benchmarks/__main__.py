@@ -3,7 +3,9 @@
 With options of their own: `python -m benchmarks peers` compares the transport with others,
 `python -m benchmarks handover` lets workers join, leave and die under load, and
 `python -m benchmarks beside` measures predict beside a forest that learns, and
-`python -m benchmarks soak` watches a worker's memory for half an hour. Without a broker,
+`python -m benchmarks soak` watches a worker's memory for half an hour, and
+`python -m benchmarks page` how soon the ops page is there in a real browser, and how far it is
+behind. Without a broker,
 `python -m benchmarks features` tells what rolling features cost,
 `python -m benchmarks online` how quickly Redis tells them,
 `python -m benchmarks models` how good each model is and what it costs,
@@ -23,6 +25,7 @@ from benchmarks.features import command as features
 from benchmarks.handover import command as handover
 from benchmarks.levels import command as levels
 from benchmarks.models import command as models
+from benchmarks.page import command as page
 from benchmarks.peers import command as peers
 from benchmarks.soak import command as soak
 
@@ -33,6 +36,7 @@ OTHERS = {
     "handover": handover.run,
     "beside": beside.run,
     "soak": soak.run,
+    "page": page.run,
     "features": features.run,
     "online": online_reads.run,
     "models": models.run,

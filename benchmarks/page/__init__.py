@@ -1,0 +1,1 @@
+"""How soon the ops page is there, and how far what it shows is behind what happened."""
