@@ -7,6 +7,8 @@ pictures of the documents, too.
 import argparse
 import json
 import os
+import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
@@ -32,6 +34,8 @@ def run(argv: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(argv)
     load_before = os.getloadavg()[0]
+    # Who is told to end takes along what it started.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     with Live(options.rate) as live, visits.chromium() as browser:
         with visits.visit(browser, live.url) as page:
             visits.wait_for_events(page, int(10 * options.rate))  # it runs, and is warm
