@@ -6,7 +6,9 @@ what each tracing system has to add. Header names are lower-case, as OpenTelemet
 
 import re
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from schemas.cloudevents import Headers
 from schemas.errors import InvalidTraceparent
@@ -21,7 +23,8 @@ LONGEST_TRACESTATE: Final = 512
 _LARGE_MEMBER: Final = 128
 """Members of a `tracestate` that are longer are the first to go."""
 
-_SAMPLED: Final = 0b01
+_ODD: Final = b"13579bdf"
+"""Last digits of flags that have the one for sampled, the lowest."""
 _KNOWN_FLAGS: Final = 0b11
 """Sampled, and that the trace's id is random; others are unknown, and not ours to pass on."""
 _FORMAT: Final = re.compile(
@@ -30,7 +33,7 @@ _FORMAT: Final = re.compile(
 _LENGTH: Final = 55
 
 
-class TraceContext(NamedTuple):
+class TraceContext(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """A valid `traceparent`, and the `tracestate` beside it.
 
     >>> context = TraceContext(b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
@@ -44,7 +47,7 @@ class TraceContext(NamedTuple):
     @property
     def is_sampled(self) -> bool:
         """Whether who wrote it may have recorded what it did."""
-        return bool(self.flags & _SAMPLED)
+        return self.traceparent[_LENGTH - 1] in _ODD
 
     @property
     def flags(self) -> int:
@@ -97,10 +100,15 @@ def trace_context(headers: Sequence[tuple[str, object]]) -> TraceContext | None:
     schemas.errors.InvalidTraceparent: no traceparent of W3C Trace Context
     """
     by_name = dict(headers)
-    traceparent = by_name.get(TRACEPARENT)
     if TRACEPARENT not in by_name:
         return None
-    if not isinstance(traceparent, bytes) or not _is_valid(traceparent):
+    traceparent = by_name[TRACEPARENT]
+    if (
+        not isinstance(traceparent, bytes)
+        or _FORMAT.match(traceparent) is None
+        or (n := len(traceparent)) > LONGEST_TRACEPARENT
+        or (n > _LENGTH and traceparent.startswith(b"00-"))  # later versions alone have more to say
+    ):
         raise InvalidTraceparent("no traceparent of W3C Trace Context")
     if TRACESTATE not in by_name:
         return TraceContext(traceparent)
@@ -125,9 +133,3 @@ def shortened(tracestate: bytes) -> bytes:
                 break
             kept.append(member)
     return b",".join(kept)
-
-
-def _is_valid(traceparent: bytes) -> bool:
-    if len(traceparent) > LONGEST_TRACEPARENT or _FORMAT.match(traceparent) is None:
-        return False
-    return len(traceparent) == _LENGTH or not traceparent.startswith(b"00-")

@@ -105,6 +105,7 @@ class Downstream:
         self._dead_letters = system.reader("dead-letters", 1)
         self.times_predicted: Counter[str] = Counter()
         self.n_by_user: Counter[str] = Counter()
+        self.traces: dict[str, bytes] = {}
         self.set_aside: list[tuple[bytes | None, bytes | None, str]] = []
 
     def read(self):
@@ -114,6 +115,7 @@ class Downstream:
             assert message.key() == prediction.user_id.encode()
             self.times_predicted[prediction.event_id] += 1
             self.n_by_user[prediction.user_id] += 1
+            self.traces[prediction.event_id] = dict(message.headers())["traceparent"]
         for message in self._dead_letters.consume(1_000, 0.1):
             assert message.error() is None
             headers = dict(message.headers())
@@ -180,13 +182,13 @@ def test_nothing_is_lost_or_doubled_through_kills_and_garbage(system):
     events = event_file.read(ROOT / history.file, ShopEvent, history.columns)[:N_EVENTS]
     kill_at = [(n + 1) * N_EVENTS // (N_KILLS + 1) for n in range(N_KILLS)]
     downstream = Downstream(system)
-    sent, thrown_in = [], []
+    sent, thrown_in, traces = [], [], {}
     garbage, producer = _garbage(), system.producer()
     for index, event in enumerate(events):
-        producer.produce("user-events", event.value, event.key)
+        trace = traces[event.event_id] = b"00-%032x-%016x-01" % (index + 1, index + 1)
+        for _ in range(1 + (index % DUPLICATE_EVERY == 0)):
+            producer.produce("user-events", event.value, event.key, headers={"traceparent": trace})
         sent.append(event.event_id)
-        if index % DUPLICATE_EVERY == 0:
-            producer.produce("user-events", event.value, event.key)
         if index % GARBAGE_EVERY == 0:
             key, value, reason = next(garbage)
             producer.produce("user-events", value, key)
@@ -206,6 +208,7 @@ def test_nothing_is_lost_or_doubled_through_kills_and_garbage(system):
     assert sorted(set(sent) - set(times_predicted)) == []
     assert {event: n for event, n in times_predicted.items() if n > 1} == {}
     assert set(times_predicted) == set(sent)
+    assert downstream.traces == traces
     # A null value stays null: Kafka tells it from an empty one.
     assert sorted(downstream.set_aside, key=repr) == sorted(thrown_in, key=repr)
 

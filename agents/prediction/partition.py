@@ -175,7 +175,8 @@ class Partition:
         for record in batch:
             _, published_ms = record.timestamp()
             key = record.key()
-            outputs.begin(record)
+            if record.headers() or outputs.trace is not None:
+                outputs.begin(record)
             try:
                 # A publisher whose clock is ahead must not take the watermark along.
                 event = clean(key, record.value(), published_at_ms=min(published_ms, now_ms))
@@ -232,13 +233,10 @@ class Partition:
         fold = plan.fold
         user_id: str = event.user_id  # type: ignore[assignment]  # text, once cleaned
         at_ms: int = event.ts  # type: ignore[assignment]  # milliseconds, once cleaned
-        if (span := outputs.span) is not None:
-            span.mark("clean")
         if is_late:  # what the watermark decided stays so, wherever batches are cut
             outputs.outcomes(join.advance(self._watermark.at_ms), join.traces)
-        outputs.outcomes(
-            join.observe(user_id, event.action, at_ms, plan.told_by(event)), join.traces
-        )
+        if settled := join.observe(user_id, event.action, at_ms, plan.told_by(event)):
+            outputs.outcomes(settled, join.traces)
 
         user = users.get(user_id)
         if user is None:
@@ -249,7 +247,7 @@ class Partition:
         is_visit = at_ms - user.last_ms >= plan.visit_gap_ms
         of_user = fold.update(user, event)
         features = self._with_entities(event, of_user) if plan.features.views else of_user
-        if span is not None:
+        if (span := outputs.span) is not None:
             span.mark("features")
         if answer.routes:
             answer = answer.routed(features)
@@ -284,9 +282,9 @@ class Partition:
             if choice is not None:
                 prediction.arm, prediction.propensity = choice.arm, choice.propensity
                 prediction.arms = choice.arms
-            settled = join.enrol(prediction)
-            if settled is not None:
-                outputs.outcomes((settled,), join.traces)
+            outcome = join.enrol(prediction)
+            if outcome is not None:
+                outputs.outcomes((outcome,), join.traces)
         return answer, of_user, features, score
 
     def _review(

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 from confluent_kafka import Message
@@ -95,10 +95,13 @@ class PartitionOutputs:
         """Why a detector began anew."""
 
     def begin(self, record: Message) -> None:
-        """Take a record in hand: what is written next is caused by it, and belongs to its trace."""
+        """Take a record in hand: what is written next is caused by it, and belongs to its trace.
+
+        Of a record without headers, behind one without a trace, nobody need say so.
+        """
         self.trace = self.sampled = self.span = None
         if headers := record.headers():
-            self._find_trace(headers, record.offset() or 0)  # type: ignore[arg-type]  # a list, if consumed
+            self._find_trace(cast(Any, headers), record.offset() or 0)  # a list, if it was consumed
 
     def _find_trace(self, headers: list[tuple[str, Any]], offset: int) -> None:
         try:

@@ -37,7 +37,7 @@ TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 SAMPLED = f"00-{TRACE_ID}-b7ad6b7169203331-01".encode()
 UNSAMPLED = SAMPLED[:-1] + b"0"
 STATE = b"congo=t61rcWkgMzE"
-PHASES = ["clean", "features", "score", "join", "publish"]
+PHASES = ["features", "score", "join", "publish"]
 
 
 class Recorded:
@@ -357,7 +357,7 @@ def test_a_collector_gets_the_spans_and_whose_they_are(collector, monkeypatch):
     assert {each.key: each.value.string_value for each in span.attributes}[
         "messaging.consumer.group.name"
     ] == "t-predict"
-    assert fates(metrics) == {"made": 6, "exported": 6, "failed": 0}
+    assert fates(metrics) == {"made": 5, "exported": 5, "failed": 0}
 
 
 def test_the_service_is_called_what_the_environment_says(collector, monkeypatch):
@@ -381,7 +381,7 @@ def test_nobody_waits_for_a_collector_that_does_not_answer(collector, monkeypatc
     drive(tracer, 10)
     tracer.close(within_s=0.01)  # ends though nothing left
 
-    assert fates(metrics) == {"made": 60, "exported": 0, "failed": 0}
+    assert fates(metrics) == {"made": 50, "exported": 0, "failed": 0}
     assert collector.requests == []
 
 
@@ -394,13 +394,13 @@ def test_what_a_collector_that_is_away_did_not_take_is_counted_and_said_once(
     metrics = Metrics()
     tracer = opened("predict", metrics)
     drive(tracer)
-    wait_until(lambda: fates(metrics)["failed"] == 6)
+    wait_until(lambda: fates(metrics)["failed"] == 5)
     drive(tracer)
-    wait_until(lambda: fates(metrics)["failed"] == 12)
+    wait_until(lambda: fates(metrics)["failed"] == 10)
     tracer.close()
     wait_until(lambda: not exporting())
 
-    assert fates(metrics) == {"made": 12, "exported": 0, "failed": 12}
+    assert fates(metrics) == {"made": 10, "exported": 0, "failed": 10}
     said = [each for each in caplog.records if each.name.startswith("opentelemetry")]
     assert len(said) <= 1  # an earlier test may have had it said
 
