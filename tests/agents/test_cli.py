@@ -14,7 +14,7 @@ from schemas.errors import InvalidSetting, ThalwegError
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = (
     *("river", "faust", "pydantic", "confluent_kafka", "numpy", "redis", "cyclopts", "rich"),
-    *("mlflow", "pandas"),
+    *("mlflow", "pandas", "opentelemetry"),
 )
 HELP_BUDGET_S = 0.3
 EVERY_COMMAND = [" ".join(words) for words in reference.commands()]
