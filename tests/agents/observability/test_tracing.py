@@ -224,7 +224,7 @@ print([name for name in sys.modules if name.startswith(("opentelemetry", "google
         text=True,
         check=True,
         cwd=ROOT,
-        timeout=60,
+        timeout=120,
     )
 
     assert done.stdout == "[]\n"
