@@ -27,9 +27,9 @@ export function openAlert(id) {
 function item(alert) {
   const explained = element("div", { className: "explained" });
   const behind = element("div", { className: "behind", hidden: true },
+    explained,
     element("dl", { className: "record" }, ...evidence(alert).flatMap(([name, value]) =>
-      [element("dt", { textContent: name }), element("dd", { textContent: value })])),
-    explained);
+      [element("dt", { textContent: name }), element("dd", { textContent: value })])));
   const unfold = element("button", { type: "button", className: "unfold", textContent: "evidence", ariaExpanded: "false" });
   unfold.addEventListener("click", () => {
     behind.hidden = !behind.hidden;
@@ -80,12 +80,18 @@ function plain({ kind, signal, evidence: found, action }) {
   return parts.flatMap((part) => [part, " "]);
 }
 
+const short = (value) =>
+  typeof value === "number" && !Number.isInteger(value) ? Number(value.toPrecision(4)) : value;
+
+function written(name, value) {
+  if (name === "segment" && value?.segment) return `${value.segment}: its ${value.moved}, ${short(value.z)} standard errors`;
+  return typeof value === "object" ? JSON.stringify(value) : String(short(value));
+}
+
 function evidence(alert) {
-  const short = (value) =>
-    typeof value === "number" && !Number.isInteger(value) ? Number(value.toPrecision(4)) : value;
   const facts = Object.entries(alert.evidence)
     .filter(([name]) => !["event_at", "onset_at"].includes(name)) // above, as times
-    .map(([name, value]) => [name.replaceAll("_", " "), typeof value === "object" ? JSON.stringify(value) : String(short(value))]);
+    .map(([name, value]) => [name.replaceAll("_", " "), written(name, value)]);
   return [...facts, ["statistic", `${short(alert.value)} against ${short(alert.threshold)}`],
     ["raised", utc(alert.raised_at)], ["action", alert.action], ...(alert.runbook ? [["what to do", alert.runbook]] : [])];
 }
