@@ -165,6 +165,7 @@ def _models() -> Iterable[Rule]:
     yield alert(
         "ThalwegModelTooSlow",
         f"max by (job, model) (thalweg_model_may_serve {of_the_champion}) == 0",
+        lasts="5m",
         summary="{{ $labels.model }} takes too long to answer, so another one does",
         runbook="Predictions are degraded",
     )
