@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from agents.goals import Goals
 from agents.silence import Silence
@@ -32,6 +32,8 @@ from streams.label_rule import LabelRule
 
 NOT_BY_RULES: Final = frozenset({"multiclass", "regression", "bandit"})
 """Tasks whose answers are no single score from 0 to 1."""
+_FORECASTS: Final = frozenset({"binary", "multiclass", "regression"})
+"""Tasks whose scores say what the label will be."""
 _SCORES_PER_FALSE_ALARM: Final = 100_000
 _KEBAB_CASE: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
@@ -54,6 +56,14 @@ class DriftPolicy:
     model_warmup_outcomes: int = 2_000
     """Outcomes the champion must have learned before its scores are watched: while it is young it
     moves its scores itself."""
+    answers_share: float = 0.5
+    """Share of the budget for the watch over answers, which `learn` keeps; the rest is for scores.
+    0: answers are not watched, as where no labels come. Nor are those of choices, nor how odd
+    something is: then scores have all of it."""
+    scores: Literal["by_partition", "together"] = "by_partition"
+    """Where scores of the twin are watched: in `predict`, at once, each partition for itself; or,
+    `together`, beside answers in `learn`, by means of ten visits of all partitions, once labels are
+    known. That keeps the promise better where weeks differ, and waits for the label's horizon."""
 
     def __post_init__(self) -> None:
         if self.false_alarm_every is not None and self.scores_per_false_alarm is not None:
@@ -66,9 +76,36 @@ class DriftPolicy:
         ):
             if amount <= 0:
                 raise InvalidDeclaration(f"{name} is too small: {getattr(self, name)}")
+        if not 0 <= self.answers_share < 1:
+            raise InvalidDeclaration(
+                f"answers_share is from 0 to less than 1, not {self.answers_share}: scores are"
+                " watched in any case"
+            )
+        if self.scores not in ("by_partition", "together"):
+            raise InvalidDeclaration(
+                f"scores are watched `by_partition` or `together`, not `{self.scores}`"
+            )
+
+    def of_answers(self) -> RunLength:
+        """Tell how long the detector of answers should run, of which there is one.
+
+        >>> DriftPolicy(scores_per_false_alarm=5_000, answers_share=0.25).of_answers().amount
+        20000.0
+        """
+        return self.run_length().times(1 / self.answers_share)
+
+    def of_scores(self, n_partitions: int, *, beside_answers: bool) -> RunLength:
+        """Tell how long the detector of each partition should run, beside that of answers or not.
+
+        >>> policy = DriftPolicy(scores_per_false_alarm=5_000, answers_share=0.75)
+        >>> policy.of_scores(4, beside_answers=True).amount
+        20000.0
+        """
+        all_ = self.run_length(n_partitions)
+        return all_.times(1 / (1 - self.answers_share)) if beside_answers else all_
 
     def run_length(self, n_partitions: int = 1) -> RunLength:
-        """Tell how long the detector of each partition should run until a false alarm.
+        """Tell how long detectors should run until a false alarm, if all is for those of scores.
 
         Time passes for all partitions at once, scores are spread over them.
 
@@ -212,6 +249,7 @@ class Pipeline:
                 f" pipeline's: {', '.join(sorted(self.actions))}"
             )
         self._check_task()
+        self._check_drift()
         if self.review is not None:
             self._check_verdicts_count(self.review)
         if self.label.weighs:
@@ -260,6 +298,26 @@ class Pipeline:
     def task(self) -> str:
         """Tell what the models are asked (`schemas.tasks`)."""
         return task_name(self.champion)
+
+    @property
+    def watches_answers(self) -> bool:
+        """Whether scores say of answers what they will be, and some of the budget is for that."""
+        return self.drift.answers_share > 0 and self.task in _FORECASTS
+
+    @property
+    def watches_together(self) -> bool:
+        """Whether the scores of all partitions are watched together, beside answers."""
+        return self.drift.scores == "together"
+
+    def _check_drift(self) -> None:
+        if not self.watches_together:
+            return
+        if self.task == "multiclass" or not self.watches_answers:
+            raise InvalidDeclaration(
+                'DriftPolicy(scores="together") is for models of yes and no and of amounts whose'
+                f" answers are watched, too (answers_share), not for `{self.champion}` with"
+                f" answers_share={self.drift.answers_share}"
+            )
 
     def _check_task(self) -> None:
         task = self.task

@@ -58,7 +58,10 @@ class Partitions:
         """Set the metrics of all partitions; once a second."""
         counts: Counter[str] = Counter()
         for number, partition in self._by_number.items():
-            self._plan.metrics.drift(number, partition.drift.detector)
+            if partition.watches_scores:
+                self._plan.metrics.drift(number, partition.drift.detector)
+            else:
+                self._plan.metrics.no_drift(number)
             counts.update(partition.entries())
         self._plan.metrics.entries(counts)
         self._tell_spill()

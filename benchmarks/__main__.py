@@ -10,7 +10,8 @@ behind. Without a broker,
 `python -m benchmarks online` how quickly Redis tells them,
 `python -m benchmarks models` how good each model is and what it costs,
 `python -m benchmarks labels` what label rules make of the shop,
-`python -m benchmarks levels` how soon a model that became worse is told of, and
+`python -m benchmarks levels` how soon a model that became worse is told of,
+`python -m benchmarks answers` what watches over scores and answers find in the shop, and
 `python -m benchmarks drift` how often drift detectors cry wolf, and how soon they tell of one.
 """
 
@@ -20,6 +21,7 @@ import os
 import sys
 
 from benchmarks import beside, labels, latency, online_reads, throughput
+from benchmarks.drift import answers
 from benchmarks.drift import command as drift
 from benchmarks.features import command as features
 from benchmarks.handover import command as handover
@@ -43,6 +45,7 @@ OTHERS = {
     "labels": labels.run,
     "levels": levels.run,
     "drift": drift.run,
+    "answers": answers.run,
 }
 
 if sys.argv[1:2] and sys.argv[1] in OTHERS:

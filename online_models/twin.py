@@ -4,8 +4,10 @@ A model that learns moves its own scores. Its twin stays as it was when it was p
 whatever its scores do, the inputs did.
 """
 
+from dataclasses import dataclass
 from typing import Final
 
+from online_models.scorer import Scores
 from schemas.deployments import split
 
 _SUFFIX: Final = "@twin"
@@ -44,3 +46,13 @@ def claim(key: str) -> tuple[str, int | None]:
     """
     twin = original(key)
     return split(key) if twin is None else (twin, None)
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenTwin:
+    """A twin, to be asked."""
+
+    name: str
+    pinned_at: int
+    """Ms since the epoch: another one of the same name was pinned at another time."""
+    scorer: Scores

@@ -47,3 +47,5 @@ class Outcome(msgspec.Struct, gc=False, array_like=True):
     """The probability with which it was chosen."""
     arms: list[str] = []
     """What it was chosen among."""
+    begins_visit: bool = False
+    """Whether its event was the first of a visit (`DriftPolicy.visit_gap`)."""

@@ -50,6 +50,7 @@ class Pending(msgspec.Struct, array_like=True, gc=False):
     arms: tuple[str, ...] = ()
     trace: TraceContext | None = None
     """What the prediction was published with, if that is sampled: its outcome is, too."""
+    begins_visit: bool = False
 
     def outcome(
         self,
@@ -87,6 +88,7 @@ class Pending(msgspec.Struct, array_like=True, gc=False):
             self.arm,
             self.propensity,
             list(self.arms),
+            self.begins_visit,
         )
 
 

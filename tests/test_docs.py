@@ -265,7 +265,7 @@ def test_the_runbook_that_an_alert_names_is_there() -> None:
 def test_every_alert_names_its_runbook() -> None:
     sources = [path.read_text(encoding="utf-8") for path in (ROOT / "agents").rglob("*_alert.py")]
     for kind in RUNBOOKS:
-        assert sum(f'runbook=RUNBOOKS["{kind}"]' in source for source in sources) == 1, kind
+        assert any(f'runbook=RUNBOOKS["{kind}"]' in source for source in sources), kind
     assert all(source.count(" Alert(") == source.count("runbook=RUNBOOKS[") for source in sources)
 
 

@@ -14,6 +14,7 @@ from confluent_kafka import KafkaException
 from agents.learning.accuracy_guard import KEY as TOLD
 from agents.learning.rebuild import Beginning
 from agents.learning.rollout_gate import KEY as COMPARISON
+from agents.learning.visit_watch import KEY as WATCHED
 from agents.observability.learner_metrics import LearnerMetrics
 from agents.outcome_log import OutcomeLog
 from agents.pipeline import Pipeline
@@ -22,8 +23,15 @@ from online_models.late_learners import At, LateLearners
 from online_models.learner import Learner
 from online_models.lineage import Rebuilt, lineage_of
 from online_models.signing import Verifier
-from online_models.snapshot import Manifest, Snapshot, decode, read_manifest
-from online_models.twin import original
+from online_models.snapshot import (
+    Manifest,
+    ServableSnapshot,
+    Snapshot,
+    decode,
+    decode_servable,
+    read_manifest,
+)
+from online_models.twin import FrozenTwin, original
 from schemas.deployments import reference
 from schemas.errors import DeliveryFailed, SnapshotRefused
 from schemas.outcomes import Outcome
@@ -108,6 +116,10 @@ class Curriculum:
     def manifest(self, name: str, blob: bytes) -> Manifest:
         """Check a snapshot without loading it; raises likewise."""
         return read_manifest(blob, self.verifier, **self._ours(name))
+
+    def servable(self, name: str, blob: bytes) -> ServableSnapshot:
+        """Check a snapshot and load what answers; raises likewise."""
+        return decode_servable(blob, self.verifier, **self._ours(name), pause=lambda: None)
 
     def prediction_at(self, offset: int) -> str | None:
         """Tell whose outcome stands at an offset of the log; `None`: there is none."""
@@ -219,10 +231,14 @@ class LearnersRestoring:
         """Those that are kept, twins among them, and the keys of their records."""
         self.twins: dict[str, Rebuilt] = {}
         """Those that can be loaded, and how each was learned."""
+        self.frozen: dict[str, FrozenTwin] = {}
+        """The same to be asked, where answers are watched."""
         self.comparison: bytes | None = None
         """What was compared of a rollout with gates."""
         self.told: bytes | None = None
         """What was told of the champion's accuracy."""
+        self.watched: bytes | None = None
+        """What is known of answers."""
         self.rebuilt: dict[str, Rebuilt] = {}
         """What the snapshots say of it."""
         self.begun: dict[Beginning, Learner] = {}
@@ -252,6 +268,9 @@ class LearnersRestoring:
             return
         if key == TOLD:
             self.told = value
+            return
+        if key == WATCHED:
+            self.watched = value
             return
         if "@" in (name := owner(key)):
             if value is None:
@@ -306,7 +325,13 @@ class LearnersRestoring:
             if original(name) is None:
                 continue
             try:
-                yield name, self._curriculum.manifest(name, blob).was_rebuilt
+                if self._curriculum.pipeline.watches_answers:
+                    found = self._curriculum.servable(name, blob)
+                    manifest = found.manifest
+                    self.frozen[name] = FrozenTwin(name, manifest.created_at, found.scorer)
+                else:
+                    manifest = self._curriculum.manifest(name, blob)
+                yield name, manifest.was_rebuilt
             except SnapshotRefused as refusal:
                 self._metrics.refused(name, str(refusal))
 

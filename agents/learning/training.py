@@ -20,6 +20,7 @@ from agents.learning.rebuild import Beginning, Rebuilds
 from agents.learning.restoring import Curriculum, LearnersRestoring
 from agents.learning.rollout_gate import RolloutGate
 from agents.learning.twins import Twins
+from agents.learning.visit_watch import VisitWatch
 from agents.observability.alert_desk import AlertDesk
 from agents.observability.learner_metrics import LearnerMetrics
 from agents.observability.metrics import Metrics
@@ -129,13 +130,11 @@ class Training:
             objection=objection,
             rebuilds=self._rebuilds,
         )
+        desk = AlertDesk(self._deployed, metrics, topic=alerts, source=SOURCE)
         self._guard = AccuracyGuard(
-            pipeline,
-            self._deployed,
-            AlertDesk(self._deployed, metrics, topic=alerts, source=SOURCE),
-            models=models,
-            deployments=deployments,
+            pipeline, self._deployed, desk, models=models, deployments=deployments
         )
+        self._visits = VisitWatch(pipeline, features, self._deployed, desk, metrics, models=models)
         self._learned_again: frozenset[str] = frozenset()
         """Models that know more than their snapshots, of what no batch will carry."""
         self._learned_late: set[str] = set()
@@ -163,9 +162,10 @@ class Training:
             for learner in self.learners.values():
                 self._rebuilds.caught_up(learner, None)
             self._versions.begin(restored.versions)
-            self._twins.begin(restored.versions, restored.twins)
+            self._twins.begin(restored.versions, restored.twins, restored.frozen)
             self._gate.begin(restored.comparison)
             self._guard.begin(restored.told)
+            self._visits.begin(restored.watched)
             self._publication.begin(restored.places)
 
     def discard(self, partition: int) -> None:
@@ -178,6 +178,7 @@ class Training:
         self._publication.begin({})
         self._gate.begin(None)
         self._guard.begin(None)
+        self._visits.no_longer_ours()
         self._metrics.no_longer_ours()
 
     # ---- who is late ---------------------------------------------------------------------------
@@ -263,6 +264,7 @@ class Training:
         learned: list[At] = []
         compare = self._gate.comparing()
         watch = self._guard.watching(self.learners)
+        watch_visit = self._visits.watching(self._twins.frozen)
         tracer = self._tracer
         for record in batch:
             span = None if tracer is None else tracer.of(record, batch.tp)
@@ -291,12 +293,14 @@ class Training:
             if compare is not None:
                 compare(offset, outcome, scores)
             watch(offset, outcome, scores)
+            watch_visit(offset, outcome)
             if span is not None:
                 span.tell(prediction_id=outcome.prediction_id, models=list(scores))
                 span.end()
         self._metrics.known([outcome for _, outcome in learned])
         self._gate.settle(batch, now_ms)
         self._guard.settle(batch, now_ms)
+        self._visits.settle(batch, now_ms)
         note_dead_letters(
             self._shares, batch.tp, batch.records, set_aside, limit=self._dead_letter_limit
         )

@@ -7,7 +7,7 @@ from agents.kafka.batch import Batch
 from agents.learning.rebuild import Rebuilds
 from online_models.learner import Learner
 from online_models.lineage import Rebuilt
-from online_models.twin import original, twin_of
+from online_models.twin import FrozenTwin, original, twin_of
 
 Encode = Callable[[Learner, str, int], list[tuple[bytes, bytes]]]
 """Writes a learner under a name, at a time (ms), as key and value of its records; none: it is too
@@ -47,9 +47,14 @@ class Twins:
         self._models = models
         self._warm_from = warm_from
         self._encode = encode
-        self.begin({}, {})
+        self.begin({}, {}, {})
 
-    def begin(self, keys: Mapping[str, Collection[bytes]], good: Mapping[str, Rebuilt]) -> None:
+    def begin(
+        self,
+        keys: Mapping[str, Collection[bytes]],
+        good: Mapping[str, Rebuilt],
+        frozen: Mapping[str, FrozenTwin],
+    ) -> None:
         """Go on from what stands on `models`.
 
         Parameters
@@ -58,7 +63,11 @@ class Twins:
             Of the records of each twin.
         good
             Twins that can be loaded, and how each was learned: another one is pinned anew.
+        frozen
+            The same to be asked, if somebody does.
         """
+        self.frozen = dict(frozen)
+        """Those that stand on `models`, by name, to be asked."""
         self._keys = {name: set(each) for name, each in keys.items() if original(name) is not None}
         self._pinned = {name: rebuilt.decision for name, rebuilt in good.items()}
         """Which decision each obeys."""
@@ -69,6 +78,7 @@ class Twins:
         name = twin_of(champion)
         for other in [each for each in self._keys if each != name]:
             self._pinned.pop(other, None)
+            self.frozen.pop(other, None)
             for key in sorted(self._keys.pop(other)):
                 batch.emit(self._models, None, key, partition=0)
         learner = learners.get(champion)  # none: it is a version, or still learns what others know
@@ -79,6 +89,8 @@ class Twins:
             return
         # Noted first: one that is too large now would be so later.
         self._pinned[name] = self._rebuilds.of(champion).decision
+        self.frozen.pop(name, None)
         for key, value in self._encode(learner, name, now_ms):
             self._keys.setdefault(name, set()).add(key)
             batch.emit(self._models, value, key, partition=0)
+            self.frozen[name] = FrozenTwin(name, now_ms, learner.scorer())

@@ -263,7 +263,9 @@ DRIFT_MEAN: Final = GaugeSpec(
     "thalweg_drift_mean",
     "1",
     "Recent mean of the scores (`score_mean`), or of their distance from the mean they had"
-    " (`score_spread`), or the share of them among the lowest and highest fiftieth (`score_tail`).",
+    " (`score_spread`), or the share of them among the lowest and highest fiftieth (`score_tail`)."
+    " Of answers, over all partitions and under that of `outcomes`: what came less what the twin"
+    " said (`answer_mean`), or the square of that (`answer_error`).",
     ("partition", "signal"),
 )
 DRIFT_REFERENCE: Final = GaugeSpec(

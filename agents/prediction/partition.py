@@ -256,7 +256,7 @@ class Partition:
         score = answer.score(features) if choice is None else choice.choose(prediction_id, features)
         if span is not None:
             span.mark("score")
-        if is_visit:
+        if is_visit and self.watches_scores:
             own = score if answer.is_warm and answer.source in BY_MODELS else None
             self._watch(event, answer, own, features, outputs)
 
@@ -278,6 +278,7 @@ class Partition:
                 plan.label_target,
                 stands_for=stands_for,
                 trace=outputs.sampled,
+                begins_visit=is_visit,
             )
             if choice is not None:
                 prediction.arm, prediction.propensity = choice.arm, choice.propensity
@@ -514,6 +515,11 @@ class Partition:
             outputs.entity_forgotten(key)
 
     # ---- what is told --------------------------------------------------------------------------
+
+    @property
+    def watches_scores(self) -> bool:
+        """Whether they are watched here: once there is a twin, `learn` may be asked to."""
+        return self._twin is None or not self._plan.watches_together
 
     @property
     def drift(self) -> DriftWatch:

@@ -182,7 +182,7 @@ class PredictMetrics:
             self._metrics.counter(metric_list.DRIFT_ALARMS, **labels)
 
     def no_drift(self, partition: int) -> None:
-        """Stop telling of a partition that is another worker's now."""
+        """Stop telling of a partition that another worker watches now, or `learn`."""
         for spec in (
             metric_list.DRIFT_STATISTIC,
             metric_list.DRIFT_THRESHOLD,

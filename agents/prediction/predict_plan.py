@@ -198,7 +198,9 @@ class PredictPlan:
         stale_after = pipeline.stale_after
         self._stale_after_ms = None if stale_after is None else stale_after // _MS
         self._now_ms = 0
-        self._run_length = pipeline.drift.run_length(n_partitions)
+        self._run_length = pipeline.drift.of_scores(
+            n_partitions, beside_answers=pipeline.watches_answers
+        )
         self.segments: Final = Segments(
             [
                 (each.field, each.values, each.names)
@@ -207,6 +209,7 @@ class PredictPlan:
             ]
         )
         """What drift is told by, beside all traffic."""
+        self.watches_together: Final = pipeline.watches_together
         self.visit_gap_ms: Final = pipeline.drift.visit_gap // _MS
         self.events: Final = EventCleaner(
             pipeline.event,

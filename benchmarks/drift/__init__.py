@@ -4,4 +4,5 @@
 `detectors`   ours, River's, and two that look at nothing
 `measures`    false alarms, delays, incidents
 `command`     runs it, and prints tables
+`answers`     scores and answers together, at several moments
 """

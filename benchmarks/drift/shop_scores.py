@@ -1,10 +1,12 @@
 """The scores of visits while the shop's history is replayed: the champion's, and its twin's."""
 
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Final, NamedTuple
 from zlib import crc32
 
+from agents.prediction.served_models import Served
 from agents.testing.pipeline_driver import PipelineDriver
 from benchmarks import shop
 from benchmarks.drift.datasets import Dataset, of_shop
@@ -16,6 +18,16 @@ PARTITIONS: Final = 4
 _MS: Final = timedelta(milliseconds=1)
 _STEP_MS: Final = 6 * 3_600_000
 """Event time that is published at once: so often models are exchanged."""
+
+
+class Visit(NamedTuple):
+    """The first event of a visit, once its label is known."""
+
+    at_ms: int
+    user_id: str
+    score: float
+    """Of the twin."""
+    label: bool
 
 
 class Visits(NamedTuple):
@@ -31,18 +43,11 @@ class Visits(NamedTuple):
 
 def watched() -> Visits:
     """Replay the history through the whole pipeline, learning included; half a minute."""
-    pipeline, events = shop.declared(), shop.history()
-    start = datetime.fromtimestamp(events[0].ts / 1_000, UTC)
-    driver = PipelineDriver(pipeline, partitions=PARTITIONS, start=start)
+    pipeline, driver = shop.declared(), _driver()
     twin, pinned_at_ms = twin_of(pipeline.champion), 0
-    for _, some in groupby(events, lambda event: event.ts // _STEP_MS):
-        step = list(some)
-        driver.now_ms = step[-1].ts
-        for event in step:
-            driver.append(event.value, key=event.key)
-        driver.process()
+    for now_ms in _steps(driver):
         if not pinned_at_ms and driver.in_service(twin) is not None:
-            pinned_at_ms = driver.now_ms
+            pinned_at_ms = now_ms
     if (pinned := driver.in_service(twin)) is None:
         raise SystemExit("the shop's history is too short for its own drift policy")
     names = pipeline.compiled().names
@@ -67,6 +72,40 @@ def watched() -> Visits:
     return found
 
 
+def moments(pins: Sequence[int]) -> dict[int, list[Visit]]:
+    """Replay the history, and tell of each moment of pinning what its twin says of later visits.
+
+    In the order of their events; labels become known half an hour later at most.
+
+    Parameters
+    ----------
+    pins
+        Outcomes that the champion has learned by then.
+    """
+    pipeline, driver = shop.declared(), _driver()
+    pinned: dict[int, tuple[int, Served]] = {}
+    for now_ms in _steps(driver):
+        champion = driver.in_service(pipeline.champion)
+        for n in pins:
+            if n not in pinned and champion is not None and champion.scorer.n_learned >= n:
+                pinned[n] = now_ms, champion
+    names = pipeline.compiled().names
+    begun = [each for each in driver.outcomes if each.begins_visit]
+    begun.sort(key=lambda each: each.event_at)
+    return {
+        n: [
+            Visit(
+                *(each.event_at, each.user_id),
+                twin.scorer.score(dict(zip(names, each.features, strict=True))),
+                bool(each.label),
+            )
+            for each in begun
+            if each.event_at > pinned_at_ms
+        ]
+        for n, (pinned_at_ms, twin) in pinned.items()
+    }
+
+
 def quiet_days(scores: list[Scored]) -> list[list[Scored]]:
     """Leave out the days of known incidents."""
     return [
@@ -74,6 +113,22 @@ def quiet_days(scores: list[Scored]) -> list[list[Scored]]:
         for date, day in groupby(scores, lambda each: each.at_ms // DAY_MS)
         if incident_at(date * DAY_MS) is None
     ]
+
+
+def _driver() -> PipelineDriver:
+    start = datetime.fromtimestamp(shop.history()[0].ts / 1_000, UTC)
+    return PipelineDriver(shop.declared(), partitions=PARTITIONS, start=start)
+
+
+def _steps(driver: PipelineDriver) -> Iterator[int]:
+    """Publish the history step by step; yield the time by then."""
+    for _, some in groupby(shop.history(), lambda event: event.ts // _STEP_MS):
+        step = list(some)
+        driver.now_ms = step[-1].ts
+        for event in step:
+            driver.append(event.value, key=event.key)
+        driver.process()
+        yield driver.now_ms
 
 
 def incident_at(at_ms: int) -> str | None:

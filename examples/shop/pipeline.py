@@ -113,7 +113,7 @@ PIPELINE = Pipeline(
         columns={"action": "event", "ts": "timestamp"},
     ),
     # one false alarm in two replays of this history
-    drift=DriftPolicy(scores_per_false_alarm=6_700),
+    drift=DriftPolicy(scores_per_false_alarm=6_700, scores="together"),
     incidents=(
         Incident(name="viral article", first=date(2024, 2, 29), last=date(2024, 3, 3)),
         Incident(name="checkout bug", first=date(2024, 4, 9), last=date(2024, 5, 9)),

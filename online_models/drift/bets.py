@@ -7,7 +7,15 @@ polynomials and steps, whose means over a range of ranks need no table and no ro
 
 from typing import Final, Literal
 
-Signal = Literal["score_mean", "score_spread", "score_tail", "class_mix", "action_mix"]
+Signal = Literal[
+    "score_mean",
+    "score_spread",
+    "score_tail",
+    "class_mix",
+    "answer_mean",
+    "answer_error",
+    "action_mix",
+]
 
 SIGNALS: Final[tuple[Signal, ...]] = ("score_mean", "score_spread", "score_tail")
 

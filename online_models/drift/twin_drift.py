@@ -16,7 +16,7 @@ from online_models.drift.moments import Moments
 from online_models.drift.run_length import RunLength
 from online_models.drift.segments import SegmentMove, SegmentSums
 
-Moved = Literal["world", "model", "both", "unknown"]
+Moved = Literal["world", "model", "both", "unknown", "answers"]
 
 N_RECENT: Final = 100
 """Visits that are kept one by one: what an alarm holds against all before. A model that moved is

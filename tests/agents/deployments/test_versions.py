@@ -14,6 +14,7 @@ from agents.learning.accuracy_guard import KEY as TOLD
 from agents.learning.publication import CHALLENGER_INTERVAL_S
 from agents.learning.restoring import new_learner
 from agents.learning.training import Training
+from agents.learning.visit_watch import KEY as WATCHED
 from agents.testing import PipelineDriver
 from examples.shop.pipeline import PIPELINE
 from online_models import chunks
@@ -55,7 +56,9 @@ class Kept:
 
     def snapshots(self) -> set[str]:
         compacted = self.driver._topics.compacted(TP(topics.MODELS.name, 0))
-        of_models = (key for key, value in compacted if value is not None and key != TOLD)
+        of_models = (
+            key for key, value in compacted if value is not None and key not in (TOLD, WATCHED)
+        )
         return {key.decode() for key in of_models}
 
     def log(self) -> DeploymentLog:
