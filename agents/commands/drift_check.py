@@ -36,7 +36,7 @@ def check(*, scores: Count = 100_000, seed: int = 1, json: Flag = False) -> int:
     declared = pipeline.load(here.pipeline)
     found = drift_check.past(here, declared)
     policy = declared.drift
-    run_length = policy.run_length(here.partitions)
+    run_length = policy.of_scores(here.partitions, beside_answers=declared.watches_answers)
     if declared.task == "multiclass":  # the other half of the budget is that of the class mix
         run_length = run_length.times(2)
     kept = []
