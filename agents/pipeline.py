@@ -56,10 +56,12 @@ class DriftPolicy:
     model_warmup_outcomes: int = 2_000
     """Outcomes the champion must have learned before its scores are watched: while it is young it
     moves its scores itself."""
-    answers_share: float = 0.5
-    """Share of the budget for the watch over answers, which `learn` keeps; the rest is for scores.
-    0: answers are not watched, as where no labels come. Nor are those of choices, nor how odd
-    something is: then scores have all of it."""
+    answers_share: float = 0.4
+    """Share of the budget for the watch over answers, which `learn` keeps. 0: answers are not
+    watched, as where no labels come. Nor are those of choices, nor how odd something is."""
+    actions_share: float = 0.2
+    """Share of the budget for the watch over what users do, in `predict`; 0: it is not watched. The
+    rest is for scores."""
     scores: Literal["by_partition", "together"] = "by_partition"
     """Where scores of the twin are watched: in `predict`, at once, each partition for itself; or,
     `together`, beside answers in `learn`, by means of ten visits of all partitions, once labels are
@@ -76,10 +78,11 @@ class DriftPolicy:
         ):
             if amount <= 0:
                 raise InvalidDeclaration(f"{name} is too small: {getattr(self, name)}")
-        if not 0 <= self.answers_share < 1:
+        shares = self.answers_share, self.actions_share
+        if min(shares) < 0 or sum(shares) >= 1:
             raise InvalidDeclaration(
-                f"answers_share is from 0 to less than 1, not {self.answers_share}: scores are"
-                " watched in any case"
+                "answers_share and actions_share are from 0 to less than 1 together, not"
+                f" {shares[0]} and {shares[1]}: scores are watched in any case"
             )
         if self.scores not in ("by_partition", "together"):
             raise InvalidDeclaration(
@@ -94,15 +97,25 @@ class DriftPolicy:
         """
         return self.run_length().times(1 / self.answers_share)
 
-    def of_scores(self, n_partitions: int, *, beside_answers: bool) -> RunLength:
-        """Tell how long the detector of each partition should run, beside that of answers or not.
+    def of_actions(self, n_partitions: int) -> RunLength:
+        """Tell how long the detector of actions of each partition should run.
 
-        >>> policy = DriftPolicy(scores_per_false_alarm=5_000, answers_share=0.75)
+        >>> DriftPolicy(scores_per_false_alarm=5_000, actions_share=0.25).of_actions(4).amount
+        20000.0
+        """
+        return self.run_length(n_partitions).times(1 / self.actions_share)
+
+    def of_scores(self, n_partitions: int, *, beside_answers: bool) -> RunLength:
+        """Tell how long that of scores of each partition should run, beside answers or not.
+
+        >>> policy = DriftPolicy(
+        ...     scores_per_false_alarm=5_000, answers_share=0.5, actions_share=0.25
+        ... )
         >>> policy.of_scores(4, beside_answers=True).amount
         20000.0
         """
-        all_ = self.run_length(n_partitions)
-        return all_.times(1 / (1 - self.answers_share)) if beside_answers else all_
+        elsewhere = self.actions_share + (self.answers_share if beside_answers else 0.0)
+        return self.run_length(n_partitions).times(1 / (1 - elsewhere))
 
     def run_length(self, n_partitions: int = 1) -> RunLength:
         """Tell how long detectors should run until a false alarm, if all is for those of scores.

@@ -19,7 +19,7 @@ def drift_alert(
     model: str,
     model_version: int,
 ) -> Alert:
-    """Say that the scores of a partition are no longer what they were, and on what that rests.
+    """Say that scores or actions of a partition are not what they were, and on what that rests.
 
     Its id follows from the event that raised it: the same alarm computed twice is one alert. That a
     model moves that learns is no reason to warn.
@@ -29,6 +29,8 @@ def drift_alert(
     attributed: dict[str, Any] = {} if segment is None else {"segment": segment._asdict()}
     if found.of_class is not None:
         attributed["class"] = found.of_class or "other"
+    if found.of_action is not None:
+        attributed["action"] = found.of_action
     return Alert(
         alert_id=f"drift-{use_case}-{partition}-{event_id}-{signal}",
         kind="drift",

@@ -41,6 +41,7 @@ WARM_USERS: Final = 10_000
 _DRIFT: Final = "drift2"
 _FORMER_DRIFT: Final = "drift"
 """Written by earlier versions; nothing in it is of use."""
+_ACTIONS: Final = "actions"
 _REVIEW: Final = "review"
 _NEWEST: Final = "newest"
 _NOBODY: Final[Mapping[str, dict[str, float]]] = {}
@@ -121,6 +122,7 @@ class Partition:
 
     def _read_singles(self) -> None:
         self._drift = self._plan.drift_watch(self._singles.get(_DRIFT))
+        self._actions = self._plan.action_mix(self._singles.get(_ACTIONS))
         self._newest_ms = self._marks.get(_NEWEST) or 0
         self._watermark = Watermark(self._plan.pipeline.allowed_lateness)
         self._watermark.advance(self._newest_ms)
@@ -256,6 +258,7 @@ class Partition:
         score = answer.score(features) if choice is None else choice.choose(prediction_id, features)
         if span is not None:
             span.mark("score")
+        self._watch_actions(event, answer, outputs, begins_visit=is_visit)
         if is_visit and self.watches_scores:
             own = score if answer.is_warm and answer.source in BY_MODELS else None
             self._watch(event, answer, own, features, outputs)
@@ -348,6 +351,18 @@ class Partition:
         if alarm is not None:
             outputs.drift_alert(alarm, event, answer)
 
+    def _watch_actions(
+        self, event: UserEvent, answer: Answer, outputs: PartitionOutputs, *, begins_visit: bool
+    ) -> None:
+        """Let each event tell whether users do what they hardly did."""
+        if self._actions is None:
+            return
+        user_id: str = event.user_id  # type: ignore[assignment]  # text, once cleaned
+        at_ms: int = event.ts  # type: ignore[assignment]  # milliseconds, once cleaned
+        moved = self._actions.update(event.action, user_id, at_ms, begins_visit=begins_visit)
+        if moved is not None:
+            outputs.action_alert(*moved, event, answer)
+
     def _with_entities(self, event: UserEvent, of_user: dict[str, float]) -> dict[str, float]:
         """Join a user's features with those of what else the event is about.
 
@@ -431,6 +446,8 @@ class Partition:
             self._has_watched = False
             self._singles.put(_DRIFT, self._drift.encode())
             self._singles.delete(_FORMER_DRIFT)
+        if self._actions is not None and touched:
+            self._singles.put(_ACTIONS, self._actions.encode())
         if self._reviews is not None and self._reviews.has_changed:
             self._singles.put(_REVIEW, self._reviews.encode())
         self._log_changes(batch, outputs, touched=touched)

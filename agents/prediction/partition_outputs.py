@@ -16,7 +16,7 @@ from agents.prediction.predict_plan import Answer, PredictPlan
 from agents.prediction.served_models import Served
 from agents.silence import silenced
 from online_models.assignment import Variant
-from online_models.drift import TwinAlarm
+from online_models.drift import DriftAlarm, TwinAlarm
 from schemas.errors import InvalidRecord, InvalidTraceparent
 from schemas.events import UserEvent
 from schemas.feature_updates import STATE_HEADER
@@ -292,7 +292,7 @@ class PartitionOutputs:
             )
 
     def drift_alert(self, found: TwinAlarm, event: UserEvent, answer: Answer) -> None:
-        """Raise an alert about the scores of this partition."""
+        """Raise an alert about this partition."""
         plan, partition = self._plan, self._batch.partition
         alert = drift_alert(
             found,
@@ -312,6 +312,13 @@ class PartitionOutputs:
         value = msgspec.json.encode(alert)
         headers = plan.alert_envelope.headers(alert.alert_id)
         self._emit(self._topics.alerts, value, plan.use_case_key, headers=headers)
+
+    def action_alert(
+        self, action: str, alarm: DriftAlarm, event: UserEvent, answer: Answer
+    ) -> None:
+        """Raise an alert about what users of this partition do."""
+        found = TwinAlarm(alarm, is_of_twin=True, moved="world", of_action=action)
+        self.drift_alert(found, event, answer)
 
     def dead_letter(self, record: Message, error: Exception) -> None:
         """Set a record aside: it can never be processed, or not by this code."""

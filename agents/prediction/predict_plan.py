@@ -21,7 +21,7 @@ from agents.prediction.spilled_states import SpilledStates
 from agents.prediction.wording import WORDINGS, Wording
 from online_models.assignment import Variant
 from online_models.bandit_scorer import ArmChoice
-from online_models.drift import Segments
+from online_models.drift import ActionMix, Segments
 from online_models.ensemble import NAME as ENSEMBLE
 from online_models.ensemble import Ensemble, EnsembleScorer
 from online_models.review import ReviewSampler
@@ -394,6 +394,16 @@ class PredictPlan:
             schema=self.features.schema,
             of_classes=self.pipeline.task == "multiclass",
         )
+
+    def action_mix(self, encoded: bytes | None) -> ActionMix | None:
+        """Make what watches the actions of a partition's users, or go on with it."""
+        policy = self.pipeline.drift
+        if not policy.actions_share:
+            return None
+        run_length = policy.of_actions(self._n_partitions)
+        if encoded is None:
+            return ActionMix(run_length, warmup=policy.warmup_scores)
+        return ActionMix.decode(encoded, run_length, warmup=policy.warmup_scores)
 
     def review_sampler(self, partition: int, encoded: bytes | None) -> ReviewSampler | None:
         """Make what chooses decisions of a partition for people, or go on with it."""

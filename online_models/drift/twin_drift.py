@@ -62,6 +62,8 @@ class TwinAlarm:
     """What part of the traffic moved most, if that can be told."""
     of_class: str | None = None
     """Which class comes more often, of an alarm of `class_mix`; empty: one of the rare ones."""
+    of_action: str | None = None
+    """Which action comes more often, of an alarm of `action_mix`."""
 
 
 class TwinDrift:

@@ -57,6 +57,7 @@ const MOVED = {
   world: ["the world moved", "the champion's frozen twin, which learns nothing, gives other scores, too"],
   model: ["the model moved", "away from its frozen twin, whose scores hold still"],
   both: ["the world and the model moved", "the frozen twin gives other scores, and the model others than its twin"],
+  answers: ["the answers moved", "the same inputs are answered otherwise than the frozen twin expects"],
   unknown: ["model or world: unknown", "there was no frozen twin to tell them apart"],
 };
 
@@ -73,6 +74,8 @@ function plain({ kind, signal, evidence: found, action }) {
       title: moved === "share" ? "its share of the traffic is another" : "its scores are others" }));
   }
   if (found.class !== undefined) parts.push(element("span", { className: "chip", textContent: `class ${found.class}` }));
+  if (found.action !== undefined) parts.push(element("span", { className: "chip", textContent: `action ${found.action}`,
+    title: "comes more often than actions that are as rare did" }));
   if (kind === "shift") parts.push(element("a", { href: `#/signal/${encodeURIComponent(`${signal}/${found.model ?? ""}`)}`, textContent: "day by day" }));
   if (found.partition !== undefined) parts.push(element("a", { href: `#/partition/${found.partition}`, textContent: `partition ${found.partition}` }));
   if (found.onset_at) parts.push(`since ${utc(found.onset_at)}`);

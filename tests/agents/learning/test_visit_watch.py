@@ -1,5 +1,6 @@
 """Answers that change while inputs stay: told once, by whoever lives, and within the budget."""
 
+import math
 import random
 from dataclasses import replace
 from datetime import timedelta
@@ -14,7 +15,6 @@ from agents.pipeline import DriftPolicy
 from agents.silence import Silence
 from agents.testing import PipelineDriver
 from agents.testing.pipeline_driver import START
-from online_models.drift import RunLength
 from schemas import topics
 from schemas.errors import InvalidDeclaration
 from schemas.outcomes import Outcome
@@ -115,7 +115,9 @@ def test_it_is_counted_and_where_it_stands_is_told(whole):
     labels = 'partition="0",signal="answer_error"'
 
     assert samples[f"thalweg_drift_alarms_total{{{labels}}}"] == 1.0
-    assert samples[f"thalweg_drift_threshold{{{labels}}}"] == pytest.approx(3.778, abs=1e-3)
+    assert samples[f"thalweg_drift_threshold{{{labels}}}"] == pytest.approx(
+        math.log10(PIPELINE.drift.of_answers().amount)
+    )
     assert samples['thalweg_alerts_total{kind="drift",level="warning"}'] == len(whole.told)
     whole.driver._training.discard(0)
     assert f"thalweg_drift_threshold{{{labels}}}" not in whole.driver.metrics.samples()
@@ -264,32 +266,36 @@ def test_what_cannot_be_asked_is_passed_over():
 
 
 def test_the_budget_is_shared_and_no_more_than_was_declared():
-    month, third = timedelta(days=30), 1 / 4
-    policy = DriftPolicy(false_alarm_every=month, answers_share=third)
+    month = timedelta(days=30)
+    policy = DriftPolicy(false_alarm_every=month, answers_share=1 / 4, actions_share=1 / 8)
+    of_actions = 4 / policy.of_actions(4).amount  # of four detectors
     rates = [
-        4 / policy.of_scores(4, beside_answers=True).amount,  # of four detectors
+        4 / policy.of_scores(4, beside_answers=True).amount,
+        of_actions,
         1 / policy.of_answers().amount,
     ]
 
     assert sum(rates) == pytest.approx(1 / (30 * 24))
-    assert policy.of_scores(4, beside_answers=False) == RunLength.time(4 * month)
+    without = 4 / policy.of_scores(4, beside_answers=False).amount
+    assert without + of_actions == pytest.approx(1 / (30 * 24))
     with pytest.raises(InvalidDeclaration, match="by_partition"):
         DriftPolicy(scores="both")  # type: ignore[arg-type]  # which it is not
     with pytest.raises(InvalidDeclaration, match="whose answers are watched, too"):
         replace(TOGETHER, drift=replace(TOGETHER.drift, answers_share=0.0))
-    for share in (-0.1, 1.0):
-        with pytest.raises(InvalidDeclaration, match="answers_share"):
-            DriftPolicy(answers_share=share)
+    for answers, actions in ((-0.1, 0.2), (1.0, 0.0), (0.5, 0.5), (0.5, -0.1)):
+        with pytest.raises(InvalidDeclaration, match="answers_share and actions_share"):
+            DriftPolicy(answers_share=answers, actions_share=actions)
 
 
-def test_where_nobody_watches_answers_scores_have_the_whole_budget():
-    policy = replace(PIPELINE.drift, answers_share=0.0)
+def test_where_nobody_watches_anything_else_scores_have_the_whole_budget():
+    policy = replace(PIPELINE.drift, answers_share=0.0, actions_share=0.0)
     run = Run(replace(PIPELINE, drift=policy)).learn_until(600)
 
     assert run.recorded is None
     assert not replace(PIPELINE, drift=policy).watches_answers
     assert run.driver._plan._run_length == policy.run_length()
-    assert PipelineDriver(PIPELINE)._plan._run_length == policy.run_length().times(2)
+    assert run.driver._plan.action_mix(None) is None
+    assert PipelineDriver(PIPELINE)._plan._run_length.amount > policy.run_length().amount
 
 
 def test_predict_says_which_predictions_begin_a_visit():
