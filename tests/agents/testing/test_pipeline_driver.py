@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.observability import metric_list
+from agents.pipeline import DriftPolicy
 from agents.testing import PipelineDriver
 from examples.shop.pipeline import PIPELINE
 from schemas import topics
@@ -307,6 +308,7 @@ def test_labels_of_a_former_rule_cost_no_event(positive):
         label=reported_within(hour, says=str, positive=positive),
         champion="multiclass_softmax_v1",
         challengers=(),
+        drift=DriftPolicy(),
     )
     driver = PipelineDriver(classes)
     event = {"user_id": "ada", "action": "home", "event_id": "e1", "ts": driver.now_ms}
