@@ -56,10 +56,10 @@ class DriftPolicy:
     model_warmup_outcomes: int = 2_000
     """Outcomes the champion must have learned before its scores are watched: while it is young it
     moves its scores itself."""
-    answers_share: float = 0.4
+    answers_share: float = 0.3
     """Share of the budget for the watch over answers, which `learn` keeps. 0: answers are not
     watched, as where no labels come. Nor are those of choices, nor how odd something is."""
-    actions_share: float = 0.2
+    actions_share: float = 0.4
     """Share of the budget for the watch over what users do, in `predict`; 0: it is not watched. The
     rest is for scores."""
     scores: Literal["by_partition", "together"] = "by_partition"

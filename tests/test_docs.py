@@ -272,7 +272,10 @@ def test_every_alert_names_its_runbook() -> None:
 def test_the_evidence_that_the_runbook_names_is_in_the_alerts() -> None:
     alarm = DriftAlarm("score_mean", 0.2, 0.1, statistic=3.0, threshold=2.0, n=100)
     alert = drift_alert(
-        TwinAlarm(alarm, True, "world", SegmentMove("platform=mobile", "score", 5.0)),
+        TwinAlarm(
+            *(alarm, True, "world", SegmentMove("platform=mobile", "score", 5.0)),
+            of_action="checkout_bug",
+        ),
         use_case="",
         partition=0,
         event_id="",

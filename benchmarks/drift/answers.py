@@ -1,4 +1,4 @@
-"""`python -m benchmarks answers`: what watches over scores and over answers find in the shop.
+"""`python -m benchmarks answers`: what watches over scores, answers and actions find in the shop.
 
 Twins are pinned at six moments, users spread over four partitions in eight ways. A minute or two.
 """
@@ -15,10 +15,16 @@ from typing import Final
 
 from benchmarks import shop
 from benchmarks.drift.detectors import WARMUP_SCORES
-from benchmarks.drift.shop_scores import PARTITIONS, Visit, incident_at, moments
+from benchmarks.drift.shop_scores import (
+    PARTITIONS,
+    Visit,
+    actions_of_visits,
+    incident_at,
+    moments,
+)
 from benchmarks.drift.streams import DAY_MS
 from benchmarks.peers.report import table
-from online_models.drift import AnswerDrift, RunLength, ScoreDrift, rest_of
+from online_models.drift import ActionMix, AnswerDrift, RunLength, ScoreDrift, rest_of
 
 PINS: Final = (2_000, 3_000, 4_500, 6_000, 8_000, 10_000)
 """Outcomes that the champion has learned."""
@@ -56,6 +62,20 @@ def of_answers(run_length: RunLength) -> Watch:
     def watch(visit: Visit) -> bool:
         rest = rest_of(visit.label, visit.score)
         return rest is not None and drift.update(rest, visit.at_ms) is not None
+
+    return watch
+
+
+def of_actions(run_length: RunLength) -> Watch:
+    """Watch what users do."""
+    mix = ActionMix(run_length, warmup=WARMUP_SCORES)
+
+    def watch(visit: Visit) -> bool:
+        alarms = [
+            mix.update(action, visit.user_id, visit.at_ms, begins_visit=place == 0)
+            for place, action in enumerate(visit.actions)
+        ]
+        return any(alarms)
 
     return watch
 
@@ -100,13 +120,26 @@ COMBINATIONS: Final = (
 )
 
 
+ACTIONS: Final = (
+    Combination("actions", (lambda: of_actions(BUDGET),)),
+    Combination(
+        "actions, two fifths of the budget",
+        (lambda: of_actions(shop.declared().drift.of_actions(PARTITIONS)),),
+    ),
+)
+"""No twin has a part in these: they are watched since the history begins."""
+
+
 def run(argv: Sequence[str]) -> int:
     """Measure, and print a table."""
     argparse.ArgumentParser(prog="python -m benchmarks answers", description=__doc__).parse_args(
         argv
     )
     visits = moments(PINS)
-    print(table_of([row(each, list(visits.values())) for each in COMBINATIONS]))
+    rows = [row(each, list(visits.values())) for each in COMBINATIONS]
+    did = [actions_of_visits()] * len(PINS)
+    rows += [row(each, did) for each in ACTIONS]
+    print(table_of(rows))
     return 0
 
 

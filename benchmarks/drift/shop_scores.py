@@ -6,6 +6,8 @@ from itertools import groupby
 from typing import Final, NamedTuple
 from zlib import crc32
 
+import msgspec
+
 from agents.prediction.served_models import Served
 from agents.testing.pipeline_driver import PipelineDriver
 from benchmarks import shop
@@ -28,6 +30,8 @@ class Visit(NamedTuple):
     score: float
     """Of the twin."""
     label: bool
+    actions: tuple[str, ...] = ()
+    """All of the visit, each once; told by `actions_of_visits` alone."""
 
 
 class Visits(NamedTuple):
@@ -113,6 +117,22 @@ def quiet_days(scores: list[Scored]) -> list[list[Scored]]:
         for date, day in groupby(scores, lambda each: each.at_ms // DAY_MS)
         if incident_at(date * DAY_MS) is None
     ]
+
+
+def actions_of_visits() -> list[Visit]:
+    """List all visits of the history, by what was done in them; nothing is scored."""
+    gap_ms = shop.declared().drift.visit_gap // _MS
+    last_ms: dict[str, int] = {}
+    began_ms: dict[str, int] = {}
+    actions: dict[tuple[int, str], dict[str, None]] = {}
+    for each in shop.history():
+        event = msgspec.json.decode(each.value)
+        user_id = str(event["user_id"])
+        if each.ts - last_ms.get(user_id, -gap_ms) >= gap_ms:
+            began_ms[user_id] = each.ts
+        last_ms[user_id] = each.ts
+        actions.setdefault((began_ms[user_id], user_id), {})[event["action"]] = None
+    return [Visit(*visit, 0.0, False, tuple(each)) for visit, each in sorted(actions.items())]
 
 
 def _driver() -> PipelineDriver:

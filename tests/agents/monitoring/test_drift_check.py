@@ -123,9 +123,9 @@ def test_the_command_tells_what_it_found_beside_the_promise(tmp_path, monkeypatc
     told = capsys.readouterr().out
     if as_json:
         found = msgspec.json.decode(told)
-        assert (found["promise"], found["unit"]) == (pytest.approx(16_750), "scores")
+        assert (found["promise"], found["unit"]) == (pytest.approx(6_700 / 0.3), "scores")
         assert [each["length"] for each in found["drawn"]] == [1, 7]
         assert {each["verdict"] for each in found["drawn"]} <= {"too little to say", "broken"}
     else:
-        assert "Promised is a false alarm in 16,750 scores." in told
+        assert "Promised is a false alarm in 22,333 scores." in told
         assert "runs of" in told

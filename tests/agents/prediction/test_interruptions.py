@@ -61,7 +61,7 @@ PIPELINE = Pipeline(
     max_event_ids=8,
     max_pending=6,
     drift=DriftPolicy(
-        scores_per_false_alarm=1,
+        scores_per_false_alarm=0.3,  # of which actions and answers have seven tenths
         warmup_scores=2,
         visit_gap=timedelta(milliseconds=1),
         model_warmup_outcomes=0,
