@@ -14,7 +14,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import faust
-import msgspec
 from faust.types.tuples import TP
 
 from agents.kafka.app import App, Batch
@@ -25,6 +24,7 @@ from agents.offline.file_system import FileSystem
 from agents.offline.sweeping import sweep
 from agents.offline.table_writer import TableWriter
 from agents.offline.tables import Row, Table
+from schemas.errors import UNREADABLE
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class Gathering:
             offset = record.offset() or 0
             try:
                 row = self._row(record.value() or b"")
-            except msgspec.MsgspecError as error:
+            except UNREADABLE as error:
                 # The topic is ours alone: whoever wrote this can write it again.
                 logger.warning("no row of %r at offset %s: %s", batch, offset, error)
                 continue

@@ -30,7 +30,7 @@ from agents.observability import metric_list
 from agents.observability.metrics import Metrics
 from agents.pipeline import Pipeline
 from agents.verdicts import Verdicts
-from schemas.errors import InvalidRecord
+from schemas.errors import UNREADABLE, InvalidRecord
 from schemas.outcomes import Outcome
 from streams.clean import EventCleaner
 from streams.feature_history import FeatureHistory
@@ -271,7 +271,7 @@ class ParityFeed:
     def _take_outcome(self, message: Message) -> None:
         try:
             outcome = self._decode_outcome(message.value() or b"")
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             return  # learn made a dead letter of it
         self._parity.outcome(outcome, read_at_s=time.monotonic())
 

@@ -27,6 +27,7 @@ from agents.observability import metric_list
 from agents.observability.metric_spec import CounterSpec
 from agents.observability.metrics import Metrics
 from schemas.entity_features import EntityFeatures
+from schemas.errors import UNREADABLE
 from schemas.feature_updates import STATE_HEADER, FeatureUpdate
 from streams.fold import FeatureFold
 
@@ -174,7 +175,7 @@ class FeatureStore:
         for key, record in newest.items():
             try:
                 entity, update = (key or b"").decode(), self._decode(record.value() or b"")
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            except UNREADABLE as error:
                 # The topic is ours alone: whoever wrote this can write it again.
                 logger.warning("no feature update at offset %s: %s", record.offset(), error)
             else:

@@ -36,6 +36,7 @@ from agents.pipeline import Pipeline
 from agents.settings import Settings
 from schemas import topics
 from schemas.deployments import split
+from schemas.errors import UNREADABLE
 from schemas.sketches import SketchReference
 from schemas.telemetry import Telemetry
 
@@ -275,7 +276,7 @@ def latencies_s(records: Iterable[Message], now_ms: int, since_ms: int) -> list[
     for record in records:
         try:
             published_ms = _decode_published(record.value() or b"").published_at
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             continue
         if published_ms >= since_ms:
             latencies.append(max(0, now_ms - published_ms) / 1000)
@@ -287,7 +288,7 @@ def telemetry_of(records: Iterable[Message]) -> Iterator[Telemetry]:
     for record in records:
         try:
             yield _decode_telemetry(record.value() or b"")
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             continue
 
 

@@ -17,6 +17,8 @@ from typing import Final
 
 import msgspec
 
+from schemas.errors import UNREADABLE
+
 PART_BYTES: Final = 1 << 20
 MOST_PARTS: Final = 128
 MOST_BYTES: Final = PART_BYTES * MOST_PARTS
@@ -217,6 +219,6 @@ def _head(value: bytes) -> Head | None:
     """Read a head that has parts; all else is whole, or junk that whoever loads it refuses."""
     try:
         head = msgspec.msgpack.decode(value, type=Head)
-    except (msgspec.MsgspecError, ValueError):
+    except (ValueError, *UNREADABLE):
         return None
     return head if 0 < len(head.parts) <= MOST_PARTS and head.place in (0, 1) else None

@@ -26,7 +26,7 @@ from river.tree.nodes.htc_nodes import LeafMajorityClass, LeafNaiveBayesAdaptive
 from river.tree.splitter import qo_splitter
 
 from online_models.estimator import Estimator
-from schemas.errors import SnapshotRefused
+from schemas.errors import UNREADABLE, SnapshotRefused
 
 E = TypeVar("E", bound=Estimator)
 
@@ -287,7 +287,7 @@ def pieces_of(blob: bytes) -> list[bytes]:
         return [blob]  # of a model without large parts, or as former releases wrote all of them
     try:
         return msgspec.msgpack.decode(blob, type=list[bytes])
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise SnapshotRefused(f"pieces cannot be read: {error}") from error
 
 

@@ -25,7 +25,7 @@ from online_models.progress import LearnerState
 from online_models.scorer import Scores
 from online_models.signing import Signer, Verifier
 from online_models.twin import claim
-from schemas.errors import SnapshotRefused
+from schemas.errors import UNREADABLE, SnapshotRefused
 
 _FORMAT: Final = "thalweg-snapshot-3"
 _FORMER_FIGURES: Final = frozenset({"roc_auc", "log_loss", "recent_roc_auc", "recent_log_loss"})
@@ -318,14 +318,14 @@ def _state(signed: bytes, model: str) -> LearnerState[Any]:
 def _envelope(blob: bytes) -> Envelope:
     try:
         return msgspec.msgpack.decode(blob, type=Envelope)
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (ValueError, *UNREADABLE) as error:
         raise SnapshotRefused(f"snapshot is no envelope: {error}") from error
 
 
 def _manifest(signed: bytes) -> Manifest:
     try:
         return msgspec.msgpack.decode(signed, type=Manifest)
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (ValueError, *UNREADABLE) as error:
         raise SnapshotRefused(f"manifest cannot be read: {error}") from error
 
 

@@ -13,7 +13,15 @@
         └── Fenced           another worker owns this identity now
 """
 
+from typing import Final
+
+import msgspec
+
 from schemas.reasons import Reason
+
+UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""All that msgspec raises on the bytes of strangers: what is malformed, text that is no UTF-8, and
+what is nested deeper than the stack."""
 
 
 class ThalwegError(Exception):

@@ -11,7 +11,7 @@ from typing import Annotated, Final, Generic, TypeVar
 import msgspec
 from msgspec import inspect
 
-from schemas.errors import InvalidDeclaration, InvalidRecord
+from schemas.errors import UNREADABLE, InvalidDeclaration, InvalidRecord
 from schemas.events import UserEvent
 from schemas.labels import LARGEST_AMOUNT, MAX_CLASS_LENGTH, Label, LabelType, LabelValue
 from schemas.reasons import Reason
@@ -25,8 +25,6 @@ _PATH: Final = re.compile(r" - at `\$\.(\w+)")
 """Where msgspec met what it could not read; a field of a record stands first."""
 _INT64: Final = range(-(1 << 63), 1 << 63)
 _AwareDatetime = Annotated[datetime, msgspec.Meta(tz=True)]
-# All that msgspec raises on the bytes of strangers; the last on nesting deeper than the stack.
-_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 E = TypeVar("E", bound=UserEvent)
 """The pipeline's type of events."""
@@ -72,7 +70,7 @@ class _Reader(Generic[R]):
             _check_utf8(value)
         try:
             record = self._decode(value)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise self._refusal(value, error) from error
         _identify(record, key)
         self._place_in_time(record, published_at_ms)
@@ -103,7 +101,7 @@ class _Reader(Generic[R]):
             fields = msgspec.json.decode(value)
         except msgspec.ValidationError:  # a number that is none
             return self._invalid_somewhere(error)
-        except _UNREADABLE as json_error:
+        except UNREADABLE as json_error:
             return InvalidRecord(Reason.NOT_JSON, str(json_error))
         if isinstance(fields, dict):
             for name in self._required:

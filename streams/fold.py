@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
+from schemas.errors import UNREADABLE
 from schemas.events import UserEvent
 from streams.distinct import Sketch, cardinality_of_union, sketch_of, union
 from streams.feature_kinds import (
@@ -168,7 +169,7 @@ class FeatureFold:
         """
         try:
             old = Layout.decode(layout)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return False
         if old.meaning != self.layout.meaning:
             return False

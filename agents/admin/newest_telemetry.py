@@ -7,6 +7,7 @@ import msgspec
 from agents.admin import topic_reader
 from agents.settings import Settings
 from schemas import topics
+from schemas.errors import UNREADABLE
 from schemas.telemetry import Telemetry
 
 _LAST: Final = 500
@@ -26,7 +27,7 @@ def read(settings: Settings) -> dict[str, Telemetry]:
     for message in topic_reader.read_to_end(settings, topic, last=_LAST):
         try:
             told = msgspec.json.decode(message.value() or b"", type=Telemetry)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             continue
         newest[told.process] = told
     return newest

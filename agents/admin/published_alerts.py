@@ -6,6 +6,7 @@ from agents.admin import topic_reader
 from agents.settings import Settings
 from schemas import topics
 from schemas.alerts import Alert
+from schemas.errors import UNREADABLE
 
 _decode = msgspec.json.Decoder(Alert).decode
 
@@ -28,7 +29,7 @@ def read(settings: Settings, use_case: str, *, kind: str | None, limit: int) -> 
     for message in topic_reader.read_to_end(settings, topic):
         try:
             alert = _decode(message.value() or b"")
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             continue  # anybody may write anything there
         if alert.use_case == use_case and kind in (None, alert.kind):
             newest[alert.alert_id] = alert

@@ -13,7 +13,7 @@ from agents.pipeline import Pipeline
 from agents.settings import Settings
 from schemas import topics
 from schemas.cloudevents import Headers, constant_headers, rfc3339
-from schemas.errors import DeliveryFailed, ThalwegError
+from schemas.errors import UNREADABLE, DeliveryFailed, ThalwegError
 from schemas.review import ReviewItem, Verdict
 
 NEWEST: Final = 100
@@ -50,7 +50,7 @@ def waiting(settings: Settings, declared: Pipeline) -> list[ReviewItem]:
     for message in topic_reader.read_to_end(settings, queue):
         try:
             item = _decode_item(message.value() or b"")
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             continue
         if item.use_case == declared.use_case:
             items[item.prediction_id] = message.partition() or 0, item
@@ -96,7 +96,7 @@ def event_times(settings: Settings) -> dict[int, int]:
     for message in topic_reader.read_to_end(settings, topic, last=NEWEST):
         try:
             answered = _decode_answered(message.value() or b"")
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             continue
         partition = message.partition() or 0
         reached[partition] = max(reached.get(partition, 0), answered.event_at)
@@ -113,7 +113,7 @@ def judged(settings: Settings) -> dict[str, Verdict]:
     for message in topic_reader.read_to_end(settings, topic):
         try:
             verdict = _decode_verdict(message.value() or b"")
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             continue
         verdicts.setdefault(verdict.prediction_id, verdict)
     return verdicts

@@ -11,7 +11,7 @@ from agents.admin import topic_reader
 from agents.settings import Settings
 from schemas import dead_letters, topics
 from schemas.dead_letters import Fate, Headers
-from schemas.errors import ThalwegError
+from schemas.errors import UNREADABLE, ThalwegError
 
 _decode_fate = msgspec.json.Decoder(Fate).decode
 
@@ -108,7 +108,7 @@ def _fates(messages: Iterable[Message]) -> Iterator[tuple[int, Fate]]:
     for message in messages:
         try:
             yield int(message.key() or b""), _decode_fate(message.value() or b"")
-        except (ValueError, msgspec.MsgspecError):
+        except (ValueError, *UNREADABLE):
             continue
 
 

@@ -18,7 +18,7 @@ from online_models.registry import Refusal, Registry
 from schemas import topics
 from schemas.cloudevents import Headers, constant_headers, rfc3339
 from schemas.deployments import Deployment
-from schemas.errors import DeliveryFailed
+from schemas.errors import UNREADABLE, DeliveryFailed
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ def decoded(value: bytes | None) -> Deployment | None:
     """
     try:
         return _decode(value or b"")
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         logger.warning("a record of `deployments` is passed over: %s", error)
         return None
 

@@ -8,7 +8,6 @@ travel in the batch's own transaction. Time is an argument.
 from collections.abc import Sequence
 from typing import Final
 
-import msgspec
 from confluent_kafka import Message
 
 from agents.dead_letter_limit import note_dead_letters
@@ -18,7 +17,7 @@ from agents.entities.entity_states import FORGET_BESIDE_NEW, EntityStates
 from agents.isolation import process_apart
 from agents.kafka.batch import Batch
 from agents.prediction import encode
-from schemas.errors import InvalidRecord
+from schemas.errors import UNREADABLE, InvalidRecord
 from schemas.reasons import Reason
 from streams.deduplicate import Deduplicator, segment_table
 from streams.feature_set import CompiledView
@@ -97,7 +96,7 @@ class AggregatePartition:
             try:
                 key = (record.key() or b"").decode()
                 event = decode(record.value() or b"")
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            except UNREADABLE as error:
                 # Nobody but predict should write the topic.
                 refused.append((record, InvalidRecord(Reason.INVALID_FIELD, str(error))))
                 continue

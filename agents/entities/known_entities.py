@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from schemas.entity_features import EntityFeatures
+from schemas.errors import UNREADABLE
 from streams.feature_set import CompiledView
 
 logger = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ class KnownEntities:
     def _packed(self, view: CompiledView, entity: str, value: bytes) -> bytes | None:
         try:
             update = _decode(value)
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             # The topic is ours alone: whoever wrote this can write it again.
             logger.warning("no features of %s: %s", entity, error)
             return None

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import msgspec
 
+from schemas.errors import UNREADABLE
+
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     """What one replay has done.
@@ -34,7 +36,7 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
         """Read a checkpoint; `None` when there is none that can be read."""
         try:
             return msgspec.json.decode(path.read_bytes(), type=cls)
-        except (FileNotFoundError, msgspec.DecodeError):
+        except (FileNotFoundError, *UNREADABLE):
             return None
 
     def save(self, path: Path) -> None:

@@ -25,7 +25,7 @@ from online_models.change_evidence import ChangeEvidence
 from online_models.learner import Learner
 from schemas.alerts import Level
 from schemas.deployments import split
-from schemas.errors import ThalwegError
+from schemas.errors import UNREADABLE, ThalwegError
 from schemas.outcomes import Outcome
 from schemas.tasks import LABELS
 
@@ -242,6 +242,6 @@ def _decoded(record: bytes | None) -> Told:
         return Told()
     try:
         return _decode(record)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         logger.warning("what was told of accuracy is forgotten: %s", error)
         return Told()

@@ -34,7 +34,7 @@ from online_models.signing import Signer
 from schemas import topics
 from schemas.alerts import Alert
 from schemas.deployments import REGISTERED, RESUMED, split
-from schemas.errors import InvalidDeclaration, ThalwegError
+from schemas.errors import UNREADABLE, InvalidDeclaration, ThalwegError
 
 BY: Final = "retrain"
 SOURCE: Final = "/thalweg/retrain"
@@ -223,5 +223,5 @@ def compared(told: Retraining) -> str:
 def _decoded(value: bytes | None) -> Alert | None:
     try:
         return _decode_alert(value or b"")
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return None  # whoever wrote it is told by the page, which shows alerts

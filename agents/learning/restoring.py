@@ -33,7 +33,7 @@ from online_models.snapshot import (
 )
 from online_models.twin import FrozenTwin, original
 from schemas.deployments import reference
-from schemas.errors import DeliveryFailed, SnapshotRefused
+from schemas.errors import UNREADABLE, DeliveryFailed, SnapshotRefused
 from schemas.outcomes import Outcome
 from streams.feature_set import FeatureSet
 
@@ -189,7 +189,7 @@ def decoded(records: Iterable[tuple[int, bytes]]) -> Iterator[At]:
     for offset, value in records:
         try:
             yield offset, _decode_outcome(value)
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             continue
 
 

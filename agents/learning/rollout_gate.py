@@ -21,6 +21,7 @@ from online_models.assignment import Rollout
 from online_models.gate import Comparison, Gates, Verdict
 from online_models.rollouts import RolloutStanding
 from schemas.deployments import PROMOTED, STEPPED, STOPPED, Deployment, split
+from schemas.errors import UNREADABLE
 from schemas.outcomes import Outcome
 
 logger = logging.getLogger(__name__)
@@ -234,6 +235,6 @@ def _decoded(record: bytes | None) -> Comparison | None:
         return None
     try:
         return _decode(record)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         logger.warning("a rollout is compared anew: %s", error)
         return None

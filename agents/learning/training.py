@@ -33,7 +33,7 @@ from online_models.learner import Learner
 from online_models.signing import Signer, Verifier
 from schemas import topics
 from schemas.deployments import split
-from schemas.errors import DeliveryFailed, SnapshotRefused
+from schemas.errors import UNREADABLE, DeliveryFailed, SnapshotRefused
 from schemas.outcomes import Outcome
 from schemas.reasons import Reason
 from streams.feature_set import FeatureSet
@@ -270,7 +270,7 @@ class Training:
             span = None if tracer is None else tracer.of(record, batch.tp)
             try:
                 outcome = _decode_outcome(record.value() or b"")
-            except msgspec.MsgspecError as error:
+            except UNREADABLE as error:
                 # Nobody but predict should write the log.
                 self._dead_letters.emit(
                     batch,

@@ -24,6 +24,7 @@ from online_models.drift import SIGNALS, DriftAlarm, Moved, VisitDrift, rest_of
 from online_models.drift.answer_drift import SIGNALS_OF_ANSWERS
 from online_models.twin import FrozenTwin, twin_of
 from schemas.deployments import split
+from schemas.errors import UNREADABLE
 from schemas.outcomes import Outcome
 from streams.feature_set import FeatureSet
 
@@ -94,7 +95,7 @@ class VisitWatch:
         try:
             self._watched = Watched() if record is None else _decode(record)
             self._drift = self._detectors(self._watched.detectors) if self._is_on else None
-        except msgspec.MsgspecError as error:  # another release wrote it
+        except UNREADABLE as error:  # another release wrote it
             logger.warning("what is known of visits is forgotten: %s", error)
             self.begin(None)
         self._alarms: list[tuple[int, Outcome, Moved, DriftAlarm]] = []

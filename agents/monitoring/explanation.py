@@ -17,6 +17,7 @@ from agents.monitoring.sketch_log import records_since
 from agents.settings import Settings
 from schemas import topics
 from schemas.alerts import Alert
+from schemas.errors import UNREADABLE
 
 _decode: Final = msgspec.json.Decoder(Alert).decode
 
@@ -47,7 +48,7 @@ def _alert(settings: Settings, use_case: str, alert_id: str | None) -> Alert:
     for message in topic_reader.read_to_end(settings, topics.ALERTS.named(settings.topic_prefix)):
         try:
             alert = _decode(message.value() or b"")
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             continue
         if alert.kind == "drift" and alert.use_case == use_case:
             found = alert if alert_id in (None, alert.alert_id) else found

@@ -13,6 +13,7 @@ from agents.observability import metric_list
 from agents.observability.metrics import Metrics
 from online_models.sketch import UnreadableSketch
 from schemas.alerts import Alert
+from schemas.errors import UNREADABLE
 from schemas.sketches import SketchMinute, SketchReference
 
 logger = logging.getLogger(__name__)
@@ -118,7 +119,7 @@ def _fold(view: DriftView, value: bytes | None, use_case: str) -> list[Shift]:
     try:
         record = _decode(value or b"")
         return view.fold(record) if record.use_case == use_case else []
-    except (msgspec.MsgspecError, UnreadableSketch) as error:
+    except (*UNREADABLE, UnreadableSketch) as error:
         logger.warning("no sketch: %s", error)
         return []
 

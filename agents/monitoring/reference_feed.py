@@ -10,7 +10,7 @@ from confluent_kafka import Message
 
 from agents.kafka.client_settings import KafkaSettings
 from agents.kafka.topic_feed import POLL_S, TopicFeed
-from schemas.errors import DeliveryFailed
+from schemas.errors import UNREADABLE, DeliveryFailed
 from schemas.sketches import SketchReference
 
 logger = logging.getLogger(__name__)
@@ -70,5 +70,5 @@ def take(
         return
     try:
         references[key] = _decode(value)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         logger.warning("no reference: %s", error)

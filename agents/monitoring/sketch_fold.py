@@ -11,6 +11,7 @@ import msgspec
 from confluent_kafka import Message
 
 from online_models.sketch import Sketch, score_cell, value_cell
+from schemas.errors import UNREADABLE
 from schemas.feature_updates import FeatureUpdate
 from schemas.sketches import SCORE, SketchMinute
 
@@ -151,7 +152,7 @@ class SketchFold:
                 continue
             try:
                 scored = _decode_scored(record.value() or b"")
-            except msgspec.MsgspecError:
+            except UNREADABLE:
                 continue
             if scored.source not in ("model", "ensemble") or not math.isfinite(scored.score):
                 continue
@@ -173,7 +174,7 @@ class SketchFold:
                 continue
             try:
                 update = _decode_update(value)
-            except msgspec.MsgspecError:
+            except UNREADABLE:
                 continue
             by_feature = self._counted.setdefault((self._begin(update.as_of), ALONE, ""), {})
             squares = self._updated.add(update.as_of // DAY_MS, user)

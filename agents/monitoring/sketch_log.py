@@ -18,7 +18,7 @@ from agents.offline.reader import frames_of
 from agents.offline.table_writer import date_of
 from agents.settings import Settings
 from schemas import topics
-from schemas.errors import ThalwegError
+from schemas.errors import UNREADABLE, ThalwegError
 from schemas.sketches import SketchMinute
 
 _TABLE: Final = tables.SKETCHES
@@ -53,7 +53,7 @@ def records_since(settings: Settings, use_case: str, since_ms: int) -> Iterator[
     for _, _, value in read_to_end(kafka, TP(topic, 0), start=start):
         try:
             record = _decode(value or b"")
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             continue
         if record.use_case == use_case and record.event_at >= since_ms:
             yield record
@@ -110,7 +110,7 @@ def newest_ms(settings: Settings, use_case: str) -> int:
     for message in topic_reader.read_to_end(settings, topic, last=_LAST):
         try:
             record = _decode(message.value() or b"")
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             continue
         if record.use_case == use_case:
             found = max(found, record.event_at)

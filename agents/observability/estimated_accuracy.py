@@ -16,6 +16,7 @@ from online_models.calibration import Reliability
 from online_models.estimated_quality import estimate
 from online_models.prequential import WINDOW
 from online_models.standard_error import CONFIDENCE_Z, MIN_PER_LABEL, roc_auc_error
+from schemas.errors import UNREADABLE
 
 MIN_OUTCOMES: Final = WINDOW
 """Fewer do not tell what scores are worth."""
@@ -55,7 +56,7 @@ class EstimatedAccuracy:
         for record in records[-WINDOW:]:
             try:
                 scored = _decode_scored(record.value() or b"")
-            except msgspec.MsgspecError:
+            except UNREADABLE:
                 continue
             if scored.source in ("model", "ensemble"):
                 self._scores.append((scored.model, scored.score))

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 import msgspec
 from confluent_kafka import Message
 
+from schemas.errors import UNREADABLE
+
 
 class JudgedOutcome(msgspec.Struct, array_like=True):
     """What it needs of an outcome, up to `judged`; what lies between is not decoded."""
@@ -35,6 +37,6 @@ def judged_outcomes(records: Iterable[Message]) -> list[JudgedOutcome]:
     for record in records:
         try:
             found.append(_decode(record.value() or b""))
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             continue
     return found

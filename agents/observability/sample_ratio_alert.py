@@ -13,6 +13,7 @@ from agents.observability.runbooks import RUNBOOKS
 from online_models.assignment import Rollout
 from online_models.sample_ratio import Mismatch, SampleRatio
 from schemas.alerts import Alert
+from schemas.errors import UNREADABLE
 
 
 class _Answered(msgspec.Struct):
@@ -48,7 +49,7 @@ class SampleRatioWatch:
         for record in records:
             try:
                 answered = _decode(record.value() or b"")
-            except msgspec.MsgspecError:
+            except UNREADABLE:
                 continue
             if answered.variant != "champion":
                 ratio.add(answered.user_id, answered.variant)

@@ -16,6 +16,7 @@ from agents.pipeline import Pipeline
 from online_models.unanswered import UNTRAINED
 from schemas.alerts import Alert
 from schemas.cloudevents import rfc3339
+from schemas.errors import UNREADABLE
 
 MIN_ANSWERS: Final = 20
 """Answers without a model, one after the other, before that is called an emergency."""
@@ -88,7 +89,7 @@ class ServingWatch:
         for record in records:
             try:
                 answer = _decode(record.value() or b"")
-            except msgspec.MsgspecError:
+            except UNREADABLE:
                 continue
             self._answered_at = now_ms
             if answer.source not in NO_MODEL:

@@ -3,6 +3,7 @@
 import msgspec
 
 from schemas.alerts import Alert
+from schemas.errors import UNREADABLE
 
 _decode = msgspec.json.Decoder(Alert).decode
 
@@ -31,7 +32,7 @@ class StandingAlerts:
         """Take in a record of `alerts`; what is none is passed over."""
         try:
             alert = _decode(value or b"")
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             return
         if alert.use_case == self._use_case:
             self._last[alert.kind, alert.signal] = alert

@@ -21,7 +21,7 @@ from agents.serving.permission import Permission
 from agents.serving.tables import Row
 from agents.settings import Settings
 from schemas.dead_letters import Verdict
-from schemas.errors import DeliveryFailed, ThalwegError
+from schemas.errors import UNREADABLE, DeliveryFailed, ThalwegError
 
 if TYPE_CHECKING:
     from agents.deployments.log import Entry
@@ -96,7 +96,7 @@ class Actions:
         try:
             async with self._one_at_a_time:
                 return Response(orjson.dumps(await asyncio.to_thread(action, body)), 200, _JSON)
-        except (msgspec.MsgspecError, ThalwegError) as error:
+        except (*UNREADABLE, ThalwegError) as error:
             return _said(str(error), _status(error))
 
     def _promote(self, body: bytes) -> Row:

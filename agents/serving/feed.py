@@ -15,7 +15,7 @@ from agents.settings import Settings
 from schemas import topics
 from schemas.alerts import Alert
 from schemas.deployments import Deployment
-from schemas.errors import DeliveryFailed
+from schemas.errors import UNREADABLE, DeliveryFailed
 from schemas.telemetry import Telemetry
 
 RETRY_S: Final = 1.0
@@ -96,5 +96,5 @@ class Feed:
                 self._records.put(_decode_alert(value))
             else:
                 self._records.put((_decode_deployment(value), message.offset() or 0))
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             return  # not ours; the page shows what it can read

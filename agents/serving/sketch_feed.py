@@ -14,7 +14,7 @@ from agents.serving.shift_told import ShiftTold
 from agents.settings import Settings
 from online_models.sketch import UnreadableSketch
 from schemas import topics
-from schemas.errors import DeliveryFailed
+from schemas.errors import UNREADABLE, DeliveryFailed
 from schemas.sketches import SketchMinute, SketchReference
 
 RETRY_S: Final = 1.0
@@ -93,7 +93,7 @@ class SketchFeed:
                     self._fold(message)
                 elif (value := message.value()) is not None:
                     self._hold_against(_decode_reference(value))
-        except (msgspec.MsgspecError, UnreadableSketch) as error:
+        except (*UNREADABLE, UnreadableSketch) as error:
             logger.warning("no %s: %s", "sketch" if is_sketch else "reference", error)
 
     def _fold(self, message: Message) -> None:
