@@ -167,8 +167,8 @@ class AccuracyGuard:
             told.is_silenced = False
         elif watch is None:  # whoever has caught up tells what is left of it
             pass
-        elif changes and silence is not None:
-            told.is_silenced = True
+        elif changes:  # these are told
+            told.is_silenced = silence is not None
         elif told.is_silenced and silence is None and watch.level == told.level:
             changes.append((batch.next_offset, told.level, msgspec.structs.replace(watch)))
             told.is_silenced = False

@@ -273,6 +273,18 @@ def test_who_takes_a_silence_back_is_told_what_is_left_at_once():
     assert run.told[quiet:] == [(SLOW, "critical", f"rolled back to {QUICK}")]
 
 
+def test_what_changes_as_a_silence_ends_is_told_once(whole):
+    warning, critical = (each.evidence["outcomes_offset"] for each in whole.driver.alerts[:2])
+    run = Run()
+    run.driver.silence("accuracy", run.driver.now_ms + 3_600_000)
+    run.learn(critical)
+    run.driver.unsilence("accuracy")
+    run.learn()
+
+    offsets = [each.evidence["outcomes_offset"] for each in run.driver.alerts]
+    assert (offsets, run.told[1][1]) == ([warning, critical], "critical")
+
+
 def test_a_silence_ends_as_it_should_for_a_champion_that_was_late_meanwhile():
     silence = Silence(since=START, until=START + timedelta(hours=1), why="labels are mended")
     nobody_before = replace(PIPELINE, champion=SLOW, challengers=(QUICK,), silences=(silence,))
