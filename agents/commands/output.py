@@ -36,5 +36,13 @@ def write_table(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> None
 
 
 def local_time(at_ms: int) -> str:
-    """Write a time point as the clock on the wall shows it."""
-    return f"{datetime.fromtimestamp(at_ms / 1_000).astimezone():%Y-%m-%d %H:%M:%S}"
+    """Write a time point as the clock on the wall shows it; one beyond the calendar as it is.
+
+    >>> local_time(1_795_910_400_000)[:5], local_time(10**18)
+    ('2026-', '1000000000000000000 ms')
+    """
+    try:
+        at = datetime.fromtimestamp(at_ms / 1_000).astimezone()
+    except (ValueError, OverflowError, OSError):  # anybody may write anything to a topic
+        return f"{at_ms} ms"
+    return f"{at:%Y-%m-%d %H:%M:%S}"

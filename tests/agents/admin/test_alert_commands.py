@@ -51,7 +51,7 @@ def test_the_newest_alerts_are_shown_with_their_evidence_and_where_to_read_on(se
             signal="[score]",
             value=0.123456,
             threshold=0.2,
-            raised_at=n * 1_000,
+            raised_at=10**17 + n if kind == "accuracy" else n * 1_000,
             evidence={"since_at": 7, "model": "m"},
             action="rolled back to x",
             runbook="docs/operations.md#here",
@@ -68,6 +68,7 @@ def test_the_newest_alerts_are_shown_with_their_evidence_and_where_to_read_on(se
     (newest,) = json.loads(run("show", "--json", "--kind", "drift", "--limit", "1"))
     assert newest["alert_id"] == "a2"
     shown = run("show", "--kind", "accuracy").splitlines()
+    assert shown[0].startswith("100000000000000001 ms  critical")
     assert shown[0].endswith("  critical  accuracy of [score]: 0.1235, threshold 0.2")
     told = [line.split(maxsplit=1) for line in shown[1:]]
     assert told[0] == ["action", "rolled back to x"]
