@@ -9,7 +9,7 @@ as `online_models.drift.detector` has it, with the same theorem behind it.
 """
 
 import math
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -54,6 +54,11 @@ def rest_of(label: LabelValue, score: float, named: str | None = None) -> float 
     return (label - score) / both if both else 0.0
 
 
+_Each = msgspec.Meta(min_length=len(_BETS), max_length=len(_BETS))
+"""Of the bets; another release may have had more."""
+_PerBet = Annotated[list[float], _Each]
+
+
 def _per_bet() -> list[float]:
     return [0.0] * len(_BETS)
 
@@ -71,10 +76,12 @@ class _State(msgspec.Struct, array_like=True):
     block_began_ms: int = 0
     counts: tuple[dict[int, int], dict[int, int]] = msgspec.field(default_factory=lambda: ({}, {}))
     """Blocks by bin, of either signal."""
-    owned: list[float] = msgspec.field(default_factory=_per_bet)
-    grown: list[float] = msgspec.field(default_factory=_per_bet)
+    owned: _PerBet = msgspec.field(default_factory=_per_bet)
+    grown: _PerBet = msgspec.field(default_factory=_per_bet)
     """By how much each bet grew since its onset; one that falls to 1 has none."""
-    onsets: list[_Onset] = msgspec.field(default_factory=lambda: [(0, 0, _NOTHING)] * len(_BETS))
+    onsets: Annotated[list[_Onset], _Each] = msgspec.field(
+        default_factory=lambda: [(0, 0, _NOTHING)] * len(_BETS)
+    )
 
 
 class AnswerDrift:
@@ -180,6 +187,11 @@ class AnswerDrift:
         """Go on where the encoded detector was, under a policy that may have changed.
 
         Where visits were counted and now time is, or the other way round, bets begin with nothing.
+
+        Raises
+        ------
+        msgspec.MsgspecError
+            It was encoded by none, or by one with other bets.
         """
         drift = cls(run_length, warmup=warmup)
         state = msgspec.msgpack.decode(blob, type=_State)

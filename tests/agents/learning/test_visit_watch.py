@@ -15,6 +15,7 @@ from agents.pipeline import DriftPolicy
 from agents.silence import Silence
 from agents.testing import PipelineDriver
 from agents.testing.pipeline_driver import START
+from online_models.drift import AnswerDrift
 from schemas import topics
 from schemas.errors import InvalidDeclaration
 from schemas.outcomes import Outcome
@@ -235,7 +236,16 @@ def test_in_a_silence_it_is_written_down_and_not_counted():
     assert samples['thalweg_drift_alarms_total{partition="0",signal="answer_error"}'] == 0.0
 
 
-@pytest.mark.parametrize("record", [b"junk", msgspec.msgpack.encode(Watched(detectors=b"junk"))])
+def of_six_bets() -> bytes:
+    drift = AnswerDrift(RunLength.scores(100), warmup=20)
+    drift._state.owned += [0.0, 0.0]
+    return msgspec.msgpack.encode((1, drift.encode(), b""))
+
+
+@pytest.mark.parametrize(
+    "record",
+    [b"junk", *(msgspec.msgpack.encode(Watched(detectors=x)) for x in (b"junk", of_six_bets()))],
+)
 def test_a_record_of_another_release_is_forgotten(caplog, record):
     driver = PipelineDriver(PIPELINE)
     driver._training._visits.begin(record)
