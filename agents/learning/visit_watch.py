@@ -99,7 +99,7 @@ class VisitWatch:
             logger.warning("what is known of visits is forgotten: %s", error)
             self.begin(None)
         self._alarms: list[tuple[int, Outcome, Moved, DriftAlarm]] = []
-        self._n_looked = 0
+        self._is_news = False
 
     def no_longer_ours(self) -> None:
         """Stop telling of what another worker watches now."""
@@ -141,7 +141,7 @@ class VisitWatch:
             rest = rest_of(label, score, named)
             if rest is None or not isfinite(rest):
                 return
-            self._n_looked += 1
+            self._is_news = True
             for moved, alarm in drift.update(score, rest, outcome.event_at):
                 self._alarms.append((offset, outcome, moved, alarm))
 
@@ -150,9 +150,9 @@ class VisitWatch:
     def settle(self, batch: Batch, now_ms: int) -> None:
         """Tell what moved, and write down what is known."""
         drift, alarms = self._drift, self._alarms
-        if drift is None or not self._n_looked:
+        if drift is None or not self._is_news:
             return
-        self._n_looked, self._alarms = 0, []
+        self._is_news, self._alarms = False, []
         is_silenced = self._desk.silence("drift", now_ms) is not None
         for offset, outcome, moved, alarm in alarms:
             alert = visit_alert(
@@ -184,6 +184,7 @@ class VisitWatch:
         if msgspec.structs.replace(was, detectors=b"") == now:
             return
         if self._drift is not None and self._drift.n:
+            self._is_news = True  # whoever takes over is to forget it, too
             reason = "model" if was.schema == now.schema else "schema"
             self._metrics.counter(
                 metric_list.DRIFT_RESETS, partition=_PARTITION, reason=reason

@@ -197,22 +197,26 @@ def test_while_nothing_changes_the_budget_is_kept():
     assert len(run.told) <= 9  # 5 are allowed: more than 9 have a probability of 3 %
 
 
-def test_a_version_that_serves_is_held_against_what_it_said():
-    version = f"{SLOW}@200"
-    said = [
-        msgspec.structs.replace(
-            each, score=0.1 + 0.8 * each.features[0], model=SLOW, model_version=200
-        )
-        for each in OUTCOMES
-    ]
-    run = Run(log=said)
+VERSION = f"{SLOW}@200"
+SAID = [
+    msgspec.structs.replace(each, score=0.1 + 0.8 * each.features[0], model=SLOW, model_version=200)
+    for each in OUTCOMES
+]
+
+
+def with_a_version(log):
+    run = Run(log=log)
     run.learn()
     run.driver.keep(SLOW)
     run.learn()
-    run.driver.promote(version)
-    run.learn_until(2_400)
+    run.driver.promote(VERSION)
+    return run
 
-    assert run.told[0].evidence["model"] == version
+
+def test_a_version_that_serves_is_held_against_what_it_said():
+    run = with_a_version(SAID).learn_until(2_400)
+
+    assert run.told[0].evidence["model"] == VERSION
     assert TURN < run.told[0].evidence["outcomes_offset"] < TURN + 300
 
 
@@ -225,6 +229,25 @@ def test_with_another_champion_it_begins_anew():
     assert (before.twin, run.recorded.twin) == (f"{SLOW}@twin", f"{QUICK}@twin")
     resets = 'thalweg_drift_resets_total{partition="0",reason="model"}'
     assert run.driver.metrics.samples()[resets] == 1.0
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_what_was_forgotten_is_forgotten_by_whoever_takes_over(dies):
+    """Another one is the champion for a while in which nobody comes."""
+    quiet = range(600, 900)
+    seldom = [
+        msgspec.structs.replace(each, begins_visit=each.begins_visit and n not in quiet)
+        for n, each in enumerate(SAID)
+    ]
+    run = with_a_version(seldom).learn_until(600)
+    run.driver.promote(SLOW)
+    run.learn_until(900)
+    if dies:
+        run.driver.crash("learn")
+    run.driver.promote(VERSION)
+    run.learn()
+
+    assert run.driver._training._visits._drift.n == BATCH / 2
 
 
 def test_in_a_silence_it_is_written_down_and_not_counted():
