@@ -120,6 +120,10 @@ class ServingWatch:
         """Tell what became an emergency, and what is none any more."""
         if not self.has_begun:
             return []
+        # A clock that was set back: of what it said before, nothing is later than now.
+        self._answered_at = min(self._answered_at, now_ms)
+        if self._without_since is not None:
+            self._without_since = min(self._without_since, now_ms)
         silent_ms = now_ms - self._answered_at
         without_ms = 0 if self._without_since is None else now_ms - self._without_since
         stopped = self._waited_s > 0 and silent_ms >= self._after_ms

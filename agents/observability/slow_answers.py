@@ -81,9 +81,14 @@ class SlowAnswers:
             self._tenths[ceil(latency_s * _PER_SECOND)] += 1
 
     def closed(self, now_ms: int) -> Window | None:
-        """Give the window that is over, and begin the next; `None`: it goes on."""
-        since_ms = self._since_ms
-        if since_ms is None or self._n < MIN_PREDICTIONS or now_ms - since_ms < self._span_ms:
+        """Give the window that is over, and begin the next; `None`: it goes on.
+
+        One that began later than now, by a clock that was set back meanwhile, began now.
+        """
+        if self._since_ms is None:
+            return None
+        self._since_ms = since_ms = min(self._since_ms, now_ms)
+        if self._n < MIN_PREDICTIONS or now_ms - since_ms < self._span_ms:
             return None
         left = self._n * MAY_BE_LATE
         for tenths in sorted(self._tenths, reverse=True):

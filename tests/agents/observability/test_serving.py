@@ -128,6 +128,24 @@ def test_answers_that_come_too_late_are_an_emergency_until_they_come_in_time() -
     assert raised == frozenset()
 
 
+@pytest.mark.parametrize("signal", ["predictions_stopped", "models_absent", "predictions_slow"])
+def test_a_clock_that_is_set_back_delays_no_emergency(signal: str) -> None:
+    watch, hour_ms = begun(), 3_600_000
+    watch.predictions(answers(1, "model"), hour_ms)
+    if signal == "predictions_stopped":
+        watch.waiting(5.0)
+    else:
+        watch.predictions(answers(1, "rules", "no_model"), hour_ms)
+    watch.latencies([60.0] * 100, hour_ms)
+    set_back = watch.look(7)
+    if signal != "predictions_stopped":
+        watch.predictions(answers(MIN_ANSWERS, "rules", "no_model"), AFTER_MS + 7)
+    told = watch.look(AFTER_MS + 7)
+
+    assert set_back == []
+    assert (signal, "emergency") in levels(told)
+
+
 def test_an_emergency_of_late_answers_says_on_what_it_rests() -> None:
     watch = begun()
     watch.latencies([6.0] * 200, 1_000)
