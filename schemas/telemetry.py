@@ -1,5 +1,7 @@
 """How we are: one record per process and second on `telemetry`."""
 
+from typing import Annotated
+
 import msgspec
 
 
@@ -12,7 +14,7 @@ class Telemetry(msgspec.Struct):
 
     process: str
     """Role and slot, such as `predict-0`."""
-    pid: int
+    pid: Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
     at: int
     """Wall time, ms since the epoch."""
     samples: dict[str, float]

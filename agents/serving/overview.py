@@ -2,7 +2,6 @@
 
 from collections import OrderedDict, deque
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
 from typing import Any, Final
 
 import msgspec
@@ -13,6 +12,7 @@ from agents.observability.metric_spec import CounterSpec, GaugeSpec
 from agents.pipeline import Pipeline
 from agents.prediction.degraded import ERRORS
 from agents.serving import shift_told, tables
+from agents.serving.alert_times import can_be_drawn, day_of, happened_at
 from agents.serving.drift_history import DriftHistory
 from agents.serving.fleet import Fleet
 from agents.serving.happenings import IS_PAST_MS, happenings, in_event_time
@@ -84,18 +84,23 @@ class Overview:
     def fold_alert(self, alert: Alert) -> None:
         """Take in an alert; one that is told twice is kept once, the oldest goes first.
 
-        One that says no time at which it can have happened is passed over.
+        One that says no time at which it can have happened, or could not be drawn for another
+        reason, is passed over.
         """
-        if _day(_happened_at(alert)) is None:
+        if not can_be_drawn(alert):
             return
         self._alerts[alert.alert_id] = alert
         if len(self._alerts) > MAX_ALERTS:
             self._alerts.popitem(last=False)
 
     def fold_deployment(self, event: Deployment, offset: int) -> None:
-        """Take in a decision about who serves; one that is told twice counts once."""
+        """Take in a decision about who serves; one that is told twice counts once.
+
+        One of no time takes effect, but has no place on the line of what happened.
+        """
         registry = self._deployed.registry
-        if offset > registry.offset and registry.refusal(event) is None:
+        is_of_a_time = day_of(event.at) is not None
+        if is_of_a_time and offset > registry.offset and registry.refusal(event) is None:
             self._changes.append(Change(offset, event))
         self._deployed.follow(registry.fold(event, offset))
 
@@ -252,24 +257,11 @@ class Overview:
 
     def _told(self, alert: Alert) -> Row:
         """Add when it happened, which for drift is event time, and what is known of that time."""
-        happened_at = _happened_at(alert)
-        day = _day(happened_at)
+        at = happened_at(alert)
+        day = day_of(at)
         during = (i.name for i in self._pipeline.incidents if day and i.first <= day <= i.last)
         row: Row = msgspec.to_builtins(alert)
-        return {**row, "happened_at": happened_at, "incident": next(during, None)}
-
-
-def _happened_at(alert: Alert) -> Any:  # noqa: ANN401  # evidence may be anything
-    """Tell when what an alert is of happened, which for drift is event time."""
-    return alert.evidence.get("event_at", alert.raised_at)
-
-
-def _day(at_ms: Any) -> date | None:  # noqa: ANN401  # likewise
-    """Tell the day of a time; `None`: it is none."""
-    try:
-        return datetime.fromtimestamp(at_ms / 1000, UTC).date()
-    except (TypeError, ValueError, OverflowError, OSError):
-        return None
+        return {**row, "happened_at": at, "incident": next(during, None)}
 
 
 def _problems(processes: list[Row], lag: list[Row]) -> Iterator[Row]:

@@ -64,13 +64,13 @@ const MOVED = {
 // What there is to know before the evidence: whose doing it is, which part of the traffic, what was done.
 function plain({ kind, signal, evidence: found, action }) {
   const parts = [];
-  if (found.moved in MOVED) {
+  if (Object.hasOwn(MOVED, found.moved)) {
     const [words, title] = MOVED[found.moved];
     parts.push(element("span", { className: "chip", textContent: words, title, data: { moved: found.moved } }));
   }
   if (found.segment?.segment) {
     const { segment, moved } = found.segment;
-    parts.push(element("span", { className: "chip", textContent: `most: ${segment.replace("=", " ")}`,
+    parts.push(element("span", { className: "chip", textContent: `most: ${String(segment).replace("=", " ")}`,
       title: moved === "share" ? "its share of the traffic is another" : "its scores are others" }));
   }
   if (found.class !== undefined) parts.push(element("span", { className: "chip", textContent: `class ${found.class}` }));

@@ -248,6 +248,55 @@ def test_an_alert_that_cannot_have_happened_does_not_end_the_page(at: object) ->
     assert orjson.dumps(page.frame(0))
 
 
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        {"onset_at": "yesterday"},
+        {"onset_at": 10**20},
+        {"recent": "less"},
+        {"reference": []},
+        {"users": 10**30},
+    ],
+)
+def test_an_alert_that_the_page_cannot_draw_does_not_end_it(evidence: dict[str, object]) -> None:
+    page = overview()
+    for wrong in (
+        msgspec.structs.replace(
+            alert(1, dt.datetime(2024, 1, 1, tzinfo=dt.UTC)), evidence=evidence
+        ),
+        Alert("a3", *("drift", "warning", "u", "score_mean"), 0.2, 0.1, 10**30, {"event_at": 1}),
+    ):
+        page.fold_alert(msgspec.json.decode(msgspec.json.encode(wrong), type=Alert))
+    page.fold_alert(alert(2, dt.datetime(2024, 1, 1, tzinfo=dt.UTC)))
+
+    assert [told["alert_id"] for told in page.frame(0)["alerts"]] == ["a2"]
+    assert orjson.dumps(page.with_history(0))
+
+
+def test_a_decision_of_no_time_takes_effect_and_does_not_end_the_page() -> None:
+    page = overview()
+    challenger = PIPELINE.challengers[0]
+    promoted = Deployment(
+        kind="promoted",
+        use_case=PIPELINE.use_case,
+        model=challenger,
+        at=10**30,
+        by="ada",
+        replaces=PIPELINE.champion,
+    )
+    page.fold_deployment(promoted, offset=3)
+    frame = page.frame(1_000)
+
+    assert orjson.dumps(frame)
+    assert [row["model"] for row in frame["models"] if row["part"] == "champion"] == [challenger]
+
+
+def test_a_process_whose_number_has_no_form_in_json_is_none() -> None:
+    told = {"process": "p", "pid": 10**30, "at": 1, "samples": {}}
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode(msgspec.json.encode(told), type=Telemetry)
+
+
 def test_alerts_come_newest_first_once_each_and_boundedly() -> None:
     page = overview()
     for number in [*range(MAX_ALERTS + 10), MAX_ALERTS + 9]:
