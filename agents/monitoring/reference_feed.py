@@ -10,6 +10,7 @@ from confluent_kafka import Message
 
 from agents.kafka.client_settings import KafkaSettings
 from agents.kafka.topic_feed import POLL_S, TopicFeed
+from online_models.sketch import Sketch, UnreadableSketch
 from schemas.errors import UNREADABLE, DeliveryFailed
 from schemas.sketches import SketchReference
 
@@ -63,12 +64,18 @@ class ReferenceFeed(TopicFeed):
 def take(
     references: dict[bytes, SketchReference], key: bytes | str | None, value: bytes | None
 ) -> None:
-    """Put a record of the topic among others; a tombstone takes the one before it away."""
+    """Put a record of the topic among others; a tombstone takes the one before it away.
+
+    What is no reference is passed over.
+    """
     key = key.encode() if isinstance(key, str) else key or b""
     if value is None:
         references.pop(key, None)
         return
     try:
-        references[key] = _decode(value)
-    except UNREADABLE as error:
+        reference = _decode(value)
+        Sketch.decode(reference.sketch)  # whoever asks later may rely on it
+    except (*UNREADABLE, UnreadableSketch) as error:
         logger.warning("no reference: %s", error)
+        return
+    references[key] = reference

@@ -15,7 +15,7 @@ from agents.pipeline import DriftPolicy
 from agents.silence import Silence
 from agents.testing import PipelineDriver
 from agents.testing.pipeline_driver import START
-from online_models.drift import AnswerDrift
+from online_models.drift import AnswerDrift, RunLength
 from schemas import topics
 from schemas.errors import InvalidDeclaration
 from schemas.outcomes import Outcome

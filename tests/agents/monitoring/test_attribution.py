@@ -17,7 +17,7 @@ ONSET = 100 * DAY + 9 * HOUR + 17 * 60_000
 """At 9:17, not on the hour."""
 
 
-def alert(onset: object = ONSET, event_at: int = ONSET + 5 * HOUR, *, kind: str = "drift") -> Alert:
+def alert(onset: object = ONSET, event_at: object = ONSET + 5 * HOUR, *, kind: str = "drift") -> Alert:
     return Alert(
         *("a", kind, "warning", USE_CASE, "score_mean", 9.0, 8.0, 0),
         evidence={"onset_at": onset, "event_at": event_at, "moved": "world"},
@@ -111,7 +111,8 @@ def test_what_cannot_be_read_is_passed_over():
 @pytest.mark.parametrize(
     "other",
     [
-        *(alert(kind="shift"), alert(None), alert(0), alert("yesterday")),
+        *(alert(kind="shift"), alert(None), alert(0), alert("yesterday"), alert(10**20)),
+        *(alert(event_at=each) for each in (None, "yesterday", 10**20)),
     ],
 )
 def test_an_alert_without_an_onset_is_not_explained(other):

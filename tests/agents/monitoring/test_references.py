@@ -115,6 +115,27 @@ def test_without_what_is_kept_it_would_not():
     assert watched(days, {}, start=76, first=67)[1][level] == 0.0
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"sketch": b"x"},
+        {"first_day": 10**9},
+        {"last_day": -(10**9)},
+        {"after_day": 10**9},
+        {"at": 10**30},
+    ],
+)
+def test_what_is_no_reference_leaves_the_one_that_is_known(wrong):
+    """It would end `drift reference`, `drift show --since` and the page until it is made anew."""
+    (good,) = chosen(0, 6, HISTORY)
+    garbage = msgspec.json.encode(msgspec.structs.asdict(good) | wrong)
+    kept: Kept = {good.key: good}
+    for key in (good.key, b"another"):
+        take(kept, key, garbage)
+
+    assert kept == {good.key: good}
+
+
 def test_a_chosen_reference_holds_for_the_days_that_are_not_over():
     """Held against the days since the change, what came with it is as it should be."""
     kept = {each.key: each for each in chosen(66, 73, HISTORY)}
