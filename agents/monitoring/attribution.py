@@ -9,7 +9,7 @@ the same hours of the days before are taken.
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from agents.monitoring.drift_view import decoded
 from agents.monitoring.sketch_fold import DAY_MS
@@ -17,6 +17,7 @@ from online_models.feature_attribution import Attribution, FeatureMove, attribut
 from online_models.sketch import Sketch, UnreadableSketch
 from schemas.alerts import Alert
 from schemas.cloudevents import rfc3339
+from schemas.deployments import LAST_MS
 from schemas.errors import ThalwegError
 from schemas.sketches import SketchMinute
 
@@ -98,10 +99,7 @@ def onset_of(alert: Alert) -> int:
     NoAttribution
         It tells none.
     """
-    onset = alert.evidence.get("onset_at")
-    if alert.kind != "drift" or not isinstance(onset, int) or onset <= 0:
-        raise NoAttribution(f"`{alert.alert_id}` is no drift alert with an onset")
-    return onset
+    return _times(alert)[0]
 
 
 def needed_from(alert: Alert, days_before: int = WEEK) -> int:
@@ -122,8 +120,7 @@ def explain(alert: Alert, records: Iterable[SketchMinute], days_before: int = WE
     NoAttribution
         The alert tells no onset.
     """
-    onset = _hour(onset_of(alert))
-    alerted = _hour(int(alert.evidence.get("event_at", alert.evidence["onset_at"])))
+    onset, alerted = map(_hour, _times(alert))
     days = max(1, -(-(alerted + 1 - onset) // _DAY_H))
     first = onset - days_before * _DAY_H
     by_hour, newest = _by_hour(records, first, onset + days * _DAY_H)
@@ -140,6 +137,19 @@ def explain(alert: Alert, records: Iterable[SketchMinute], days_before: int = WE
         n_users=(_users(before), _users(since)),
         found=attribute(before, since),
     )
+
+
+def _times(alert: Alert) -> tuple[int, int]:
+    """Tell the onset, and when the alert was raised in event time; raises `NoAttribution`."""
+    onset = alert.evidence.get("onset_at")
+    raised = alert.evidence.get("event_at", onset)
+    if alert.kind == "drift" and _is_time(onset) and _is_time(raised):
+        return onset, raised
+    raise NoAttribution(f"`{alert.alert_id}` is no drift alert with an onset")
+
+
+def _is_time(at_ms: object) -> TypeGuard[int]:
+    return isinstance(at_ms, int) and 0 < at_ms <= LAST_MS
 
 
 def _by_hour(

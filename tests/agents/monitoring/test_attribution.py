@@ -17,7 +17,9 @@ ONSET = 100 * DAY + 9 * HOUR + 17 * 60_000
 """At 9:17, not on the hour."""
 
 
-def alert(onset: object = ONSET, event_at: object = ONSET + 5 * HOUR, *, kind: str = "drift") -> Alert:
+def alert(
+    onset: object = ONSET, event_at: object = ONSET + 5 * HOUR, *, kind: str = "drift"
+) -> Alert:
     return Alert(
         *("a", kind, "warning", USE_CASE, "score_mean", 9.0, 8.0, 0),
         evidence={"onset_at": onset, "event_at": event_at, "moved": "world"},
