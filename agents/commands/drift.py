@@ -55,7 +55,7 @@ def show(*, since: str | None = None, signal: str | None = None, json: Flag = Fa
     Parameters
     ----------
     since
-        How far back, before the newest record: `56d`, `8w`.
+        How far back, before the newest record, in whole days: `56d`, `8w`.
     signal
         This one alone: a feature's name, or `score`.
     json
@@ -110,12 +110,13 @@ def _show_since(
     from agents.commands.output import console, write_json, write_table  # noqa: PLC0415
     from agents.monitoring import drift_days, references  # noqa: PLC0415
     from agents.monitoring.global_view import told  # noqa: PLC0415
+    from agents.monitoring.sketch_fold import DAY_MS  # noqa: PLC0415
     from agents.monitoring.sketch_log import newest_ms, records_since  # noqa: PLC0415
     from agents.monitoring.spans import days  # noqa: PLC0415
 
-    records = records_since(
-        here, declared.use_case, newest_ms(here, declared.use_case) - days(since) // _MS
-    )
+    begin_ms = newest_ms(here, declared.use_case) - days(since) // _MS
+    # From midnight on: a part of a day is not what whole days are.
+    records = records_since(here, declared.use_case, begin_ms - begin_ms % DAY_MS)
     readings = [
         each
         for each in drift_days.days(records, references.read(here).values(), declared.use_case)

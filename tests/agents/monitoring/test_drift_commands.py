@@ -96,6 +96,17 @@ def test_the_past_is_told_by_weeks_and_that_of_one_signal_by_days(capsys):
 
 
 @pytest.mark.usefixtures("kept")
+def test_the_first_day_of_a_span_is_whole_whatever_time_it_is(capsys, monkeypatch):
+    """Its evening alone would be held against whole days, and look like another day."""
+    newest_ms = HISTORY[-1].event_at + 6 * HOUR
+    monkeypatch.setattr("agents.monitoring.sketch_log.newest_ms", lambda *_: newest_ms)
+    choose(capsys)
+    days = orjson.loads(told(capsys, "show", "--since", "20d", "--json"))
+
+    assert days[0]["day"] == "1970-02-25"
+
+
+@pytest.mark.usefixtures("kept")
 def test_where_no_day_could_be_compared_it_says_so(capsys):
     assert "no day of the last 3d could be compared" in told(capsys, "show", "--since", "3d")
 
