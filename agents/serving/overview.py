@@ -106,8 +106,7 @@ class Overview:
 
     def alerts(self, last: int = MAX_ALERTS) -> list[Row]:
         """Tell the latest alerts, newest first."""
-        newest = list(reversed(self._alerts.values()))[:last]
-        return [self._told(alert) for alert in newest]
+        return [self._told(alert) for alert in self._newest(last)]
 
     def drift_of(self, partition: str) -> Row:
         """Tell how the evidence of drift on a partition got to where it is."""
@@ -178,14 +177,16 @@ class Overview:
         last = self._changes[-1]
         return {"at": last.event.at, "text": str(last), "why": last.event.why}
 
+    def _newest(self, n: int) -> list[Alert]:
+        return list(reversed(self._alerts.values()))[:n]
+
     def _happened(self, now_ms: int) -> Row:
-        alerts = list(reversed(self._alerts.values()))[:SHOWN_ALERTS]
-        incidents = self._pipeline.incidents
+        alerts, incidents = self._newest(SHOWN_ALERTS), self._pipeline.incidents
         return happenings(alerts, self._changes, self._health.spells, incidents, now_ms)
 
     def _happened_in_event_time(self, now_ms: int) -> Row | None:
         """Lay out what happened to events; says whether these are of the past, as in a replay."""
-        alerts = [*self._alerts.values()]
+        alerts = self._newest(SHOWN_ALERTS)
         begins_at, reached = self.shifts.begins_at, self.shifts.reached
         incidents = self._pipeline.incidents
         line = in_event_time(alerts, incidents, begins_at=begins_at, reached=reached)

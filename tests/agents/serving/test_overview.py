@@ -306,6 +306,19 @@ def test_alerts_come_newest_first_once_each_and_boundedly() -> None:
     assert ids == [f"a{number}" for number in range(MAX_ALERTS + 9, 9, -1)]
 
 
+def test_every_alert_on_either_line_is_in_the_list_that_it_leads_to() -> None:
+    page, begin = overview(), dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
+    for number in range(50):
+        told = alert(number, begin)
+        told.evidence = {"event_at": told.raised_at - number * 60_000}
+        page.fold_alert(told)
+    frame = page.frame(int(begin.timestamp() * 1000))
+    listed = {row["alert_id"] for row in frame["alerts"]}
+
+    for line in (frame["happened"], frame["happened_in_event_time"]):
+        assert {mark["alert"] for mark in line["marks"] if mark["kind"] == "alert"} == listed
+
+
 def test_who_is_promoted_is_the_champion_of_the_page_however_often_it_is_told() -> None:
     page = overview()
     challenger = PIPELINE.challengers[0]
