@@ -1,6 +1,7 @@
 """The page's heartbeat: fold what came in, and tell it at once to everyone who listens."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator
 from typing import Final
@@ -12,6 +13,8 @@ from agents.serving.overview import Overview
 from agents.serving.sketch_feed import SketchFeed
 from schemas.alerts import Alert
 from schemas.telemetry import Telemetry
+
+logger = logging.getLogger(__name__)
 
 BEAT_S: Final = 1.0
 """Also when nothing comes, the clock goes on."""
@@ -34,7 +37,16 @@ class Pulse:
         self._beat = asyncio.Condition()
 
     async def run(self) -> None:
-        """Beat until cancelled."""
+        """Beat until cancelled; if a frame cannot be made it is over, and whoever asks is told."""
+        try:
+            await self._run()
+        except Exception:
+            logger.exception("there are no frames any more")
+            raise
+        finally:
+            self.is_beating = False
+
+    async def _run(self) -> None:
         told_at_s = -BEAT_S
         has_news = False
         while True:

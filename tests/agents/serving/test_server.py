@@ -7,6 +7,7 @@ import time
 import urllib.request
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -17,6 +18,7 @@ from agents.observability.metrics import Metrics
 from agents.serving.address import listen
 from agents.serving.feed import Feed
 from agents.serving.overview import Overview
+from agents.serving.pulse import Pulse
 from agents.serving.sketch_feed import SketchFeed
 from agents.serving.web import web_app
 from agents.settings import Settings
@@ -69,6 +71,25 @@ def test_it_answers_under_the_names_of_its_own_address_alone(
     run_apart(app({**scope, "headers": [(b"host", asked.encode())]}, receive, send))
 
     assert told[0]["status"] == status
+
+
+def test_a_page_that_cannot_make_its_frames_is_not_ready_any_more_and_says_why(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Whoever asks for readiness restarts it; silent, it would stay as it is."""
+
+    class Broken(Overview):
+        def frame(self, now_ms: int) -> dict[str, Any]:
+            raise ValueError(f"no frame of {now_ms}")
+
+    feed = Feed(Settings())
+    feed.is_caught_up = True
+    pulse = Pulse(feed, SketchFeed(Settings(), PIPELINE.use_case), Broken(PIPELINE, "exactly_once"))
+    with pytest.raises(ValueError, match="no frame of"):
+        run_apart(pulse.run())
+
+    assert not pulse.is_beating
+    assert "no frames any more" in caplog.text
 
 
 def test_a_taken_port_ends_in_one_line_that_names_the_setting() -> None:
