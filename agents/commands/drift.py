@@ -114,7 +114,8 @@ def _show_since(
     from agents.monitoring.sketch_log import newest_ms, records_since  # noqa: PLC0415
     from agents.monitoring.spans import days  # noqa: PLC0415
 
-    begin_ms = newest_ms(here, declared.use_case) - days(since) // _MS
+    span_ms = days(since) // _MS
+    begin_ms = newest_ms(here, declared.use_case) - span_ms
     # From midnight on: a part of a day is not what whole days are.
     records = records_since(here, declared.use_case, begin_ms - begin_ms % DAY_MS)
     readings = [

@@ -95,6 +95,15 @@ def test_the_past_is_told_by_weeks_and_that_of_one_signal_by_days(capsys):
     assert [each["level"] for each in as_json] == ["normal"] * 11 + ["critical"] * 8
 
 
+def test_a_span_that_is_none_is_said_to_be_before_anything_is_asked(capsys, monkeypatch):
+    asked: list[object] = []
+    monkeypatch.setattr("agents.monitoring.sketch_log.newest_ms", lambda *_: asked.append(1) or 0)
+
+    assert cli.main(["drift", "show", "--since", "a week"]) == cli.EX_ERROR
+    assert "`a week` is no number of days" in capsys.readouterr().err
+    assert not asked
+
+
 @pytest.mark.usefixtures("kept")
 def test_the_first_day_of_a_span_is_whole_whatever_time_it_is(capsys, monkeypatch):
     """Its evening alone would be held against whole days, and look like another day."""
