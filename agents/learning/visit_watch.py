@@ -8,6 +8,8 @@ it leaves the alert. So whoever takes over goes on where the last batch ended, t
 
 import logging
 from collections.abc import Callable, Mapping
+from datetime import timedelta
+from heapq import heappop, heappush
 from math import isfinite
 from typing import Final
 
@@ -32,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 KEY: Final = b"drift/visits"
 """Of the record on `models`; no model has such a name."""
+MOST_WAITING: Final = 512
+"""Visits whose labels are known before their horizon ends; of more, the oldest wait no longer."""
 _PARTITION: Final = 0
 """Of `outcomes`, which has one."""
 _GAUGES: Final = (
@@ -53,6 +57,8 @@ class Watched(msgspec.Struct, array_like=True):
     kept_negatives: float = 1.0
     """The share of them: among fewer, more outcomes are positive."""
     detectors: bytes = b""
+    waiting: list[tuple[int, float, float]] = []
+    """Visits by the end of their horizon (ms), as a heap: with what was said, and the rest."""
 
 
 _decode = msgspec.msgpack.Decoder(Watched).decode
@@ -61,6 +67,10 @@ _encode = msgspec.msgpack.Encoder().encode
 
 class VisitWatch:
     """Detectors for the outcomes of all partitions in their order.
+
+    Some labels are known at once, and others, as that nothing happened, when the horizon ends.
+    Where visits rise in the morning, more of the former come beside fewer of the latter, though
+    nothing changed. So all are watched when their horizon ends.
 
     Another twin expects other answers, and another label rule asks another question: with either
     they begin anew.
@@ -120,6 +130,10 @@ class VisitWatch:
         else:
             self._begin_anew(champion, -1)
         drift, watched, names = self._drift, self._watched, self._features.names
+        horizon_ms, waiting = (
+            self._pipeline.label.horizon // timedelta(milliseconds=1),
+            watched.waiting,
+        )
 
         def look(offset: int, outcome: Outcome) -> None:
             label = outcome.label
@@ -142,8 +156,11 @@ class VisitWatch:
             if rest is None or not isfinite(rest):
                 return
             self._is_news = True
-            for moved, alarm in drift.update(score, rest, outcome.event_at):
-                self._alarms.append((offset, outcome, moved, alarm))
+            heappush(waiting, (outcome.event_at + horizon_ms, score, rest))
+            while waiting and (waiting[0][0] <= outcome.labelled_at or len(waiting) > MOST_WAITING):
+                end_ms, score, rest = heappop(waiting)
+                for moved, alarm in drift.update(score, rest, end_ms - horizon_ms):
+                    self._alarms.append((offset, outcome, moved, alarm))
 
         return look
 
@@ -181,7 +198,7 @@ class VisitWatch:
         label = self._pipeline.label
         now = Watched(*(twin, pinned_at, self._features.schema, label.target, label.keep_negatives))
         was = self._watched
-        if msgspec.structs.replace(was, detectors=b"") == now:
+        if msgspec.structs.replace(was, detectors=b"", waiting=[]) == now:
             return
         if self._drift is not None and self._drift.n:
             self._is_news = True  # whoever takes over is to forget it, too

@@ -4,23 +4,25 @@ import math
 import random
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any, cast
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.learning.visit_watch import KEY, Watched
+from agents.learning.visit_watch import KEY, MOST_WAITING, Watched
 from agents.pipeline import DriftPolicy
 from agents.silence import Silence
 from agents.testing import PipelineDriver
 from agents.testing.pipeline_driver import START
 from online_models.drift import AnswerDrift, RunLength
+from online_models.twin import FrozenTwin
 from schemas import topics
 from schemas.errors import InvalidDeclaration
 from schemas.outcomes import Outcome
+from tests.agents.learning.turned_world import FEATURES, QUICK, SLOW, turned_round
 from tests.agents.learning.turned_world import PIPELINE as SHOP
-from tests.agents.learning.turned_world import QUICK, SLOW, turned_round
 from tests.agents.outcome_log import make_outcomes
 from tests.agents.record import Record, batch
 
@@ -248,6 +250,56 @@ def test_what_was_forgotten_is_forgotten_by_whoever_takes_over(dies):
     run.learn()
 
     assert run.driver._training._visits._drift.n == BATCH / 2
+
+
+class Certain:
+    """Stands for a twin."""
+
+    degraded_reason = None
+
+    def score(self, features):
+        return 0.1 + 0.8 * features[FEATURES.names[0]]
+
+
+def looked_at(log):
+    """Tell what is found in a log, whoever learns it."""
+    watch = PipelineDriver(PIPELINE)._training._visits
+    twin = f"{SLOW}@twin"
+    look = watch.watching({twin: FrozenTwin(twin, 1, cast(Any, Certain()))})
+    for offset, outcome in enumerate(log):
+        look(offset, outcome)
+    return watch
+
+
+def test_labels_that_come_sooner_if_they_are_positive_are_not_seen_sooner():
+    """Else in the morning, when visits rise, more would seem to come true than did."""
+    waits, last = OUTCOMES[: TURN + 400], OUTCOMES[TURN + 500]
+    at_once = sorted(
+        (
+            msgspec.structs.replace(each, labelled_at=each.event_at + 60_000 * n % 1_800_000)
+            if each.label
+            else each
+            for n, each in enumerate(waits)
+        ),
+        key=lambda each: each.labelled_at,
+    )
+    in_order, found = looked_at([*waits, last]), looked_at([*at_once, last])
+
+    assert at_once != waits
+    assert [each[2:] for each in found._alarms] == [each[2:] for each in in_order._alarms]
+    assert found._alarms
+    assert found._drift.encode() == in_order._drift.encode()
+
+
+def test_of_those_that_wait_for_the_horizon_so_many_are_kept():
+    known = [
+        msgspec.structs.replace(each, label=True, labelled_at=each.event_at, begins_visit=True)
+        for each in OUTCOMES[: MOST_WAITING + 100]
+    ]
+    all_at_once = [msgspec.structs.replace(each, event_at=n) for n, each in enumerate(known)]
+    watch = looked_at([msgspec.structs.replace(each, labelled_at=0) for each in all_at_once])
+
+    assert (len(watch._watched.waiting), watch._drift.n) == (MOST_WAITING, 100)
 
 
 def test_in_a_silence_it_is_written_down_and_not_counted():
