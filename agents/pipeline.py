@@ -12,6 +12,7 @@ from datetime import date, timedelta
 from typing import Any, Final, Literal
 
 from agents.goals import Goals
+from agents.observability.runbooks import RUNBOOKS
 from agents.silence import Silence
 from online_models.assignment import Rollout
 from online_models.drift import RunLength
@@ -263,6 +264,7 @@ class Pipeline:
             )
         self._check_task()
         self._check_drift()
+        self._check_silences()
         if self.review is not None:
             self._check_verdicts_count(self.review)
         if self.label.weighs:
@@ -330,6 +332,14 @@ class Pipeline:
                 'DriftPolicy(scores="together") is for models of yes and no and of amounts whose'
                 f" answers are watched, too (answers_share), not for `{self.champion}` with"
                 f" answers_share={self.drift.answers_share}"
+            )
+
+    def _check_silences(self) -> None:
+        unknown = sorted({kind for each in self.silences for kind in each.kinds} - RUNBOOKS.keys())
+        if unknown:
+            raise InvalidDeclaration(
+                f"a silence is of {', '.join(unknown)}: there are alerts of {', '.join(RUNBOOKS)},"
+                " and it is of all that names none"
             )
 
     def _check_task(self) -> None:

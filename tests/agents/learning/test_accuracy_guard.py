@@ -15,6 +15,7 @@ from agents.testing.pipeline_driver import START
 from examples.offers.pipeline import PIPELINE as OFFERS
 from schemas import topics
 from schemas.deployments import Deployment
+from schemas.errors import InvalidDeclaration
 from streams.label_rule import reported_within
 from tests.agents.learning.turned_world import PIPELINE, QUICK, SLOW, TURN, turned_round
 from tests.agents.record import Record, batch
@@ -388,3 +389,6 @@ def test_a_silence_says_when_and_why():
         Silence(since=later, until=at, why="x")
     with pytest.raises(ValueError, match="time zone"):
         Silence(since=at.replace(tzinfo=None), until=later, why="x")
+    drfit = Silence(since=at, until=later, why="x", kinds=("accuracy", "drfit"))
+    with pytest.raises(InvalidDeclaration, match="a silence is of drfit: there are alerts of acc"):
+        replace(PIPELINE, silences=(drfit,))
