@@ -74,8 +74,8 @@ def show(*, kind: str | None = None, limit: Count = 10, json: Flag = False) -> i
 def silence(kind: str, /, *, until: str, why: Why, json: Flag = False) -> int:
     """Let alerts of a kind be written down only: they call nobody, and nothing is rolled back.
 
-    Each says so, and by whom. All workers follow within a second. What is still above normal when
-    the silence ends is told then. Another one of the same kind takes its place.
+    Each says so, and by whom. All workers follow within a second. A level of accuracy that is still
+    above normal when the silence ends is told then. Another one of the same kind takes its place.
 
     For example:
 
