@@ -7,6 +7,8 @@ learner; so it is loaded from `models`, beside the event loop, and asked about e
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
 from agents.deployments.deployed import Deployed
 from agents.learning.rebuild import Beginning
 from online_models.accuracy import AccuracyWatch
@@ -16,6 +18,8 @@ from schemas.outcomes import Outcome
 
 Answer = Callable[[Outcome], float | None]
 """How good the answer to an outcome was, from 0 to 1; `None`: it tells nothing."""
+
+_decode = msgspec.msgpack.Decoder(AccuracyWatch).decode
 
 
 class PinnedPrevious:
@@ -31,6 +35,8 @@ class PinnedPrevious:
         """Of what was loaded, or refused."""
         self._learner: Learner | None = None
         self._judge: Callable[[Outcome], float | None] = lambda outcome: None
+        self._at_first = b""
+        """How good its answers were when it was kept."""
 
     def due(self) -> Beginning | None:
         """Tell what is to be loaded."""
@@ -44,6 +50,7 @@ class PinnedPrevious:
         self._reference, self._learner = beginning.origin, learner
         if learner is not None:
             self._judge = learner.judging()
+            self._at_first = msgspec.msgpack.encode(learner.progress.accuracy)
 
     def is_at_hand(self, reference: str) -> bool:
         """Tell whether a version can be asked."""
@@ -66,8 +73,7 @@ class PinnedPrevious:
         learner, judge = self._learner, self._judge
         if learner is None or self._reference != reference:
             return None
-        if watch is not None:
-            learner.progress.accuracy = watch
+        learner.progress.accuracy = _decode(self._at_first) if watch is None else watch
 
         def answer(outcome: Outcome) -> float | None:
             return None if judge(outcome) is None else learner.progress.accuracy.latest

@@ -180,6 +180,26 @@ def test_whoever_dies_meanwhile_puts_it_back_at_the_same_outcome():
     assert [each.why for each in run.decided] == [each.why for each in whole.decided]
 
 
+def test_a_version_that_is_previous_once_more_is_judged_anew_whoever_lives():
+    judged = []
+    for dies in (False, True):
+        run = Run(promoted=None, pipeline=ALONE).learn_until(200)
+        run.driver.keep(SLOW)
+        run.learn()
+        version = next(each.reference for each in run.decided if each.kind == "registered")
+        for _ in range(2):
+            run.driver.promote(version)
+            run.learn()
+            if dies:
+                run.driver.crash("learn")
+            run.driver.promote(SLOW)
+            run.learn()
+        judged.append(run.recorded.other)
+
+    assert judged[0] is not None
+    assert judged[0] == judged[1]
+
+
 def test_a_previous_that_cannot_be_loaded_is_not_put_back_unseen():
     run = Run(promoted=None, pipeline=ALONE).learn_until(1_000)
     run.driver.keep(SLOW)
