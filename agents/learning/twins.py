@@ -90,7 +90,9 @@ class Twins:
         # Noted first: one that is too large now would be so later.
         self._pinned[name] = self._rebuilds.of(champion).decision
         self.frozen.pop(name, None)
-        for key, value in self._encode(learner, name, now_ms):
+        records = self._encode(learner, name, now_ms)
+        for key, value in records:
             self._keys.setdefault(name, set()).add(key)
             batch.emit(self._models, value, key, partition=0)
+        if records:
             self.frozen[name] = FrozenTwin(name, now_ms, learner.scorer())

@@ -2,14 +2,18 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any, cast
 
 import pytest
 
+from agents.learning.twins import Twins
 from agents.pipeline import DriftPolicy
 from agents.testing import PipelineDriver
 from examples.shop.pipeline import PIPELINE
+from online_models.scorer import Scores
 from online_models.twin import twin_of
 from schemas import topics
+from tests.agents.record import batch
 
 WARM = 10
 SMALL = replace(PIPELINE, drift=DriftPolicy(model_warmup_outcomes=WARM))
@@ -166,3 +170,27 @@ def test_a_champion_that_went_on_from_elsewhere_has_another_twin() -> None:
 
     assert pinned not in (None, before)
     assert shop.twins()[twin_of(CHALLENGER)] == pinned
+
+
+def test_of_many_records_one_copy_is_made() -> None:
+    """Of a large model a copy takes a while, and its snapshot has hundreds of parts."""
+    driver = Shop(SMALL)
+    learner = driver._training.learners[CHAMPION]
+    copies: list[Scores] = []
+    twins = Twins(
+        *(driver._plan.deployed, driver._training._rebuilds),
+        models=topics.MODELS.name,
+        warm_from=0,
+        encode=lambda _, name, __: [(f"{name}/part/0/{n}".encode(), b"x") for n in range(3)],
+    )
+
+    class Counted:
+        n_learned = 1
+
+        def scorer(self) -> Scores:
+            copies.append(learner.scorer())
+            return copies[-1]
+
+    twins.settle(batch([], topic="outcomes"), {CHAMPION: cast(Any, Counted())}, 7)
+
+    assert [twins.frozen[TWIN].scorer] == copies
