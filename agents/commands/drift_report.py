@@ -22,7 +22,8 @@ def report(
     fixed limits; whether a change is more than chance `thalweg drift show` tells.
 
     With `--weekly` it writes a page for each of the last four weeks, Monday to Sunday (UTC), that
-    is over and has none yet: to be run once a day, by cron or whatever else there is.
+    is over, with the horizon of its labels, and has none yet: to be run once a day, by cron or
+    whatever else there is.
 
     For example:
 

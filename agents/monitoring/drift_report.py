@@ -150,9 +150,11 @@ def missing_weeks(
 ) -> Iterator[tuple[Gathered, Path]]:
     """Read the last weeks that are over and have no page in a directory; raises as `gather` does.
 
-    A week with too few outcomes, or with too few in the week before, has none.
+    A week is over when its labels are known: before their horizon ends, only what came true has
+    outcomes. One with too few, or with too few in the week before, has no page.
     """
-    for end in weeks_over(_newest(files, _outcomes(files, declared))):
+    known_until = _newest(files, _outcomes(files, declared)) - declared.label.horizon
+    for end in weeks_over(known_until):
         path = directory / page_of(end)
         if path.exists():
             continue

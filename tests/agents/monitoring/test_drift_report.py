@@ -6,6 +6,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -81,6 +82,18 @@ def test_each_week_that_is_over_has_a_page_until_it_is_there(tmp_path):
     ]
     assert all(each.recent.height == 34 for each, _ in found[:2])
     assert [path for _, path in later] == [path for _, path in found[2:]]
+
+
+def test_a_week_is_over_when_its_labels_are_known(tmp_path):
+    """Until its horizon ends only what came true has an outcome: its page would be of buyers."""
+    files = keep(tmp_path / "offline", days=33)
+    slow = replace(PIPELINE, label=replace(PIPELINE.label, horizon=timedelta(days=7)))
+    at_once, later = (
+        [path.name for _, path in drift_report.missing_weeks(files, each, tmp_path / "pages")]
+        for each in (PIPELINE, slow)
+    )
+
+    assert later == at_once[:-1]
 
 
 def test_outcomes_of_other_features_are_none(tmp_path):
