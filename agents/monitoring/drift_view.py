@@ -13,7 +13,7 @@ from typing import Final, Literal
 import msgspec
 
 from agents.monitoring.sketch_fold import DAY_MS
-from online_models.sketch import Sketch
+from online_models.sketch import Sketch, UnreadableSketch
 from online_models.sketch_comparison import MIN_USERS, Comparison, compare, holm
 from schemas.sketches import SketchMinute, SketchReference
 
@@ -261,7 +261,10 @@ class DriftView:
 
 def decoded(record: SketchMinute) -> dict[str, Sketch]:
     """Read a record's sketches, by signal; raises `UnreadableSketch`."""
-    return dict(zip(record.signals, map(Sketch.decode, record.sketches), strict=False))
+    if len(record.signals) != len(record.sketches):
+        n, m = len(record.sketches), len(record.signals)
+        raise UnreadableSketch(f"{n} sketches of {m} signals")
+    return dict(zip(record.signals, map(Sketch.decode, record.sketches), strict=True))
 
 
 def _level(signal: _Signal, comparison: Comparison, p: float) -> ShiftLevel:

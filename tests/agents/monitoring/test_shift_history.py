@@ -2,10 +2,12 @@
 
 import random
 
+import pytest
+
 from agents.monitoring.drift_view import REFERENCE_DAYS
 from agents.monitoring.shift_history import KEPT_DAYS, THRESHOLD, ShiftHistory
 from agents.monitoring.sketch_fold import DAY_MS
-from online_models.sketch import Sketch, score_cell
+from online_models.sketch import Sketch, UnreadableSketch, score_cell
 from schemas.sketches import SCORE, SketchMinute
 from tests.agents.monitoring.records import USE_CASE, day_of
 
@@ -57,3 +59,13 @@ def test_days_without_end_take_no_memory_without_end() -> None:
         history.fold(record)
 
     assert [point.day for point in history.of("amount")][:: KEPT_DAYS - 1] == [18, KEPT_DAYS + 17]
+
+
+def test_a_record_whose_signals_have_no_sketches_is_none() -> None:
+    """It ended the thread of the page that reads `sketches`."""
+    history = ShiftHistory(USE_CASE)
+    with pytest.raises(UnreadableSketch, match="0 sketches of 1 signals"):
+        history.fold(SketchMinute(USE_CASE, 0, 0, "m", [SCORE], []))
+
+    assert history.begins_at is None
+    assert history.readings() == []
