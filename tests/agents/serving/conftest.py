@@ -23,9 +23,10 @@ from agents.embedded.kafka import EmbeddedKafka
 from agents.observability.metrics import Metrics
 from agents.observability.telemetry import telemetry_record
 from agents.settings import Settings
+from examples.shop.pipeline import PIPELINE
 from schemas import topics
 from schemas.alerts import Alert
-from schemas.sketches import SketchMinute
+from schemas.sketches import SCORE, SketchMinute
 from tests.waiting import wait_until
 
 ARGUMENTS = [
@@ -84,9 +85,14 @@ class Site:
         self._produce(topics.SKETCHES, record.use_case, msgspec.json.encode(record))
 
     def produce_garbage(self) -> None:
-        for topic in (topics.TELEMETRY, topics.ALERTS, topics.DEPLOYMENTS, topics.SKETCHES):
+        read = (topics.TELEMETRY, topics.ALERTS, topics.DEPLOYMENTS)
+        for topic in (*read, topics.SKETCHES, topics.SKETCH_REFERENCES):
             for value in (None, b"", b"{", b"[1]", b"\xff", b'{"process": 7}'):
                 self._produce(topic, "garbage", value)
+        self.raise_alert(
+            Alert("big", "drift", "warning", "u", "score_mean", 0.2, 0.1, 0, {"n": 10**30})
+        )
+        self.sketch(SketchMinute(PIPELINE.use_case, 0, 0, PIPELINE.champion, [SCORE], []))
 
     def _produce(self, topic: topics.Topic, key: str, value: bytes | None) -> None:
         self._producer.produce(topic.named(self.settings.topic_prefix), value, key)
