@@ -90,8 +90,10 @@ def choose(
     over = (newest_ms - GRACE_MS) // DAY_MS - 1
     span = f"{date_of(first_day)} to {date_of(last_day)}"
     if not sums:
+        whose = "" if signal is None else f" of `{signal}`"
         raise NoReference(
-            f"no sketches from {span}: the topic keeps them for 30 days, and `archive` for ever"
+            f"no sketches{whose} from {span}: the topic keeps them for 30 days, and `archive` for"
+            " ever"
         )
     if last_day > over:
         raise NoReference(f"{span}: the last day that is over in event time is {date_of(over)}")

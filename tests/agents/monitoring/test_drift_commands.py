@@ -71,6 +71,10 @@ def test_what_is_chosen_is_told_from_then_on(capsys, kept):
         (("--from", "1970-01-01"), "takes all of --from, --to and --why"),
         (("--from", "1970-01-07", "--to", "1970-01-01", "--why", "w"), "is before"),
         (("--from", "1970-03-15", "--to", "1970-03-16", "--why", "w"), "that is over"),
+        (
+            ("--from", "1970-01-01", "--to", "1970-01-07", "--why", "w", "--signal", "click"),
+            "no sketches of `click` from 1970-01-01",
+        ),
     ],
 )
 def test_what_cannot_be_chosen_ends_in_one_line(capsys, arguments, said):
