@@ -23,6 +23,7 @@ from schemas.sketches import SketchMinute
 
 _TABLE: Final = tables.SKETCHES
 _COLUMNS: Final = ("use_case", "event_at", "partition", "model", "signals", "sketches")
+_AT_MS: Final = pl.col("event_at").dt.epoch("ms")
 _AHEAD_MS: Final = 3_600_000
 """By how much clocks of events may be ahead of those of who publishes, at most."""
 _LAST: Final = 1_000
@@ -81,20 +82,33 @@ def archived_since(
     is_asked = (pl.col("use_case") == use_case) & (
         pl.col("event_at") >= datetime.fromtimestamp(since_ms / 1_000, UTC)
     )
+    found = pl.concat(frames, how="diagonal_relaxed").filter(is_asked).select(_COLUMNS)
+    rows = found.with_columns(_AT_MS).sort("event_at", maintain_order=True)
+    for row in _collected(rows, root).iter_rows():
+        yield SketchMinute(*row)
+
+
+def newest_archived_ms(root: str, frames: Sequence[pl.LazyFrame], use_case: str) -> int | None:
+    """Tell the newest event time of frames, of which nothing else is read; `None`: there is none.
+
+    >>> at = pl.Series([1_000, 5_000, 9_000]).cast(pl.Datetime("ms", "UTC"))
+    >>> frame = pl.LazyFrame({"use_case": ["a", "a", "b"], "event_at": at})
+    >>> newest_archived_ms("", [frame], "a"), newest_archived_ms("", [], "a")
+    (5000, None)
+    """
+    if not frames:
+        return None
+    every = pl.concat(frames, how="diagonal_relaxed").filter(pl.col("use_case") == use_case)
+    newest: int | None = _collected(every.select(_AT_MS.max()), root).item()
+    return newest
+
+
+def _collected(rows: pl.LazyFrame, root: str) -> pl.DataFrame:
     try:
-        rows = (
-            pl.concat(frames, how="diagonal_relaxed")
-            .filter(is_asked)
-            .select(_COLUMNS)
-            .with_columns(pl.col("event_at").dt.epoch("ms"))
-            .sort("event_at", maintain_order=True)
-            .collect()
-        )
+        return rows.collect()
     except (OSError, pl.exceptions.PolarsError) as error:
         told = str(error).partition("\n")[0]
         raise ThalwegError(f"the sketches of {root} cannot be read: {told}") from error
-    for row in rows.iter_rows():
-        yield SketchMinute(*row)
 
 
 def newest_ms(settings: Settings, use_case: str) -> int:
@@ -117,7 +131,7 @@ def newest_ms(settings: Settings, use_case: str) -> int:
     if found:
         return found
     frames, _ = archive(FileSystem(settings.offline_store), "", first="")
-    times = [each.event_at for each in archived_since(settings.offline_store, frames, use_case, 0)]
-    if not times:
+    archived_ms = newest_archived_ms(settings.offline_store, frames, use_case)
+    if archived_ms is None:
         raise NoSketches(f"there are no sketches of {use_case} yet: does `watch` run?")
-    return max(times)
+    return archived_ms
