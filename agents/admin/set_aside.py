@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Final, cast
 
 import msgspec
 from confluent_kafka import Message
@@ -13,6 +13,8 @@ from schemas import dead_letters, topics
 from schemas.dead_letters import Fate, Headers
 from schemas.errors import UNREADABLE, ThalwegError
 
+_MOST_DIGITS: Final = 9
+"""Of a number of retries."""
 _decode_fate = msgspec.json.Decoder(Fate).decode
 
 
@@ -44,9 +46,12 @@ class DeadLetter:
 
     @property
     def n_retries(self) -> int:
-        """How often it was published again before it was set aside this time."""
+        """How often it was published again before it was set aside this time.
+
+        Who publishes events may write the header, too: a number that is none counts as 0.
+        """
         found = dict(self.headers).get(dead_letters.RETRIES) or b"0"
-        return int(found) if found.isdigit() else 0
+        return int(found) if found.isdigit() and len(found) <= _MOST_DIGITS else 0
 
 
 def read(settings: Settings, *, last: int | None = None) -> Iterator[DeadLetter]:

@@ -146,6 +146,16 @@ def test_what_fails_again_says_how_often_it_was_tried(desk):
     assert len(desk.published()[-1].headers()) == len(CAME_WITH) + 1
 
 
+@pytest.mark.parametrize("said", [b"9" * 5_000, b"9" * 30, b"-1", b"many", None])
+def test_retries_that_nobody_can_have_made_are_none(said):
+    """Whoever publishes events may write the header: it ended the list of all dead letters."""
+    letter = set_aside.DeadLetter(
+        0, 0, "not_json", "no", "t", "0", "0", None, b"", [(dead_letters.RETRIES, said)]
+    )
+
+    assert letter.n_retries == 0
+
+
 @pytest.mark.integration
 def test_letters_are_chosen_by_offset_by_reason_or_all(desk):
     desk.set_aside(b"a", b"b", reason=Reason.NOT_JSON)
