@@ -19,7 +19,7 @@ venv: $(VENV)/.runtime  ## set up .venv alone, with .venv/bin/thalweg in it
 	@echo "$(BIN)/thalweg is set up"
 
 test: $(VENV)/.dev  ## all tests, on a real broker, Redis server and browser; ARGS="-k name"
-	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.dev  ## lint, format, types and layers
 	$(BIN)/ruff check
