@@ -7,9 +7,10 @@ Bets stake on low ranks, at several scales; what they own grows as `online_model
 has it. So the second or third time that an action comes which never did is an alarm in a stream
 that is long enough, and the tenth of one that has been rare.
 
-Who does the same again and again is one who did it: an action counts once for each of the latest
-users who took it. Actions that are frequent anyway win nothing, so what bets lose on them is taken
-off when a rare one comes: a frequent one costs a look into two tables.
+Who does the same again and again in a visit did it once: an action does not count again for the
+latest users who took it, until they begin another visit. Actions that are frequent anyway win
+nothing, so what bets lose on them is taken off when a rare one comes: a frequent one costs a look
+into two tables.
 """
 
 import math
@@ -23,7 +24,7 @@ from online_models.drift.detector import DriftAlarm
 from online_models.drift.run_length import RunLength
 
 _LATEST_USERS: Final = 8
-"""Who an action is not counted of again. A visit of a rare action has few others beside it."""
+"""Who an action is not counted of again in that visit, beside which a rare one has few others."""
 _SCALES: Final = tuple(2.0**-power for power in range(4, 12))
 """Ranks that each bet wins from: the sixteenth of all actions that is rarest, to one in 2,048."""
 _STAKES: Final = tuple(0.3 * math.sqrt(scale) for scale in _SCALES)
@@ -111,10 +112,11 @@ class ActionMix:
             Whether it is the first of a visit: these count for the budget.
         """
         state = self._state
+        user = crc32(user_id.encode())
         if begins_visit:
             state.n_visits += 1
             state.n_given += 1
-        user = crc32(user_id.encode())
+            self._forget(user)
         place = self._places.get(action)
         if place is None:
             place = self._places[action] = len(state.actions)
@@ -155,6 +157,15 @@ class ActionMix:
         self._state = state
         self._places = {action: place for place, action in enumerate(state.actions)}
         self._frequent = frozenset(state.frequent)
+
+    def _forget(self, user: int) -> None:
+        """Let what somebody does in another visit count again.
+
+        Else few users would soon have done all that is frequent, and only rare actions counted.
+        """
+        for users in self._state.latest:
+            if user in users:
+                users.remove(user)
 
     def _settle(self, place: int, at_ms: int) -> tuple[str, DriftAlarm] | None:
         """Let the bets have what they were given, lose what they lost, and win from an action."""

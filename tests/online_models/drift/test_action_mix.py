@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from statistics import median
 from typing import NamedTuple
+from zlib import crc32
 
 import pytest
 from hypothesis import given, settings
@@ -56,6 +57,16 @@ def test_the_promise_holds_whatever_the_shares_are(shares: Sequence[float]) -> N
     n_alarms = sum(each is not None for each in fed(mix, visits(3, 6_000, shares)))
 
     assert n_alarms <= 18  # 12 are allowed: more have a probability below 4 %
+
+
+@pytest.mark.parametrize("n_users", [5, 8, 12])
+def test_the_promise_holds_for_few_users_who_come_again_and_again(n_users: int) -> None:
+    mix = ActionMix(RunLength.scores(1_000), warmup=100)
+    stream = (
+        each._replace(user_id=str(crc32(each.user_id.encode()) % n_users))
+        for each in visits(5, 6_000, [1 / n**2 for n in range(1, 31)])
+    )
+    assert sum(each is not None for each in fed(mix, stream)) <= 8  # 5.9, more: below 15 %
 
 
 @pytest.mark.parametrize("action", ["new", COMMON[3]])
