@@ -8,7 +8,8 @@ has it. So the second or third time that an action comes which never did is an a
 that is long enough, and the tenth of one that has been rare.
 
 Who does the same again and again in a visit did it once: an action does not count again for the
-latest users who took it, until they begin another visit. Actions that are frequent anyway win
+latest users who took it, until they begin another visit. What else they do in it has to do with
+that: a visit wins once, as the rarest of its actions does. Actions that are frequent anyway win
 nothing, so what bets lose on them is taken off when a rare one comes: a frequent one costs a look
 into two tables.
 """
@@ -30,7 +31,11 @@ _SCALES: Final = tuple(2.0**-power for power in range(4, 12))
 _STAKES: Final = tuple(0.3 * math.sqrt(scale) for scale in _SCALES)
 """Of what is owned. The rarer a win, the less, or all would be lost between two."""
 _N_BETS: Final = len(_SCALES)
+_LATEST_RARE_USERS: Final = 32
+"""Whose visits win no more than once. Among so many rare ones bets have lost most of it again."""
 
+_Ranks = tuple[float, float]
+"""From where to where ranks of an action reach."""
 _Onset = tuple[int, int, list[int]]
 """How many actions came before the first that a bet won from, when that was, and each one's count;
 of those that came later there is none."""
@@ -65,6 +70,21 @@ class _State(msgspec.Struct, array_like=True):
     grown: list[float] = msgspec.field(default_factory=_per_bet)
     """By how much each bet grew since its onset; one that falls to 1 has none."""
     onsets: list[_Onset] = msgspec.field(default_factory=lambda: [_NO_ONSET] * _N_BETS)
+    rarest: dict[int, _Ranks] = {}
+    """By hashes of users: the rarest that they did in this visit, those who began last."""
+
+
+def _factors(ranks: _Ranks) -> list[float]:
+    """Tell what each bet makes of an action of such ranks.
+
+    Actions that are as rare share a range of ranks: a bet wins from the part of it that it staked
+    on. So the mean over all actions, by their shares, is exactly 1.
+    """
+    first, end = ranks
+    return [
+        1.0 - stake + stake / scale * max(0.0, min(end, scale) - first) / (end - first)
+        for scale, stake in zip(_SCALES, _STAKES, strict=True)
+    ]
 
 
 class ActionMix:
@@ -134,7 +154,7 @@ class ActionMix:
         if place in self._frequent:
             state.n_frequent += 1
             return None
-        return self._settle(place, at_ms)
+        return self._settle(place, user, at_ms)
 
     def encode(self) -> bytes:
         """Write the state; its size is bounded by the number of actions that there are."""
@@ -163,11 +183,13 @@ class ActionMix:
 
         Else few users would soon have done all that is frequent, and only rare actions counted.
         """
-        for users in self._state.latest:
+        state = self._state
+        state.rarest.pop(user, None)
+        for users in state.latest:
             if user in users:
                 users.remove(user)
 
-    def _settle(self, place: int, at_ms: int) -> tuple[str, DriftAlarm] | None:
+    def _settle(self, place: int, user: int, at_ms: int) -> tuple[str, DriftAlarm] | None:
         """Let the bets have what they were given, lose what they lost, and win from an action."""
         state = self._state
         given = float(state.n_given)
@@ -177,14 +199,10 @@ class ActionMix:
         state.newest_ms = max(at_ms, state.newest_ms)
         if state.n_visits <= self._warmup:
             return None
-        first, end = self._ranks(place)
+        factors = self._factors(user, self._ranks(place))
         before: _Onset | None = None
-        for bet, (scale, stake) in enumerate(zip(_SCALES, _STAKES, strict=True)):
-            # Actions that are as rare share a range of ranks: a bet wins from the part of it that
-            # it staked on. So the mean over all actions, by their shares, is exactly 1.
-            within = max(0.0, min(end, scale) - first) / (end - first)
+        for bet, (stake, factor) in enumerate(zip(_STAKES, factors, strict=True)):
             lost = (1.0 - stake) ** n_lost
-            factor = 1.0 - stake + stake / scale * within
             # Given late, lost early: what is owned is less than it could be, so alarms are rarer.
             state.owned[bet] = (state.owned[bet] + given) * lost * factor
             grown = state.grown[bet] * lost
@@ -202,7 +220,28 @@ class ActionMix:
         self._resume(_State(in_time=state.in_time))
         return alarm
 
-    def _ranks(self, place: int) -> tuple[float, float]:
+    def _factors(self, user: int, ranks: _Ranks) -> list[float]:
+        """Tell what each bet makes of what a user did, beside what it won from them in this visit.
+
+        Actions of one visit have to do with each other, as the steps of a checkout have: they win
+        once, as the rarest of them does, and each is a loss. So whatever they have to do with each
+        other, a visit makes no more than 1 on average.
+        """
+        factors = _factors(ranks)
+        rarest = self._state.rarest
+        before = rarest.get(user)
+        if before is not None:
+            factors = [
+                (1.0 - stake) * max(1.0, now / then)
+                for stake, now, then in zip(_STAKES, factors, _factors(before), strict=True)
+            ]
+        if ranks[0] < _SCALES[0] and (before is None or ranks[1] < before[1]):
+            rarest[user] = ranks
+            if len(rarest) > _LATEST_RARE_USERS:
+                del rarest[next(iter(rarest))]
+        return factors
+
+    def _ranks(self, place: int) -> _Ranks:
         """Tell from where to where an action's ranks reach, and note which ones are frequent.
 
         That is for the actions to come: a bet is made before it is known on what.
