@@ -65,7 +65,8 @@ const MOVED = {
 function plain({ kind, signal, evidence: found, action }) {
   const parts = [];
   if (Object.hasOwn(MOVED, found.moved)) {
-    const [words, title] = MOVED[found.moved];
+    const [words, ofScores] = MOVED[found.moved];
+    const title = found.action === undefined ? ofScores : "users do what they hardly did; no model has a part in that";
     parts.push(element("span", { className: "chip", textContent: words, title, data: { moved: found.moved } }));
   }
   if (found.segment?.segment) {
@@ -96,5 +97,5 @@ function evidence(alert) {
     .filter(([name]) => !["event_at", "onset_at"].includes(name)) // above, as times
     .map(([name, value]) => [name.replaceAll("_", " "), written(name, value)]);
   return [...facts, ["statistic", `${short(alert.value)} against ${short(alert.threshold)}`],
-    ["raised", utc(alert.raised_at)], ["action", alert.action], ...(alert.runbook ? [["what to do", alert.runbook]] : [])];
+    ["raised", utc(alert.raised_at)], ["done", alert.action], ...(alert.runbook ? [["what to do", alert.runbook]] : [])];
 }

@@ -300,6 +300,13 @@ def test_the_page_fits_every_width_in_both_themes_and_keeps_nobody_out(
     page.click("#alerts .unfold", timeout=TIMEOUT_MS)
     assert "the world moved" in page.inner_text("#alerts .plain")
     assert "most: platform mobile" in page.inner_text("#alerts .plain")
+    of_action = evidence | {"action": "checkout_bug"}
+    site.raise_alert(Alert("d2", "drift", "warning", "u", "action_mix", 5, 5, DAY_MS, of_action))
+    did = page.locator("#alerts li", has_text="action checkout_bug")
+    assert "twin" not in str(did.locator(".chip").first.get_attribute("title", timeout=TIMEOUT_MS))
+    assert [each for each in did.locator("dt").all_text_contents() if each == "action"] == [
+        "action"
+    ]
     expect(page, "events_total", 2_000)
     expect(page, f"shift.score.{PIPELINE.champion}.distance", 0.0)
     page.locator("#drill-chart canvas").wait_for(timeout=TIMEOUT_MS)
