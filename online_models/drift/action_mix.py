@@ -137,6 +137,8 @@ class ActionMix:
             state.n_visits += 1
             state.n_given += 1
             self._forget(user)
+        if state.n_visits <= self._warmup:  # bets are given no time of it, counted or not
+            state.newest_ms = max(at_ms, state.newest_ms)
         place = self._places.get(action)
         if place is None:
             place = self._places[action] = len(state.actions)
