@@ -57,7 +57,7 @@ class Partitions:
 def build(app: App, partitions: Partitions, entity_events: str) -> None:
     """Register the role's agent on an app."""
 
-    @app.agent(app.topic(entity_events, value_type=Batch))  # type: ignore[arg-type]
+    @app.agent(app.batches(entity_events))
     async def aggregate(batches: faust.StreamT[Batch]) -> AsyncIterator[int]:
         async for batch in batches:
             partitions.process(batch)

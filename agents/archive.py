@@ -268,7 +268,7 @@ def build(app: App, archive: Archive) -> None:
             yield len(batch)
 
     for topic in archive.topics:
-        app.agent(app.topic(topic, value_type=Batch), name=f"archive-{topic}")(gather)  # type: ignore[arg-type]
+        app.agent(app.batches(topic), name=f"archive-{topic}")(gather)
 
     @app.timer(LOOK_EVERY_S)  # type: ignore[untyped-decorator]
     async def write_due() -> None:

@@ -30,7 +30,7 @@ SLICE_S: Final = 0.02
 def build(app: App, outcomes: str, training: Training) -> None:
     """Register the role's agent on an app."""
 
-    @app.agent(app.topic(outcomes, value_type=Batch))  # type: ignore[arg-type]
+    @app.agent(app.batches(outcomes))
     async def learn(batches: faust.StreamT[Batch]) -> AsyncIterator[int]:
         waiting = batches.channel.queue  # type: ignore[attr-defined]
         async for batch in batches:

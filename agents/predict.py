@@ -96,13 +96,13 @@ def build(
         Name of the topic of what people judged, if they are asked at all.
     """
 
-    @app.agent(app.topic(user_events, value_type=Batch))  # type: ignore[arg-type]
+    @app.agent(app.batches(user_events))
     async def predict(batches: faust.StreamT[Batch]) -> AsyncIterator[int]:
         async for batch in batches:
             partitions.process_events(batch)
             yield len(batch)
 
-    @app.agent(app.topic(labels, value_type=Batch))  # type: ignore[arg-type]
+    @app.agent(app.batches(labels))
     async def join_labels(batches: faust.StreamT[Batch]) -> AsyncIterator[int]:
         async for batch in batches:
             partitions.process_labels(batch)
@@ -110,7 +110,7 @@ def build(
 
     if verdicts is not None:
 
-        @app.agent(app.topic(verdicts, value_type=Batch))  # type: ignore[arg-type]
+        @app.agent(app.batches(verdicts))
         async def join_verdicts(batches: faust.StreamT[Batch]) -> AsyncIterator[int]:
             async for batch in batches:
                 partitions.process_labels(batch)

@@ -53,7 +53,7 @@ def build(
         references,
     )
 
-    @app.agent(_topic(app, sketches))
+    @app.agent(app.batches(sketches))
     async def compare(batches: faust.StreamT[Batch]) -> AsyncIterator[int]:
         async for batch in batches:
             start = batch.records[0].offset() or 0
@@ -74,13 +74,13 @@ def _count(
     fold = SketchFold(pipeline.use_case, pipeline.task)
     key = pipeline.use_case.encode()
 
-    @app.agent(_topic(app, topics.PREDICTIONS.named(settings.topic_prefix)))
+    @app.agent(app.batches(topics.PREDICTIONS.named(settings.topic_prefix)))
     async def sketch_scores(batches: faust.StreamT[Batch]) -> AsyncIterator[int]:
         async for batch in batches:
             fold.predictions(batch.records)
             yield len(batch)
 
-    @app.agent(_topic(app, topics.FEATURE_UPDATES.named(settings.topic_prefix)))
+    @app.agent(app.batches(topics.FEATURE_UPDATES.named(settings.topic_prefix)))
     async def sketch_features(batches: faust.StreamT[Batch]) -> AsyncIterator[int]:
         async for batch in batches:
             fold.features(batch.records)
@@ -106,8 +106,3 @@ def _values(
 ) -> Iterator[tuple[int, bytes | None]]:
     found = read_to_end(kafka, TP(topic, 0), start=start, end=end)
     return ((offset, value) for offset, _, value in found)
-
-
-def _topic(app: App, name: str) -> faust.TopicT:
-    # Faust's type says bytes or text; the transport delivers a topic of batches as batches.
-    return app.topic(name, value_type=Batch)  # type: ignore[arg-type]

@@ -309,7 +309,7 @@ def build(
     redis_errors = metrics.counter(metric_list.REDIS_ERRORS)
     behind = metrics.gauge(metric_list.STORE_BEHIND_SECONDS)
 
-    @app.agent(app.topic(updates, value_type=Batch), name=f"store-{updates}")  # type: ignore[arg-type]
+    @app.agent(app.batches(updates), name=f"store-{updates}")
     async def store_features(batches: faust.StreamT[Batch]) -> AsyncIterator[int]:
         async for batch in batches:
             attempt = 0

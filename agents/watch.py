@@ -107,7 +107,7 @@ def build(
 
 
 def _measure_latency(
-    app: faust.App,
+    app: App,
     settings: Settings,
     metrics: Metrics,
     estimates: EstimatedAccuracy | None,
@@ -117,7 +117,7 @@ def _measure_latency(
     # Predictions of earlier events have been waiting for us, which is not their latency.
     since_ms = _now_ms()
 
-    @app.agent(_topic(app, settings, topics.PREDICTIONS))
+    @app.agent(app.batches(topics.PREDICTIONS.named(settings.topic_prefix)))
     async def measure_latency(batches: faust.StreamT[Batch]) -> AsyncIterator[int]:
         async for batch in batches:
             now_ms = _now_ms()
@@ -131,7 +131,7 @@ def _measure_latency(
 
 
 def _count_users(
-    app: faust.App,
+    app: App,
     settings: Settings,
     pipeline: Pipeline,
     metrics: Metrics,
@@ -141,7 +141,7 @@ def _count_users(
 ) -> None:
     ratio = SampleRatioWatch(pipeline.use_case, deployed, metrics)
 
-    @app.agent(_topic(app, settings, topics.PREDICTIONS))
+    @app.agent(app.batches(topics.PREDICTIONS.named(settings.topic_prefix)))
     async def count_users(batches: faust.StreamT[Batch]) -> AsyncIterator[int]:
         async for batch in batches:
             desk.emit(batch, *ratio.predictions(batch.records, _now_ms()))
@@ -149,13 +149,13 @@ def _count_users(
 
 
 def _learn_what_scores_are_worth(
-    app: faust.App,
+    app: App,
     settings: Settings,
     estimates: EstimatedAccuracy | None,
     served: ServedAccuracy | None,
 ) -> None:
     # Read even if nothing is made of it: a group that stands still would seem to lag.
-    @app.agent(_topic(app, settings, topics.OUTCOMES))
+    @app.agent(app.batches(topics.OUTCOMES.named(settings.topic_prefix)))
     async def learn_what_scores_are_worth(batches: faust.StreamT[Batch]) -> AsyncIterator[int]:
         async for batch in batches:
             if estimates is not None and served is not None:
@@ -173,7 +173,7 @@ def _learn_what_scores_are_worth(
 
 
 def _measure_lag(
-    app: faust.App,
+    app: App,
     settings: Settings,
     pipeline: Pipeline,
     metrics: Metrics,
@@ -217,7 +217,7 @@ def _measure_lag(
 
 
 def _judge(
-    app: faust.App,
+    app: App,
     settings: Settings,
     pipeline: Pipeline,
     metrics: Metrics,
@@ -236,7 +236,7 @@ def _judge(
         signal: metrics.gauge(metric_list.EMERGENCY, signal=signal) for signal in SIGNALS
     }
 
-    @app.agent(_topic(app, settings, topics.TELEMETRY))
+    @app.agent(app.batches(topics.TELEMETRY.named(settings.topic_prefix)))
     async def judge(batches: faust.StreamT[Batch]) -> AsyncIterator[int]:
         nonlocal told
         if not serving.has_begun:
@@ -290,11 +290,6 @@ def telemetry_of(records: Iterable[Message]) -> Iterator[Telemetry]:
             yield _decode_telemetry(record.value() or b"")
         except UNREADABLE:
             continue
-
-
-def _topic(app: faust.App, settings: Settings, topic: topics.Topic) -> faust.TopicT:
-    # Faust's type says bytes or text; the transport delivers a topic of batches as batches.
-    return app.topic(topic.named(settings.topic_prefix), value_type=Batch)  # type: ignore[arg-type]
 
 
 def _now_ms() -> int:

@@ -145,6 +145,11 @@ class App(NoTables, faust.App):
             **settings,
         )
 
+    def batches(self, topic: str) -> faust.TopicT:
+        """Tell of a topic, by its full name, that agents are to be handed batches of it."""
+        # Faust's type says bytes or text; the transport delivers a topic of batches as batches.
+        return self.topic(topic, value_type=Batch)  # type: ignore[arg-type]
+
     @property
     def _batch_consumer(self) -> "BatchConsumer":
         # Faust knows its consumers by an interface; this one was made by our transport.

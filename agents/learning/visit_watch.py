@@ -130,10 +130,8 @@ class VisitWatch:
         else:
             self._begin_anew(champion, -1)
         drift, watched, names = self._drift, self._watched, self._features.names
-        horizon_ms, waiting = (
-            self._pipeline.label.horizon // timedelta(milliseconds=1),
-            watched.waiting,
-        )
+        horizon_ms = self._pipeline.label.horizon // timedelta(milliseconds=1)
+        waiting = watched.waiting
 
         def look(offset: int, outcome: Outcome) -> None:
             label = outcome.label

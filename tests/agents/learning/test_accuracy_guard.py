@@ -17,44 +17,19 @@ from schemas import topics
 from schemas.deployments import Deployment
 from schemas.errors import InvalidDeclaration
 from streams.label_rule import reported_within
+from tests.agents.learning.log_run import BATCH, LogRun
 from tests.agents.learning.turned_world import PIPELINE, QUICK, SLOW, TURN, turned_round
-from tests.agents.record import Record, batch
-
-BATCH = 100
-
 
 OUTCOMES = turned_round(4_000)
 
 
-class Run:
+class Run(LogRun):
     """A pipeline that learns the log, batch by batch."""
 
     def __init__(self, pipeline=PIPELINE, promoted=SLOW, log=OUTCOMES):
-        self.driver, self.log, self.learned = PipelineDriver(pipeline), log, 0
+        super().__init__(pipeline, log)
         if promoted:
             self.driver.promote(promoted)
-
-    def learn(self, n=BATCH):
-        values = map(msgspec.msgpack.encode, self.log[self.learned : self.learned + n])
-        self.learned += n
-        self.driver.append(*values, topic=topics.OUTCOMES, key=b"")
-        self.driver.process()
-
-    def learn_until(self, end):
-        while self.learned < end:
-            self.learn()
-        return self
-
-    def die_in_the_middle(self):
-        """Learn a batch that is never committed."""
-        taken = self.log[self.learned : self.learned + BATCH]
-        records = [
-            Record(msgspec.msgpack.encode(each), offset=self.learned + n)
-            for n, each in enumerate(taken)
-        ]
-        training = self.driver._training
-        training.learn(batch(records, topic=topics.OUTCOMES.name), self.driver.now_ms)
-        self.driver.crash("learn")
 
     @property
     def told(self):

@@ -21,12 +21,11 @@ from online_models.twin import FrozenTwin
 from schemas import topics
 from schemas.errors import InvalidDeclaration
 from schemas.outcomes import Outcome
+from tests.agents.learning.log_run import BATCH, LogRun
 from tests.agents.learning.turned_world import FEATURES, QUICK, SLOW, turned_round
 from tests.agents.learning.turned_world import PIPELINE as SHOP
 from tests.agents.outcome_log import make_outcomes
-from tests.agents.record import Record, batch
 
-BATCH = 100
 WARM, TURN = 300, 1_600
 PIPELINE = replace(
     SHOP,
@@ -58,32 +57,11 @@ OUTCOMES, SHIFTED = visits(2_400), shifted(2_400)
 TOGETHER = replace(PIPELINE, drift=replace(PIPELINE.drift, scores="together"))
 
 
-class Run:
+class Run(LogRun):
     """A pipeline that learns the log, batch by batch."""
 
     def __init__(self, pipeline=PIPELINE, log=OUTCOMES):
-        self.driver, self.log, self.learned = PipelineDriver(pipeline), log, 0
-
-    def learn(self, n=BATCH):
-        values = map(msgspec.msgpack.encode, self.log[self.learned : self.learned + n])
-        self.learned += n
-        self.driver.append(*values, topic=topics.OUTCOMES, key=b"")
-        self.driver.process()
-
-    def learn_until(self, end):
-        while self.learned < end:
-            self.learn()
-        return self
-
-    def die_in_the_middle(self):
-        """Learn a batch that is never committed."""
-        records = [
-            Record(msgspec.msgpack.encode(each), offset=self.learned + n)
-            for n, each in enumerate(self.log[self.learned : self.learned + BATCH])
-        ]
-        training = self.driver._training
-        training.learn(batch(records, topic=topics.OUTCOMES.name), self.driver.now_ms)
-        self.driver.crash("learn")
+        super().__init__(pipeline, log)
 
     @property
     def told(self):
